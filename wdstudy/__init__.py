@@ -1,0 +1,1 @@
+"""How do learning rate and weight decay work together, for your model?"""

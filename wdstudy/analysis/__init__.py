@@ -1,0 +1,1 @@
+"""Reading studies: frames, numbers, figures, reports. Never imports torch."""

@@ -1,0 +1,68 @@
+"""The errors a user can meet. Every message names the thing, the value and the remedy.
+
+WdstudyError                 anything a user can mend; the command line prints it in one line, exit 2
+├── SpecError                the study file or the description in it
+│   └── SpaceError           the lr × weight_decay space
+├── OptimizerError           an optimizer whose weight decay is absent or unknown
+├── DataError                a dataset that is missing, too small or of the wrong form
+├── StorageError             a storage that can't be understood, read or written
+├── StudyError               a study that is unknown, differs from its file or holds no result
+├── DeviceError              a device that is not there
+└── MissingPackageError      an optional package that is not installed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class WdstudyError(Exception):
+    """Base of all errors that a user can mend. `str(error)` is one line."""
+
+
+class SpecError(WdstudyError):
+    """The study file can't be read, or what it describes can't be trained."""
+
+
+class SpaceError(SpecError):
+    """An axis of the search space is empty, reversed, negative or not a number."""
+
+
+class OptimizerError(WdstudyError):
+    """The optimizer has no weight decay, or one whose kind is not known."""
+
+
+class DataError(WdstudyError):
+    """The data is missing, too small, or not in a form that can be trained on."""
+
+
+class StorageError(WdstudyError):
+    """The storage's URL can't be understood, or it can't be opened, read or written."""
+
+
+class StudyError(WdstudyError):
+    """The study does not exist, was recorded with another spec, or holds nothing to show."""
+
+
+class DeviceError(WdstudyError):
+    """The device asked for is not on this machine."""
+
+
+class MissingPackageError(WdstudyError):
+    """An optional package is missing; the message holds the line that installs it."""
+
+    def __init__(self, purpose: str, extra: str) -> None:
+        super().__init__(f"{purpose} needs an optional package: pip install 'wdstudy[{extra}]'")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of an error line about an unknown name: the near ones, else all of them.
+
+    >>> nearest("tpee", ["grid", "tpe"])
+    "did you mean 'tpe'? Known: grid, tpe"
+    """
+    names = sorted(known)
+    listing = f"Known: {', '.join(names)}" if names else "There are none"
+    near = get_close_matches(name, names, n=1)
+    return f"did you mean '{near[0]}'? {listing}" if near else listing
