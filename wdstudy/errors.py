@@ -1,10 +1,11 @@
 """The errors a user can meet. Every message names the thing, the value and the remedy.
 
-WdstudyError                 anything a user can mend; the command line prints it in one line, exit 2
+WdstudyError                 anything a user can mend: one line, exit code 2
 ├── SpecError                the study file or the description in it
 │   └── SpaceError           the lr × weight_decay space
 ├── OptimizerError           an optimizer whose weight decay is absent or unknown
 ├── DataError                a dataset that is missing, too small or of the wrong form
+├── RecorderError            a LossRecorder used in the wrong place of a training loop
 ├── StorageError             a storage that can't be understood, read or written
 ├── StudyError               a study that is unknown, differs from its file or holds no result
 ├── DeviceError              a device that is not there
@@ -35,6 +36,10 @@ class OptimizerError(WdstudyError):
 
 class DataError(WdstudyError):
     """The data is missing, too small, or not in a form that can be trained on."""
+
+
+class RecorderError(WdstudyError):
+    """The recorder is called at the wrong place of the loop, or with a name it can't store."""
 
 
 class StorageError(WdstudyError):

@@ -1,0 +1,141 @@
+"""One trial's series, and the form in which they stand in a study's attributes.
+
+This is where training and analysis meet: the names of all series and scalars are here and
+nowhere else. Neither torch nor optuna is needed to read what stands here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+STEP = "step"
+PRIMARY_LOSS = "primary_loss"
+DECAY_LOSS = "decay_loss"
+WEIGHT_NORM = "weight_norm"
+LEARNING_RATE = "learning_rate"
+ANGULAR_UPDATE = "angular_update"
+VAL_LOSS = "val_loss"
+VAL_PREFIX = "val_"
+FINAL_PREFIX = "final_"
+
+SERIES = (STEP, PRIMARY_LOSS, DECAY_LOSS, WEIGHT_NORM, LEARNING_RATE, ANGULAR_UPDATE)
+
+DECAY_SHARE = "decay_share"
+LR_X_WD = "lr_x_wd"
+INITIAL_LOSS = "initial_loss"
+DIVERGED_AT = "diverged_at"
+TRAIN_SECONDS = "train_seconds"
+WORKER = "worker"
+LAST_SEEN = "last_seen"
+ERROR = "error"
+SEED = "seed"
+THINNED = "curves_thinned"
+"""Present when only every n-th record point was stored; holds n."""
+
+STUDY_KEY = "wdstudy"
+"""The study's user attribute that holds the spec as data."""
+
+SCHEMA = 1
+
+MAX_POINTS = 2000
+"""Stored points of a series: 2,000 floats stay under the 64 KB of a MySQL text column."""
+
+
+class LossCurves:
+    """The series of one trial: named lists of floats, one entry a record point.
+
+    A series that starts late or misses a point holds NaN there, so all have one length.
+    """
+
+    def __init__(self, series: Mapping[str, Sequence[float]] | None = None) -> None:
+        self._series: dict[str, list[float]] = {k: list(v) for k, v in (series or {}).items()}
+
+    def __len__(self) -> int:
+        return max((len(values) for values in self._series.values()), default=0)
+
+    def __getitem__(self, name: str) -> list[float]:
+        return self._series[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._series)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._series
+
+    def __repr__(self) -> str:
+        return f"LossCurves({len(self)} record points of {', '.join(self)})"
+
+    def append(self, point: Mapping[str, float]) -> None:
+        """Add one record point: series name → value."""
+        length = len(self)
+        for name, value in point.items():
+            self._series.setdefault(name, [math.nan] * length).append(float(value))
+        for name in self._series.keys() - point.keys():
+            self._series[name].append(math.nan)
+
+    def last(self, name: str) -> float:
+        """The newest value of a series, NaN where there is none."""
+        return self._series[name][-1] if self._series.get(name) else math.nan
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a record point, one column a series."""
+        import pandas as pd
+
+        return pd.DataFrame(self._series)
+
+    def to_attributes(self) -> dict[str, Any]:
+        """The series as trial attributes: strict JSON, thinned past `MAX_POINTS` points."""
+        stride = math.ceil(len(self) / MAX_POINTS) or 1
+        first = (len(self) - 1) % stride  # counted from the end: the last point is always kept
+        attributes: dict[str, Any] = {
+            name: [json_number(v) for v in values[first::stride]]
+            for name, values in self._series.items()
+        }
+        if stride > 1:
+            attributes[THINNED] = stride
+        return attributes
+
+    @classmethod
+    def from_attributes(cls, attributes: Mapping[str, Any]) -> LossCurves:
+        """The series among a trial's attributes; whatever is not a list of numbers is left out."""
+        return cls(
+            {
+                name: [math.nan if v is None else float(v) for v in values]
+                for name, values in attributes.items()
+                if is_series(name) and isinstance(values, list) and all(map(_is_number, values))
+            }
+        )
+
+    def scalars(self, lr: float, weight_decay: float) -> dict[str, float]:
+        """The headline numbers of the trial, which dashboards can plot."""
+        scalars = {
+            FINAL_PREFIX + name: self.last(name)
+            for name in self
+            if name in (PRIMARY_LOSS, DECAY_LOSS) or name.startswith(VAL_PREFIX)
+        }
+        primary, decay = self.last(PRIMARY_LOSS), self.last(DECAY_LOSS)
+        total = primary + decay
+        scalars[DECAY_SHARE] = decay / total if total else math.nan
+        scalars[LR_X_WD] = lr * weight_decay
+        return scalars
+
+
+def is_series(name: str) -> bool:
+    """Whether an attribute of this name holds a series."""
+    return name in SERIES or name.startswith(VAL_PREFIX)
+
+
+def json_number(value: float) -> float | int | None:
+    """A number as strict JSON has it: null where it is not finite; whole steps as integers."""
+    if not math.isfinite(value):
+        return None
+    return int(value) if value == int(value) and abs(value) < 2**53 else float(value)
+
+
+def _is_number(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))

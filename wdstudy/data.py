@@ -1,0 +1,148 @@
+"""What a task's data becomes: batches on the device, in an order that the seed decides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sized
+from typing import Any, Protocol, cast
+
+import torch
+from torch import Generator, Tensor
+from torch.utils.data import DataLoader, Dataset, TensorDataset
+
+from wdstudy.errors import DataError
+
+Batch = tuple[Any, Any]
+
+
+class Batches(Protocol):
+    """One half of the data. `steps` is the number of batches that an epoch yields."""
+
+    steps: int
+
+    def epoch(self, generator: Generator) -> Iterator[Batch]:
+        """The batches of one epoch, on the device; training order is drawn from the generator."""
+        ...
+
+
+class TensorBatches:
+    """Batches of a pair of tensors that live on the device.
+
+    Training batches are drawn by a permutation made on the CPU, so that every device sees the
+    same order. An incomplete last batch is left out of training (each epoch leaves out others)
+    and kept in validation.
+    """
+
+    def __init__(self, x: Tensor, y: Tensor, batch_size: int, *, train: bool) -> None:
+        self._x, self._y = x, y
+        self._batch_size = batch_size
+        self._train = train
+        self.steps = len(x) // batch_size if train else -(-len(x) // batch_size)
+
+    def epoch(self, generator: Generator) -> Iterator[Batch]:
+        """One pass, shuffled by the generator for training, in order for validation."""
+        if not self._train:
+            yield from zip(
+                self._x.split(self._batch_size), self._y.split(self._batch_size), strict=True
+            )
+            return
+        order = torch.randperm(len(self._x), generator=generator).to(self._x.device)
+        for index in order.split(self._batch_size)[: self.steps]:
+            yield self._x.index_select(0, index), self._y.index_select(0, index)
+
+
+class LoaderBatches:
+    """Batches of a `DataLoader`, moved to the device one by one."""
+
+    def __init__(self, loader: DataLoader[Any], device: torch.device) -> None:
+        try:
+            self.steps = len(loader)
+        except TypeError as error:
+            raise DataError(
+                f"a DataLoader over {type(loader.dataset).__name__} has no length, so the "
+                "schedule has no end; give the dataset a __len__"
+            ) from error
+        self._loader = loader
+        self._device = device
+
+    def epoch(self, generator: Generator) -> Iterator[Batch]:
+        """One pass over the loader. A loader without a generator draws from the global one."""
+        if self._loader.generator is not None:
+            self._loader.generator.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+        for batch in self._loader:
+            if not isinstance(batch, tuple | list) or len(batch) != 2:
+                raise DataError(
+                    f"a DataLoader yields {_form(batch)}; each batch must be a pair (x, y)"
+                )
+            yield _to(batch[0], self._device), _to(batch[1], self._device)
+
+
+class TaskData:
+    """The two halves of a task's data, ready to be trained and validated on.
+
+    Args:
+        halves: What `Task.data()` returned.
+        batch_size: Examples in a training batch.
+        device: Where batches are needed. Tensors are moved there once.
+
+    Raises:
+        DataError: the data is of another form, or smaller than a batch.
+    """
+
+    def __init__(self, halves: Any, batch_size: int, device: torch.device) -> None:
+        if not isinstance(halves, tuple | list) or len(halves) != 2:
+            raise DataError(f"data() returned {_form(halves)}; it must return (train, val)")
+        self.train = _batches("train", halves[0], batch_size, device, train=True)
+        self.val = _batches("val", halves[1], max(batch_size, 512), device, train=False)
+
+
+def _batches(
+    half: str, data: Any, batch_size: int, device: torch.device, *, train: bool
+) -> Batches:
+    if isinstance(data, TensorDataset):
+        data = data.tensors
+    if isinstance(data, DataLoader):
+        if not len(data):
+            raise DataError(f"the {half} DataLoader yields no batch; is its dataset empty?")
+        return LoaderBatches(data, device)
+    size = len(cast(Sized, data)) if isinstance(data, Dataset) else _checked_pair(half, data)
+    if size < (batch_size if train else 1):
+        remedy = "lower batch_size" if size else "check what data() loads"
+        raise DataError(
+            f"the {half} data has {size} examples and a batch needs {batch_size}; {remedy}"
+        )
+    if isinstance(data, Dataset):
+        loader: DataLoader[Any] = DataLoader(
+            data, batch_size, shuffle=train, drop_last=train, generator=Generator()
+        )
+        return LoaderBatches(loader, device)
+    x, y = data
+    return TensorBatches(x.to(device), y.to(device), batch_size, train=train)
+
+
+def _checked_pair(half: str, data: Any) -> int:
+    if not (
+        isinstance(data, tuple | list)
+        and len(data) == 2
+        and all(isinstance(part, Tensor) for part in data)
+    ):
+        raise DataError(
+            f"the {half} data is {_form(data)}; give a pair of tensors (x, y), a Dataset "
+            "or a DataLoader"
+        )
+    x, y = data
+    if x.ndim == 0 or y.ndim == 0 or len(x) != len(y):
+        raise DataError(
+            f"the {half} data has x of shape {list(x.shape)} and y of shape {list(y.shape)}; "
+            "their first dimension, the examples, must agree"
+        )
+    return len(x)
+
+
+def _to(part: Any, device: torch.device) -> Any:
+    return part.to(device, non_blocking=True) if isinstance(part, Tensor) else part
+
+
+def _form(thing: Any) -> str:
+    if isinstance(thing, tuple | list):
+        return f"a {type(thing).__name__} of {len(thing)} ({', '.join(map(_form, thing))})"
+    return f"a {type(thing).__name__}"

@@ -1,0 +1,175 @@
+"""Recording the primary loss and the decay loss of a training loop, apart from each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.optim import Optimizer
+
+from wdstudy.curves import (
+    DECAY_LOSS,
+    LEARNING_RATE,
+    PRIMARY_LOSS,
+    STEP,
+    VAL_PREFIX,
+    WEIGHT_NORM,
+    LossCurves,
+)
+from wdstudy.decay import decay_loss, weight_norm
+from wdstudy.errors import RecorderError
+from wdstudy.trackers import Tracker
+
+FloatArray = NDArray[np.float64]
+
+_CHUNK = 1024  # steps after which small tensors are joined, so that a long epoch stays small
+
+
+@dataclass(frozen=True)
+class Interval:
+    """The losses of the steps between two record points.
+
+    Attributes:
+        primary_loss, decay_loss: The loss of each step, `[steps, B]`.
+    """
+
+    primary_loss: FloatArray
+    decay_loss: FloatArray
+
+
+class LossMeter:
+    """Collects both losses of every step without waiting for the device.
+
+    Nothing is computed per step: the 0-d or `[B]` tensors are kept, and joined when read.
+    """
+
+    def __init__(self) -> None:
+        self._primary: list[Tensor] = []
+        self._decay: list[Tensor] = []
+        self._steps = 0
+
+    def step(self, primary: Tensor, decay: Tensor) -> None:
+        """Take the losses of one step, both of them on the weights before its update."""
+        self._primary.append(primary.detach().reshape(1, -1))
+        self._decay.append(decay.detach().reshape(1, -1))
+        self._steps += 1
+        if self._steps % _CHUNK == 0:
+            self._primary = [torch.cat(self._primary)]
+            self._decay = [torch.cat(self._decay)]
+
+    def read(self) -> Interval:
+        """Hand over the steps since the last reading. Waits for the device, once."""
+        if not self._primary:
+            return Interval(np.full((0, 1), np.nan), np.full((0, 1), np.nan))
+        primary, decay = torch.cat(self._primary), torch.cat(self._decay)
+        both = torch.stack((primary, decay.to(primary.dtype).expand_as(primary))).cpu()
+        self._primary, self._decay, self._steps = [], [], 0
+        values = both.double().numpy()
+        return Interval(values[0], values[1])
+
+
+class LossRecorder:
+    """Records primary loss, decay loss, weight norm and lr in any training loop.
+
+    It adds no node to the graph, changes no weight and does not make the host wait per step.
+
+        recorder = LossRecorder(optimizer)
+        for epoch in range(epochs):
+            for x, y in loader:
+                optimizer.zero_grad()
+                loss = loss_fn(model(x), y)
+                loss.backward()
+                recorder.step(loss)
+                optimizer.step()
+            recorder.point(val_loss=validate(model))
+        recorder.curves.to_frame()
+
+    Args:
+        optimizer: The optimizer whose weight decay is counted; may be given later to `watch`.
+        trackers: Where else every record point goes.
+
+    Raises:
+        OptimizerError: what weight_decay does in the optimizer's class is not known.
+    """
+
+    def __init__(
+        self, optimizer: Optimizer | None = None, trackers: Sequence[Tracker] = ()
+    ) -> None:
+        self.curves = LossCurves()
+        self.trackers = list(trackers)
+        self.initial_loss = float("nan")
+        self.steps = 0
+        self._optimizer = optimizer
+        self._meter = LossMeter()
+        self._lr: float | Tensor = float("nan")
+
+    def watch(self, optimizer: Optimizer) -> None:
+        """Count the weight decay of this optimizer from now on."""
+        self._optimizer = optimizer
+
+    def step(self, loss: Tensor) -> None:
+        """Take the primary loss of a step: after `backward()`, before `optimizer.step()`.
+
+        Args:
+            loss: The loss of the data alone, 0-d. A penalty added to it would be counted twice.
+        """
+        optimizer = self._watched()
+        if self.steps == 0:
+            _check_place(optimizer, loss)
+        self._meter.step(loss, decay_loss(optimizer))
+        self._lr = optimizer.param_groups[0]["lr"]
+        self.steps += 1
+
+    def point(self, **values: float | Tensor) -> dict[str, float]:
+        """Close a record point: average the losses since the last one, and add a row.
+
+        Args:
+            values: Validation results of this moment, named `val_…`, as floats or 0-d tensors.
+
+        Returns:
+            The row that was added: series name → value.
+        """
+        for name in values:
+            if not name.startswith(VAL_PREFIX):
+                raise RecorderError(f"point({name}=…): name it {VAL_PREFIX}{name}")
+        interval = self._meter.read()
+        steps = len(interval.primary_loss)
+        if steps and np.isnan(self.initial_loss):
+            self.initial_loss = float(interval.primary_loss[0, 0])
+        row = {
+            STEP: float(self.steps),
+            PRIMARY_LOSS: float(interval.primary_loss.mean()) if steps else float("nan"),
+            DECAY_LOSS: float(interval.decay_loss.mean()) if steps else float("nan"),
+            WEIGHT_NORM: float(weight_norm(self._watched())),
+            LEARNING_RATE: float(self._lr),
+            **{name: float(value) for name, value in values.items()},
+        }
+        self.curves.append(row)
+        for tracker in self.trackers:
+            tracker.log(row)
+        return row
+
+    def _watched(self) -> Optimizer:
+        if self._optimizer is None:
+            raise RecorderError(
+                "the recorder has no optimizer yet; call recorder.watch(optimizer) first"
+            )
+        return self._optimizer
+
+
+def _check_place(optimizer: Optimizer, loss: Tensor) -> None:
+    if loss.numel() != 1:
+        raise RecorderError(
+            f"recorder.step takes the mean loss of the batch, and got the shape "
+            f"{list(loss.shape)}; call .mean() on it"
+        )
+    parameters = (p for group in optimizer.param_groups for p in group["params"])
+    if all(p.grad is None for p in parameters):
+        raise RecorderError(
+            "no parameter has a gradient yet; call recorder.step(loss) after loss.backward() "
+            "and before optimizer.step()"
+        )

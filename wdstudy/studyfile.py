@@ -1,0 +1,147 @@
+"""Reading a study file: `STUDY = …`, `STUDIES = […]` or `def study(…)`."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from wdstudy.errors import SpecError, WdstudyError, nearest
+from wdstudy.spec import StudySpec
+
+
+def load_specs(path: str | Path, settings: Mapping[str, str] | None = None) -> list[StudySpec]:
+    """The studies that a file describes. The file is run: name only files you trust.
+
+    Args:
+        path: A Python file that holds `STUDY`, `STUDIES`, or a function `study`.
+        settings: Texts for the keywords of `def study(...)`, read by the type of their defaults.
+
+    Returns:
+        At least one spec, each with a name: the spec's own, else the file's.
+
+    Raises:
+        SpecError: the file is missing, fails, or holds no study; settings don't fit.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise SpecError(f"no study file '{path}'{_neighbours(path)}")
+    module = _run(path)
+    found = _find(module, path, dict(settings or {}))
+    specs = list(found) if isinstance(found, Sequence) else [found]
+    for spec in specs:
+        if not isinstance(spec, StudySpec):
+            raise SpecError(f"'{path}' describes {spec!r}, which is not a StudySpec(...)")
+    if not specs:
+        raise SpecError(f"STUDIES in '{path}' is empty; list at least one StudySpec(...)")
+    return _named(specs, path)
+
+
+def _find(module: ModuleType, path: Path, settings: Mapping[str, str]) -> Any:
+    if callable(function := getattr(module, "study", None)):
+        return _call(function, path, settings)
+    if settings:
+        raise SpecError(
+            f"--set {next(iter(settings))}: '{path}' takes no settings; "
+            "write `def study(data='digits') -> StudySpec` in it instead of STUDY"
+        )
+    for name in ("STUDIES", "STUDY"):
+        if hasattr(module, name):
+            return getattr(module, name)
+    raise SpecError(
+        f"'{path}' describes no study; let it hold STUDY = StudySpec(...), "
+        "STUDIES = [...], or def study(...) -> StudySpec"
+    )
+
+
+def _call(function: Callable[..., Any], path: Path, settings: Mapping[str, str]) -> Any:
+    parameters = inspect.signature(function).parameters
+    values: dict[str, Any] = {
+        name: p.default for name, p in parameters.items() if p.default is not p.empty
+    }
+    for name, text in settings.items():
+        if name not in parameters:
+            raise SpecError(f"--set {name}: {nearest(name, parameters)} in '{path}'")
+        values[name] = _typed(name, text, values.get(name, ""))
+    try:
+        found = function(**values)
+    except WdstudyError as error:
+        raise SpecError(f"'{path}': {error}") from error
+    except Exception as error:
+        raise SpecError(in_users_file(error, path)) from error
+    plain = {name: v for name, v in values.items() if isinstance(v, str | int | float | bool)}
+    return [
+        replace(spec, settings=plain) if isinstance(spec, StudySpec) else spec
+        for spec in (found if isinstance(found, Sequence) else [found])
+    ]
+
+
+def _typed(name: str, text: str, default: Any) -> Any:
+    """The text as the type of the keyword's default."""
+    if isinstance(default, bool):
+        known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+        if text.lower() not in known:
+            raise SpecError(f"--set {name}={text}: give true or false")
+        return known[text.lower()]
+    try:
+        return type(default)(text) if isinstance(default, int | float) else text
+    except ValueError:
+        kind = "a whole number" if isinstance(default, int) else "a number"
+        raise SpecError(
+            f"--set {name}={text}: give {kind}, as its default {default!r} is"
+        ) from None
+
+
+def _run(path: Path) -> ModuleType:
+    """Run the file as a module named after it, with its folder importable, as `python FILE` has."""
+    name = f"study_file_{path.stem}"  # never the name of an installed module
+    module = ModuleType(name)
+    module.__file__ = str(path)
+    folder = str(path.resolve().parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    sys.modules[name] = module  # dataclasses and pickle look their module up
+    try:
+        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
+    except WdstudyError as error:
+        raise SpecError(f"{_place(error, path)}: {error}") from error
+    except Exception as error:
+        raise SpecError(in_users_file(error, path)) from error
+    return module
+
+
+def in_users_file(error: BaseException, path: Path) -> str:
+    """One line about an exception: where in the user's file it came from, and what it says."""
+    says = f"{type(error).__name__}: {error}".splitlines()[0]
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        return f"'{path}', line {error.lineno}: {says}"
+    return f"{_place(error, path)}: {says}"
+
+
+def _place(error: BaseException, path: Path) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [f for f in frames if f.filename == str(path)]
+    if not lines:
+        return f"'{path}'"
+    code = f" ({lines[-1].line})" if lines[-1].line else ""
+    return f"'{path}', line {lines[-1].lineno}{code}"
+
+
+def _named(specs: Sequence[StudySpec], path: Path) -> list[StudySpec]:
+    named = [replace(spec, name=spec.name or path.stem) for spec in specs]
+    names = [spec.name for spec in named]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise SpecError(f"'{path}': two studies are named '{twice}'; give each StudySpec a name=")
+    return named
+
+
+def _neighbours(path: Path) -> str:
+    folder = path.parent if path.parent.is_dir() else Path("studies")
+    files = sorted(str(p) for p in folder.glob("*.py")) if folder.is_dir() else []
+    return f"; {nearest(str(path), files)}" if files else ""
