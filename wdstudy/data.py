@@ -42,11 +42,13 @@ class TensorBatches:
         """One pass, shuffled by the generator for training, in order for validation."""
         if not self._train:
             yield from zip(
-                self._x.split(self._batch_size), self._y.split(self._batch_size), strict=True
+                torch.split(self._x, self._batch_size),
+                torch.split(self._y, self._batch_size),
+                strict=True,
             )
             return
         order = torch.randperm(len(self._x), generator=generator).to(self._x.device)
-        for index in order.split(self._batch_size)[: self.steps]:
+        for index in torch.split(order, self._batch_size)[: self.steps]:
             yield self._x.index_select(0, index), self._y.index_select(0, index)
 
 

@@ -136,7 +136,7 @@ def _group_loss(optimizer: Optimizer, group: Group) -> Tensor:
     tensors = _decayed(group) if decays else []
     if not tensors:
         return _zero(optimizer)
-    loss = _sum_of_squares(tensors) * (0.5 * group["weight_decay"])
+    loss: Tensor = _sum_of_squares(tensors) * (0.5 * group["weight_decay"])
     return loss.to(_device(optimizer))
 
 
@@ -202,8 +202,6 @@ def _class_of(group: Group) -> type[Optimizer]:
 
 @cache
 def _torch_options() -> dict[type[Optimizer], frozenset[str]]:
-    return {
-        cls: frozenset(cls([torch.nn.Parameter(torch.zeros(1, 1))]).param_groups[0])
-        for cls in _KINDS
-        if cls.__module__.startswith("torch.optim")
-    }
+    probe = torch.nn.Parameter(torch.zeros(1, 1))
+    classes: list[Any] = [cls for cls in _KINDS if cls.__module__.startswith("torch.optim")]
+    return {cls: frozenset(cls([probe]).param_groups[0]) for cls in classes}

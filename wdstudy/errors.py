@@ -14,8 +14,11 @@ WdstudyError                 anything a user can mend: one line, exit code 2
 
 from __future__ import annotations
 
+import sys
+import traceback
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class WdstudyError(Exception):
@@ -71,3 +74,29 @@ def nearest(name: str, known: Iterable[str]) -> str:
     listing = f"Known: {', '.join(names)}" if names else "There are none"
     near = get_close_matches(name, names, n=1)
     return f"did you mean '{near[0]}'? {listing}" if near else listing
+
+
+def fault(error: BaseException) -> str:
+    """An exception of somebody's code in one line: where in their file it arose, what it says.
+
+    Frames of this package, of installed packages and of Python itself are passed over.
+    """
+    kind = "" if isinstance(error, WdstudyError) else f"{type(error).__name__}: "
+    says = f"{kind}{error}".splitlines()[0].rstrip(": ")
+    if isinstance(error, SyntaxError):
+        return f"'{error.filename}', line {error.lineno}: {says}"
+    theirs = [f for f in traceback.extract_tb(error.__traceback__) if not _is_installed(f.filename)]
+    if not theirs:
+        return says
+    code = f" ({theirs[-1].line})" if theirs[-1].line else ""
+    return f"'{theirs[-1].filename}', line {theirs[-1].lineno}{code}: {says}"
+
+
+def _is_installed(filename: str) -> bool:
+    path = Path(filename)
+    return (
+        "site-packages" in path.parts
+        or Path(__file__).parent in path.parents
+        or any(Path(prefix) in path.parents for prefix in (sys.base_prefix, sys.prefix))
+        or filename.startswith("<")
+    )

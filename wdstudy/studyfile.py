@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import inspect
 import sys
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from wdstudy.errors import SpecError, WdstudyError, nearest
+from wdstudy.errors import SpecError, fault, nearest
 from wdstudy.spec import StudySpec
 
 
@@ -70,10 +69,8 @@ def _call(function: Callable[..., Any], path: Path, settings: Mapping[str, str])
         values[name] = _typed(name, text, values.get(name, ""))
     try:
         found = function(**values)
-    except WdstudyError as error:
-        raise SpecError(f"'{path}': {error}") from error
     except Exception as error:
-        raise SpecError(in_users_file(error, path)) from error
+        raise SpecError(fault(error)) from error
     plain = {name: v for name, v in values.items() if isinstance(v, str | int | float | bool)}
     return [
         replace(spec, settings=plain) if isinstance(spec, StudySpec) else spec
@@ -92,9 +89,7 @@ def _typed(name: str, text: str, default: Any) -> Any:
         return type(default)(text) if isinstance(default, int | float) else text
     except ValueError:
         kind = "a whole number" if isinstance(default, int) else "a number"
-        raise SpecError(
-            f"--set {name}={text}: give {kind}, as its default {default!r} is"
-        ) from None
+        raise SpecError(f"--set {name}={text}: give {kind}, like {default!r}") from None
 
 
 def _run(path: Path) -> ModuleType:
@@ -108,28 +103,9 @@ def _run(path: Path) -> ModuleType:
     sys.modules[name] = module  # dataclasses and pickle look their module up
     try:
         exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
-    except WdstudyError as error:
-        raise SpecError(f"{_place(error, path)}: {error}") from error
     except Exception as error:
-        raise SpecError(in_users_file(error, path)) from error
+        raise SpecError(fault(error)) from error
     return module
-
-
-def in_users_file(error: BaseException, path: Path) -> str:
-    """One line about an exception: where in the user's file it came from, and what it says."""
-    says = f"{type(error).__name__}: {error}".splitlines()[0]
-    if isinstance(error, SyntaxError) and error.filename == str(path):
-        return f"'{path}', line {error.lineno}: {says}"
-    return f"{_place(error, path)}: {says}"
-
-
-def _place(error: BaseException, path: Path) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [f for f in frames if f.filename == str(path)]
-    if not lines:
-        return f"'{path}'"
-    code = f" ({lines[-1].line})" if lines[-1].line else ""
-    return f"'{path}', line {lines[-1].lineno}{code}"
 
 
 def _named(specs: Sequence[StudySpec], path: Path) -> list[StudySpec]:

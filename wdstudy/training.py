@@ -191,11 +191,7 @@ class RandomStream:
 
 
 def mean_angle(before: Sequence[Tensor], after: Sequence[Tensor]) -> Tensor:
-    """The angle between two versions of some tensors in radians, RMS over the tensors, `[B]`.
-
-    Args:
-        before, after: Tensors `[B, n]`.
-    """
+    """The angle in radians between two versions of some tensors, each `[B, n]`: RMS, `[B]`."""
     angles = []
     for old, new in zip(before, after, strict=True):
         unit = torch.nn.functional.normalize

@@ -1,0 +1,218 @@
+"""The command line: parsing and printing. What it does stands in the modules it imports late.
+
+`--help` must not pay for importing torch, so every command imports what it needs itself.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer import Argument, Option
+
+from wdstudy.errors import SpecError, StudyError, nearest
+
+if TYPE_CHECKING:
+    from wdstudy.spec import StudySpec
+
+app = typer.Typer(
+    help="How do learning rate and weight decay work together, for your model?",
+    epilog="Begin with: wdstudy run studies/resnet.py, then: wdstudy report resnet",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+StorageURL = Annotated[
+    str | None,
+    Option(
+        metavar="URL",
+        help="sqlite:///FILE, journal:///FILE, postgresql://…; $OPTUNA_STORAGE where it is "
+        "not given, else sqlite:///wdstudy.db.",
+    ),
+]
+StudyFile = Annotated[Path, Argument(metavar="STUDY_FILE", help="A Python file: see studies/.")]
+Name = Annotated[str | None, Option(metavar="NAME", help="The study's name, not the file's.")]
+Epochs = Annotated[int | None, Option(metavar="N", help="Epochs of a trial.")]
+OptimizerName = Annotated[
+    str | None, Option(metavar="NAME", help="A class of torch.optim, in any case: sgd, adamw.")
+]
+LR = Annotated[str | None, Option("--lr", metavar="AXIS", help="Values, ranges: 1e-3:1:7.")]
+WeightDecay = Annotated[
+    str | None, Option(metavar="AXIS", help="Values, ranges: 0,1e-5:1e-1:6; 0 is the baseline.")
+]
+Seeds = Annotated[int | None, Option(metavar="N", help="Replicas of every cell.")]
+Sampler = Annotated[str | None, Option(metavar="NAME", help="grid, tpe, qmc, random, gp or cmaes.")]
+Pruner = Annotated[str | None, Option(metavar="NAME", help="median, hyperband, …")]
+Trials = Annotated[int | None, Option(metavar="N", help="Trials that a sampler makes.")]
+Device = Annotated[str | None, Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")]
+Settings = Annotated[
+    list[str] | None,
+    Option("--set", metavar="KEY=VALUE", help="A keyword of the file's def study(...)."),
+]
+
+
+@app.command()
+def run(
+    study_file: StudyFile,
+    storage: StorageURL = None,
+    name: Name = None,
+    lr: LR = None,
+    weight_decay: WeightDecay = None,
+    seeds: Seeds = None,
+    epochs: Epochs = None,
+    optimizer: OptimizerName = None,
+    sampler: Sampler = None,
+    pruner: Pruner = None,
+    trials: Trials = None,
+    device: Device = None,
+    settings: Settings = None,
+) -> None:
+    """Train every trial that the study lacks; the same command again goes on after a stop.
+
+    Example: wdstudy run studies/resnet.py --lr 1e-2:1:5 --weight-decay 0,1e-4:1e-2:5 --seeds 3
+    """
+    from wdstudy.progress import console, display_for
+    from wdstudy.runner import Runner
+    from wdstudy.studyfile import load_specs
+
+    changes = {
+        "name": name,
+        "epochs": epochs,
+        "optimizer": optimizer,
+        "sampler": sampler,
+        "pruner": pruner,
+        "trials": trials,
+        "device": device,
+    }
+    specs = load_specs(study_file, _settings(settings))
+    if name is not None and len(specs) > 1:
+        raise SpecError(f"--name {name}: '{study_file}' describes {len(specs)} studies; drop it")
+    specs = [_changed(spec, changes, lr, weight_decay, seeds) for spec in specs]
+    output = console()
+    again = f"python -m wdstudy run {study_file}"
+    for spec in specs:
+        with _stoppable(output, again):
+            runner = Runner(spec, storage, display_for(output))
+            output.print(f"study '{spec.name}': {spec.space}", markup=False, highlight=False)
+            runner.run()
+        output.print(
+            f"{runner.status.headline()}\nnext: python -m wdstudy report {spec.name}",
+            markup=False,
+            highlight=False,
+        )
+        if runner.status.failed:
+            raise StudyError(
+                f"{runner.status.failed} of {runner.status.total} trials failed; "
+                f"run the same command again to train them: {again}"
+            )
+
+
+def _settings(items: list[str] | None) -> dict[str, str]:
+    for item in items or ():
+        if "=" not in item:
+            raise SpecError(f"--set {item}: write --set key=value")
+    return dict(item.split("=", 1) for item in items or ())
+
+
+def _changed(
+    spec: StudySpec,
+    changes: dict[str, Any],
+    lr: str | None,
+    weight_decay: str | None,
+    seeds: int | None,
+) -> StudySpec:
+    from wdstudy.space import SearchSpace, parse_axis
+
+    space = SearchSpace(
+        lr=parse_axis("--lr", lr) if lr else spec.space.lr,
+        weight_decay=parse_axis("--weight-decay", weight_decay)
+        if weight_decay
+        else spec.space.weight_decay,
+        seeds=spec.space.seeds if seeds is None else seeds,
+    )
+    given = {key: value for key, value in changes.items() if value is not None}
+    return replace(spec, space=space, **given)
+
+
+@contextmanager
+def _stoppable(output: Any, again: str) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM stop a run at once, and say how to go on."""
+    import optuna
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except KeyboardInterrupt:
+        output.print(f"stopped; finished trials are kept. To go on: {again}", markup=False)
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@app.command("list")
+def list_studies(storage: StorageURL = None) -> None:
+    """List the studies of a storage."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from wdstudy.analysis.frames import studies_frame
+
+    frame = studies_frame(storage)
+    if frame.empty:
+        raise StudyError("the storage holds no study yet; begin with: wdstudy run STUDY_FILE")
+    table = Table(box=None, pad_edge=False)
+    for column in frame.columns:
+        table.add_column(column.replace("_", " "), overflow="fold")
+    for row in frame.itertuples(index=False):
+        table.add_row(*(f"{v:.4g}" if isinstance(v, float) else str(v) for v in row))
+    Console().print(table, markup=False)
+
+
+@app.command()
+def report(
+    names: Annotated[list[str], Argument(metavar="NAME…", help="One study or more.")],
+    storage: StorageURL = None,
+    out: Annotated[Path, Option(metavar="DIR", help="Where to write.")] = Path("reports"),
+) -> None:
+    """Write the figures of finished studies, and say where they are.
+
+    Example: wdstudy report resnet --out reports
+    """
+    from wdstudy.analysis.report import write_report
+    from wdstudy.storage import open_study
+
+    for name in names:
+        path = write_report(open_study(name, storage), out)
+        typer.echo(f"report of '{name}': {path}")
+
+
+@app.command()
+def export(
+    name: Annotated[str, Argument(metavar="NAME")],
+    out: Annotated[Path, Option(metavar="FILE", help="FILE.csv or FILE.parquet.")],
+    what: Annotated[str, Option(metavar="FRAME", help="curves or trials.")] = "curves",
+    storage: StorageURL = None,
+) -> None:
+    """Write a study's tidy data: one row a trial, series and record point; or one row a trial.
+
+    Example: wdstudy export resnet --out curves.csv
+    """
+    from wdstudy.analysis.frames import curves_frame, trials_frame, write_frame
+    from wdstudy.storage import open_study
+
+    frames = {"curves": curves_frame, "trials": trials_frame}
+    if what not in frames:
+        raise SpecError(f"--what {what}: {nearest(what, frames)}")
+    write_frame(frames[what](open_study(name, storage)), out)
+    typer.echo(f"{what} of '{name}': {out}")

@@ -1,0 +1,197 @@
+"""What a person sees while a study runs: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from wdstudy.curves import DECAY_LOSS, PRIMARY_LOSS, VAL_LOSS
+from wdstudy.space import TrialParams
+
+LINE_SECONDS = 10.0
+
+
+@dataclass
+class Status:
+    """How far a study is."""
+
+    total: int
+    done: int = 0
+    best: float = math.nan
+    best_params: TrialParams | None = None
+    objective: str = VAL_LOSS
+    direction: str = "minimize"
+    diverged: int = 0
+    failed: int = 0
+    steps: int = 0
+    now: str = ""
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the run began."""
+        return time.monotonic() - self.started
+
+    def tick(self, steps: int) -> None:
+        """Count optimizer steps that were done."""
+        self.steps += steps
+
+    def better(self, value: float) -> bool:
+        """Whether a value would be the new best."""
+        if math.isnan(self.best):
+            return math.isfinite(value)
+        return value < self.best if self.direction == "minimize" else value > self.best
+
+    def rate(self) -> str:
+        """The optimizer steps a second, over the whole run."""
+        return f" · {self.steps / self.elapsed:,.0f} steps/s" if self.steps else ""
+
+    def headline(self) -> str:
+        """The best so far, and what went wrong, in a line."""
+        parts = []
+        if self.best_params is not None:
+            lr, weight_decay = self.best_params.lr, self.best_params.weight_decay
+            parts.append(
+                f"best {self.objective} {self.best:.4g} at lr {lr:g}, weight_decay {weight_decay:g}"
+            )
+        if self.diverged:
+            parts.append(f"{self.diverged} diverged")
+        if self.failed:
+            parts.append(f"{self.failed} failed")
+        return " · ".join(parts)
+
+    def describe(self, params: TrialParams, point: dict[str, float]) -> None:
+        """Note the newest record point of a trial that runs."""
+        shown = [f"{name} {point[name]:.4g}" for name in _SHOWN if name in point]
+        self.now = f"lr {params.lr:g} · weight_decay {params.weight_decay:g} · " + " · ".join(shown)
+
+
+_SHOWN = (PRIMARY_LOSS, DECAY_LOSS, VAL_LOSS)
+
+
+class Display(Protocol):
+    """Shows a status again and again, and lines that should stay."""
+
+    def __enter__(self) -> Display: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+    def show(self, status: Status) -> None:
+        """Show how far the study is."""
+        ...
+
+    def say(self, line: str) -> None:
+        """Print a line that stays."""
+        ...
+
+
+class BarDisplay:
+    """A progress bar with the best cell and the current losses under it, for a terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar = Progress(
+            TextColumn("[bold]trials"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(elapsed_when_finished=False),
+            console=console,
+        )
+        self._task = self._bar.add_task("trials", total=None)
+        self._live = Live(self._bar, console=console, refresh_per_second=4, transient=False)
+
+    def __enter__(self) -> BarDisplay:
+        self._live.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._live.stop()
+
+    def show(self, status: Status) -> None:
+        """Redraw the bar and the two lines under it."""
+        self._bar.update(self._task, total=status.total, completed=status.done)
+        lines = [
+            Text(f"  {line}", overflow="ellipsis", no_wrap=True, style="dim")
+            for line in (status.headline(), status.now + status.rate())
+            if line
+        ]
+        self._live.update(Group(self._bar, *lines))
+
+    def say(self, line: str) -> None:
+        """Print a line above the bar."""
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+class LineDisplay:
+    """A line every ten seconds and at the end, for files and pipes."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._shown = time.monotonic()
+        self._status: Status | None = None
+
+    def __enter__(self) -> LineDisplay:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._status is not None:
+            self._print(self._status)
+
+    def show(self, status: Status) -> None:
+        """Print a line if the last one is old enough."""
+        self._status = status
+        if time.monotonic() - self._shown >= LINE_SECONDS:
+            self._shown = time.monotonic()
+            self._print(status)
+
+    def say(self, line: str) -> None:
+        """Print a line."""
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def _print(self, status: Status) -> None:
+        self.say(
+            f"{status.done}/{status.total} trials · {status.elapsed:.0f} s{status.rate()} · "
+            f"{status.headline()}"
+        )
+
+
+class Silent:
+    """Shows nothing, for use as a library."""
+
+    def __enter__(self) -> Silent:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def show(self, status: Status) -> None:
+        """Show nothing."""
+
+    def say(self, line: str) -> None:
+        """Print nothing."""
+
+
+def display_for(console: Console) -> Display:
+    """A bar if the console is a terminal, else lines."""
+    return BarDisplay(console) if console.is_terminal else LineDisplay(console)
+
+
+def console(**options: Any) -> Console:
+    """Where progress goes: standard error, so that output can be piped."""
+    return Console(stderr=True, **options)

@@ -1,0 +1,193 @@
+"""The space as Optuna has it, and the samplers and pruners that a name stands for."""
+
+from __future__ import annotations
+
+import copy
+import re
+import warnings
+from collections.abc import Sequence
+from typing import Any, cast
+
+import optuna
+from optuna.distributions import BaseDistribution, FloatDistribution
+from optuna.exceptions import ExperimentalWarning
+from optuna.pruners import BasePruner, NopPruner
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from wdstudy.curves import SEED
+from wdstudy.errors import MissingPackageError, SpecError, nearest
+from wdstudy.space import SearchSpace, TrialParams
+
+LR, WEIGHT_DECAY = "lr", "weight_decay"
+GRID = "grid"
+
+_SAMPLERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "tpe": ("TPESampler", {"constant_liar": True}),  # several lanes or workers ask at once
+    "qmc": ("QMCSampler", {"scramble": True}),
+    "random": ("RandomSampler", {}),
+    "gp": ("GPSampler", {}),
+    "cmaes": ("CmaEsSampler", {}),
+}
+
+
+def suggest(trial: optuna.Trial, space: SearchSpace) -> TrialParams:
+    """The parameters of a trial: those it was enqueued with, else the sampler's.
+
+    The distributions are chosen so that the space can grow later and hold a 0: categorical
+    ones never change again, and logarithmic ones have no 0. So lr is logarithmic, and
+    weight_decay is linear from 0, whatever it holds today; `LogDecaySampler` shows it to
+    samplers on a logarithmic scale.
+    """
+    lr = trial.suggest_float(LR, space.lr[0], space.lr[-1], log=True)
+    weight_decay = trial.suggest_float(WEIGHT_DECAY, 0.0, space.weight_decay[-1])
+    seeds = space.seed_list
+    if len(seeds) == 1:
+        return TrialParams(lr, weight_decay, seeds[0])
+    return TrialParams(lr, weight_decay, trial.suggest_int(SEED, min(seeds), max(seeds)))
+
+
+def resolve_sampler(choice: str | BaseSampler, space: SearchSpace, seed: int) -> BaseSampler:
+    """The sampler of this name, or the object itself, searching weight_decay by its logarithm.
+
+    Raises:
+        SpecError: the name is unknown.
+        MissingPackageError: the sampler needs a package that is not installed.
+    """
+    if choice == GRID:
+        return RandomSampler(seed)  # never asked: every cell of a grid is enqueued by its values
+    if isinstance(choice, BaseSampler):
+        return LogDecaySampler(choice, space)
+    if choice not in _SAMPLERS:
+        raise SpecError(f"unknown sampler '{choice}'; {nearest(str(choice), [GRID, *_SAMPLERS])}")
+    class_name, options = _SAMPLERS[choice]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)  # chosen by name, knowingly
+        try:
+            sampler = getattr(optuna.samplers, class_name)(seed=seed, **options)
+        except ImportError as error:
+            raise MissingPackageError(f"the sampler '{choice}'", "samplers") from error
+    return LogDecaySampler(sampler, space)
+
+
+def resolve_pruner(choice: str | BasePruner | None) -> BasePruner:
+    """The pruner of this name (`median` for `MedianPruner`), or the object itself.
+
+    Raises:
+        SpecError: the name is unknown, or the pruner needs arguments.
+    """
+    if choice is None:
+        return NopPruner()
+    if isinstance(choice, BasePruner):
+        return choice
+    known = {
+        re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.removesuffix("Pruner")).lower(): name
+        for name in optuna.pruners.__all__
+        if name not in ("BasePruner", "NopPruner")
+    }
+    if choice not in known:
+        raise SpecError(f"unknown pruner '{choice}'; {nearest(str(choice), known)}")
+    try:
+        return cast(BasePruner, getattr(optuna.pruners, known[choice])())
+    except TypeError as error:
+        raise SpecError(
+            f"the pruner '{choice}' needs arguments ({error}); "
+            f"give the object: pruner=optuna.pruners.{known[choice]}(...)"
+        ) from error
+
+
+class LogDecaySampler(BaseSampler):
+    """Lets a sampler search `weight_decay` by its logarithm, though the study's axis holds 0.
+
+    The sampler sees the study's trials as if weight_decay had a logarithmic distribution;
+    trials of the baseline at 0, and the parameter `seed`, it does not see at all.
+    """
+
+    def __init__(self, sampler: BaseSampler, space: SearchSpace) -> None:
+        self._sampler = sampler
+        self._seed = space.seed_list[0]
+        positive = [value for value in space.weight_decay if value > 0]
+        if not positive:
+            raise SpecError(
+                "weight_decay holds only 0, so there is nothing for a sampler to search"
+            )
+        self._space: dict[str, BaseDistribution] = {
+            LR: FloatDistribution(space.lr[0], space.lr[-1], log=True),
+            WEIGHT_DECAY: FloatDistribution(positive[0], positive[-1], log=True),
+        }
+
+    def reseed_rng(self) -> None:
+        """As the sampler does."""
+        self._sampler.reseed_rng()
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """Both axes, from the first trial on; the sampler infers nothing from other trials."""
+        self._sampler.infer_relative_search_space(self._view(study), trial)
+        return {name: axis for name, axis in self._space.items() if not axis.single()}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """As the sampler does, on the logarithmic view of the study."""
+        return self._sampler.sample_relative(self._view(study), trial, search_space)
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, distribution: BaseDistribution
+    ) -> Any:
+        """As the sampler does, on the logarithmic view of the study.
+
+        A seed is never searched for: a sampled trial has the first, its replicas the others.
+        """
+        if param_name == SEED:
+            return self._seed
+        axis = self._space.get(param_name, distribution)
+        return self._sampler.sample_independent(self._view(study), trial, param_name, axis)
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """As the sampler does."""
+        self._sampler.before_trial(self._view(study), trial)
+
+    def after_trial(
+        self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
+    ) -> None:
+        """As the sampler does."""
+        self._sampler.after_trial(self._view(study), trial, state, values)
+
+    def _view(self, study: Study) -> Study:
+        return cast(Study, _LogView(study, self._space))
+
+
+class _LogView:
+    """A study whose trials carry the sampler's space; everything else is the study's own."""
+
+    def __init__(self, study: Study, space: dict[str, BaseDistribution]) -> None:
+        self._study = study
+        self._space = space
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._study, name)
+
+    @property
+    def trials(self) -> list[FrozenTrial]:
+        return self.get_trials()
+
+    def get_trials(self, *args: Any, **kwargs: Any) -> list[FrozenTrial]:
+        return self._seen(self._study.get_trials(*args, **kwargs))
+
+    # Optuna's samplers read trials through this method of Study, private as it is.
+    def _get_trials(self, *args: Any, **kwargs: Any) -> list[FrozenTrial]:
+        return self._seen(self._study._get_trials(*args, **kwargs))
+
+    def _seen(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
+        seen = []
+        for trial in trials:
+            if trial.params.get(WEIGHT_DECAY) == 0:
+                continue
+            trial = copy.copy(trial)
+            trial.params = {k: v for k, v in trial.params.items() if k in self._space}
+            trial.distributions = {k: self._space[k] for k in trial.params}
+            seen.append(trial)
+        return seen

@@ -1,0 +1,163 @@
+"""From a URL to an Optuna storage, and from a name to a study in it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import optuna
+import sqlalchemy
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from wdstudy.errors import MissingPackageError, StorageError, StudyError, nearest
+
+DEFAULT_URL = "sqlite:///wdstudy.db"
+SCHEMES = ("sqlite", "journal", "postgresql", "mysql")
+
+_SQLITE_TIMEOUT = 60  # seconds to wait for another process's lock
+# SQLAlchemy's own default drivers differ between its versions.
+_DRIVERS = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql"}
+
+
+def default_url() -> str:
+    """The storage that is used when none is named: Optuna's variable, else a file here."""
+    return os.environ.get("OPTUNA_STORAGE") or DEFAULT_URL
+
+
+def masked(url: str) -> str:
+    """The URL without its password, fit for logs, reports and errors."""
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return url
+
+
+def open_storage(url: str | None = None, *, create: bool = True) -> BaseStorage:
+    """The storage behind a URL.
+
+    Args:
+        url: `sqlite:///FILE`, `journal:///FILE`, `postgresql://…` or `mysql://…`; the default
+            storage where it is None.
+        create: Make the file if it is not there. Reading commands don't.
+
+    Raises:
+        StorageError: the URL can't be understood, or what it names can't be opened or written.
+        MissingPackageError: the database's driver is not installed.
+    """
+    url = url or default_url()
+    scheme, separator, rest = url.partition("://")
+    base = scheme.partition("+")[0]
+    if not separator or base not in SCHEMES:
+        raise StorageError(
+            f"unknown storage '{masked(url)}'; {_meant(url, scheme if separator else '')}"
+        )
+    if base in ("sqlite", "journal"):
+        _check_file(url, Path(rest.removeprefix("/").partition("?")[0]), create)
+    if base == "journal":
+        return _journal(url, rest.removeprefix("/"))
+    return _database(_DRIVERS.get(scheme, scheme) + "://" + rest, url)
+
+
+def open_study(name: str, storage: str | BaseStorage | None = None) -> optuna.Study:
+    """An existing study, for reading.
+
+    Args:
+        name: The study's name.
+        storage: A URL or an Optuna storage; the default storage where it is None.
+
+    Raises:
+        StudyError: there is no such study; the message lists those there are.
+        StorageError: as `open_storage`.
+    """
+    opened = storage if isinstance(storage, BaseStorage) else open_storage(storage, create=False)
+    try:
+        return optuna.load_study(study_name=name, storage=opened)
+    except KeyError:
+        where = (
+            "" if isinstance(storage, BaseStorage) else f" in {masked(storage or default_url())}"
+        )
+        raise StudyError(
+            f"no study '{name}'{where}; {nearest(name, study_names(opened))}"
+        ) from None
+
+
+def study_names(storage: BaseStorage) -> list[str]:
+    """The names of the studies in a storage, in order of creation."""
+    return [study.study_name for study in storage.get_all_studies()]
+
+
+def _journal(url: str, path: str) -> BaseStorage:
+    try:
+        return JournalStorage(JournalFileBackend(path))
+    except (OSError, ValueError) as error:
+        raise _unusable(url, error) from error
+
+
+def _database(url: str, shown: str) -> BaseStorage:
+    engine: dict[str, Any] = {"pool_pre_ping": True}
+    if url.startswith("sqlite"):
+        engine = {"connect_args": {"timeout": _SQLITE_TIMEOUT}}
+    try:
+        storage = RDBStorage(url, engine_kwargs=engine)
+        if storage.engine.dialect.name == "sqlite":
+            _write_ahead(storage.engine)
+    except ImportError as error:
+        extra = "mysql" if "mysql" in url.partition("://")[0] else "postgres"
+        raise MissingPackageError(f"the storage {masked(shown)}", extra) from error
+    except (SQLAlchemyError, OSError, RuntimeError) as error:
+        raise _unusable(shown, error) from error
+    return storage
+
+
+def _write_ahead(engine: sqlalchemy.Engine) -> None:
+    """Let readers and a writer work side by side, and commit without a full sync each time.
+
+    A power cut may lose the last commits, never the database (https://sqlite.org/wal.html).
+    """
+
+    def on_connect(connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=NORMAL")
+        cursor.close()
+
+    sqlalchemy.event.listen(engine, "connect", on_connect)
+    engine.dispose()  # connections made before the listener lack its settings
+    with engine.connect():
+        pass
+
+
+def _check_file(url: str, path: Path, create: bool) -> None:
+    if path.is_dir():
+        raise StorageError(f"the storage {url} is a directory; name a file in it")
+    if not path.parent.is_dir():
+        raise StorageError(
+            f"the storage {url} can't be opened: there is no directory '{path.parent}'; create it"
+        )
+    if not create and not path.exists():
+        raise StorageError(
+            f"there is no storage {url} yet; run a study first, or name its storage with --storage"
+        )
+
+
+def _unusable(url: str, error: Exception) -> StorageError:
+    cause = getattr(error, "orig", None) or error
+    says = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
+    password = make_url(url).password
+    if password:
+        says = says.replace(str(password), "***")
+    return StorageError(
+        f"the storage {masked(url)} can't be used ({says}); check the path, its permissions "
+        "and that it is a database, or name another with --storage"
+    )
+
+
+def _meant(url: str, scheme: str) -> str:
+    if scheme:
+        return nearest(scheme, SCHEMES)
+    kind = "journal" if url.endswith((".journal", ".log", ".jsonl")) else "sqlite"
+    return f"did you mean '{kind}:///{url}'?"

@@ -1,0 +1,119 @@
+"""One trial's record in the study: its curves, its reports to Optuna, and its end."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+
+from wdstudy.curves import (
+    DIVERGED_AT,
+    ERROR,
+    INITIAL_LOSS,
+    STEP,
+    TRAIN_SECONDS,
+    LossCurves,
+    json_number,
+)
+from wdstudy.space import TrialParams
+
+FLUSH_SECONDS = 10.0
+"""Rewriting growing lists at every point would grow a journal with the square of the points."""
+
+REPORT_SECONDS = 1.0
+REPORT_GROWTH = 1.05
+"""Reports lie this factor apart: about 100 a trial, however many record points it has."""
+
+
+class TrialLog:
+    """Writes what a trial yields into its study, seldom enough that it costs little.
+
+    Args:
+        trial: A running trial of ours.
+        params: Its lr, weight_decay and seed.
+        objective: The series that is reported, and whose last value is the trial's value.
+        eager: Report without regard to time, because a pruner decides by reports.
+    """
+
+    def __init__(
+        self, trial: optuna.Trial, params: TrialParams, objective: str, *, eager: bool
+    ) -> None:
+        self.trial = trial
+        self.params = params
+        self.curves = LossCurves()
+        self.initial_loss = math.nan
+        self.diverged_at = 0
+        self._objective = objective
+        self._eager = eager
+        self._next_report = 1
+        self._reported_step = -1
+        self._started = self._flushed = self._reported = time.monotonic()
+
+    @property
+    def value(self) -> float:
+        """The objective so far, NaN before the first record point."""
+        return self.curves.last(self._objective)
+
+    def log(self, point: Mapping[str, float]) -> None:
+        """Take a record point; report and flush when it is time to."""
+        self.curves.append(point)
+        now = time.monotonic()
+        due = self._eager or now - self._reported >= REPORT_SECONDS
+        if len(self.curves) >= self._next_report and due:
+            self._report(now)
+        if now - self._flushed >= FLUSH_SECONDS:
+            self._write(self.curves.to_attributes())
+            self._flushed = now
+
+    def complete(self, share: float = 1.0) -> TrialState:
+        """End the trial: COMPLETE, or PRUNED if it diverged; its series and scalars are stored.
+
+        Args:
+            share: The part of the wall time that this trial takes of its batch.
+        """
+        if not math.isfinite(self.value) and not self.diverged_at:
+            self.diverged_at = int(self.curves.last(STEP)) if len(self.curves) else 1
+        if self.diverged_at:
+            return self._end(TrialState.PRUNED, share)
+        return self._end(TrialState.COMPLETE, share)
+
+    def prune(self, share: float = 1.0) -> TrialState:
+        """End the trial early because the study's pruner says so."""
+        return self._end(TrialState.PRUNED, share)
+
+    def fail(self, reason: str) -> TrialState:
+        """Give the trial up. Its cell is missing again; the reason stands in an attribute."""
+        self._write({**self.curves.to_attributes(), ERROR: reason})
+        self.trial.study.tell(self.trial, state=TrialState.FAIL)
+        return TrialState.FAIL
+
+    def _end(self, state: TrialState, share: float) -> TrialState:
+        scalars = self.curves.scalars(self.params.lr, self.params.weight_decay)
+        scalars[INITIAL_LOSS] = self.initial_loss
+        scalars[TRAIN_SECONDS] = round((time.monotonic() - self._started) * share, 3)
+        if self.diverged_at:
+            scalars[DIVERGED_AT] = self.diverged_at
+        self._write(self.curves.to_attributes())
+        self._write({name: json_number(value) for name, value in scalars.items()})
+        if not self.diverged_at:
+            self._report(time.monotonic())
+        self.trial.study.tell(
+            self.trial, self.value if state == TrialState.COMPLETE else None, state
+        )
+        return state
+
+    def _report(self, now: float) -> None:
+        step = int(self.curves.last(STEP)) if len(self.curves) else 0
+        if not math.isfinite(self.value) or step == self._reported_step:
+            return  # not finite: samplers take the last report of a pruned trial as its value
+        self.trial.report(self.value, step)
+        self._reported, self._reported_step = now, step
+        self._next_report = max(len(self.curves) + 1, int(len(self.curves) * REPORT_GROWTH))
+
+    def _write(self, attributes: Mapping[str, Any]) -> None:
+        for name, value in attributes.items():
+            self.trial.set_user_attr(name, value)
