@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 
-import click
+import typer
 
 from wdstudy.errors import WdstudyError
 
 USER_ERROR, INTERRUPTED = 2, 130
+
+# Typer ships click under a private name; its public BadParameter leads to the base class.
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,14 +24,15 @@ def main(arguments: list[str] | None = None) -> int:
 
     try:
         app(arguments, prog_name="wdstudy", standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as help_text:
-        print(help_text.format_message())  # noqa: T201
-        return USER_ERROR
-    except click.ClickException as error:
-        return _complain(error.format_message())
+    except _UsageError as error:
+        says: str = error.format_message()  # type: ignore[attr-defined]
+        if says.startswith("Usage:"):  # no arguments at all: the message is the help text
+            print(says)  # noqa: T201
+            return USER_ERROR
+        return _complain(says)
     except WdstudyError as error:
         return _complain(str(error))
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except BrokenPipeError:  # `wdstudy list | head`
         sys.stderr.close()

@@ -101,8 +101,7 @@ def log_range(low: float, high: float, n: int) -> tuple[float, ...]:
         raise SpaceError(f"log_range({low:g}, {high:g}, {n}): n is {n}; give at least 2 points")
     if not (0 < low < math.inf and 0 < high < math.inf):
         raise SpaceError(
-            f"log_range({low:g}, {high:g}, {n}): a logarithmic range needs 0 < low < high; "
-            "for a baseline without weight decay, list the 0 beside the range"
+            f"log_range({low:g}, {high:g}, {n}): a logarithmic range needs 0 < low < high"
         )
     if low > high:
         raise SpaceError(
@@ -135,7 +134,9 @@ def parse_axis(name: str, text: str) -> tuple[float, ...]:
                 "like 0,1e-5:1e-1:6"
             ) from None
         except SpaceError as error:
-            raise SpaceError(f"{name}: {error}") from None
+            zero = item.startswith("0:") and "weight" in name
+            hint = "; for the baseline at 0, list it beside the range: 0,1e-5:1e-1:6"
+            raise SpaceError(f"{name}: {error}{hint if zero else ''}") from None
     return tuple(values)
 
 

@@ -65,7 +65,9 @@ def _call(function: Callable[..., Any], path: Path, settings: Mapping[str, str])
     }
     for name, text in settings.items():
         if name not in parameters:
-            raise SpecError(f"--set {name}: {nearest(name, parameters)} in '{path}'")
+            raise SpecError(
+                f"--set {name}: no such keyword in '{path}'; {nearest(name, parameters)}"
+            )
         values[name] = _typed(name, text, values.get(name, ""))
     try:
         found = function(**values)

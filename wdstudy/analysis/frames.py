@@ -43,7 +43,7 @@ def trials_frame(study: optuna.Study) -> pd.DataFrame:
     rows = [_trial_row(trial) for trial in study.get_trials(deepcopy=False) if _has_cell(trial)]
     frame = pd.DataFrame(rows, columns=None if rows else TRIAL_COLUMNS)
     others = sorted(set(frame.columns) - set(TRIAL_COLUMNS))
-    return frame.reindex(columns=[*TRIAL_COLUMNS, *others])
+    return _described(frame.reindex(columns=[*TRIAL_COLUMNS, *others]), study)
 
 
 def curves_frame(study: optuna.Study) -> pd.DataFrame:
@@ -64,7 +64,7 @@ def curves_frame(study: optuna.Study) -> pd.DataFrame:
     columns = {name: [v for part in parts for v in part[name]] for name in parts[0]}
     frame = pd.DataFrame(columns)
     frame["epoch"] = frame["step"] / steps_per_epoch
-    return frame[CURVE_COLUMNS]
+    return _described(frame[CURVE_COLUMNS], study)
 
 
 def studies_frame(url: str | None = None) -> pd.DataFrame:
@@ -105,7 +105,31 @@ def write_frame(frame: pd.DataFrame, path: Path) -> None:
     except ImportError as error:
         raise MissingPackageError("writing .parquet", "parquet") from error
     except OSError as error:
-        raise StorageError(f"'{path}' can't be written ({error.strerror}); name another") from error
+        raise StorageError(
+            f"'{path}' can't be written ({error.strerror or error}); name another"
+        ) from error
+
+
+_DECAY_NOTES = {
+    "coupled": "coupled decay (part of the objective)",
+    "decoupled": "decoupled decay (a diagnostic, not in the objective)",
+}
+
+
+def _described(frame: pd.DataFrame, study: optuna.Study) -> pd.DataFrame:
+    """The frame with what figures say about the study, in `attrs`."""
+    spec = spec_of(study).get("spec", {})
+    kind = spec.get("decay_kind", "")
+    note = _DECAY_NOTES.get(kind, kind)
+    if spec.get("decay") == "independent":
+        note = "independent decay (not scaled by lr; a diagnostic, not in the objective)"
+    frame.attrs = {
+        "study": study.study_name,
+        "optimizer": spec.get("optimizer", ""),
+        "decay": note,
+        "objective": spec.get("objective", "value"),
+    }
+    return frame
 
 
 def _has_cell(trial: FrozenTrial) -> bool:
