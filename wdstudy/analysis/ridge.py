@@ -292,7 +292,7 @@ def _not_a_valley(fit: _Surface, ridge: Array) -> str:
         if len(away) < 2:
             return f"too few cells at {words} weight_decay to see the loss rise there"
         error = fit.scatter * math.sqrt(1 / len(away) + 1 / len(near))
-        if excess[away].mean() - excess[near].mean() < stats.t.ppf(0.975, fit.spare) * error:
+        if excess[away].mean() - excess[near].mean() < stats.t.ppf(0.99, fit.spare) * error:
             return f"the loss does not rise towards {words} weight_decay beyond the noise"
     return ""
 
