@@ -22,7 +22,7 @@ class Best:
 
     loss: in units of the value, interval from the seed noise of all trained cells together.
     gap: how much worse the best of the neighbouring cells is, as a share of the loss.
-    ties: other cells that the noise cannot tell from it at 95 %; −1 where noise is not known.
+    ties: other cells that the noise cannot tell from it at 95 %; -1 where noise is not known.
     timescale: 1 / (lr · weight_decay) in steps.
     """
 

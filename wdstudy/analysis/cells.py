@@ -29,7 +29,7 @@ class Cells:
     trials: one row a usable trial: lr, weight_decay, value, seed, diverged, x, y, z, cell.
     table: one row a cell, by number: lr, weight_decay, x, y, value (mean over seeds), z, seeds,
         diverged (share). A cell of which half the trials or more diverged has no value.
-    x = log10 lr, y = log10 weight_decay (−∞ at 0), z = log value, or the value itself where some
+    x = log10 lr, y = log10 weight_decay (-inf at 0), z = log value, or the value itself where some
     value is not positive (`logarithmic` is then false). plateau: z of an untrained model.
     """
 

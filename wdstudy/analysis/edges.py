@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
 from wdstudy.analysis.cells import Cells
-from wdstudy.analysis.estimate import Array
+from wdstudy.analysis.estimate import Mask
 
 NEAR = 0.05  # scattered cells within this share of the range from its end are at the edge
 STEP = (0.5, 1.0)  # decades to extend by: two steps of the grid, within these bounds
@@ -24,7 +25,8 @@ class Edge:
 
     where: "lower" or "upper" if the best cell, or most of the top k, is at that end of the range;
     "single" if there is nothing to compare. firm: worse inside by more than the noise.
-    extend_to: the end of the range to try next, NaN if the best is inside.
+    extend_to: the end of the range to try next; NaN if the best is inside, or at the edge neither
+    firmly nor with most of the top.
     """
 
     axis: Literal["lr", "weight_decay"]
@@ -124,19 +126,20 @@ def _edge(cells: Cells, axis: Literal["lr", "weight_decay"], name: str, sd: floa
     lower, upper = t <= low + margin, t >= high - margin
     top = min(10, max(1, math.ceil(len(done) / 4)))
     order = np.argsort(z, kind="stable")
-    shares = [float(side[order[:top]].mean()) for side in (lower, upper)]
+    at_lower, at_upper = (float(side[order[:top]].mean()) for side in (lower, upper))
     where: Literal["lower", "upper", "inside"] = "inside"
-    if lower[order[0]] or (shares[0] > 0.5 and not upper[order[0]]):
+    if lower[order[0]] or (at_lower > 0.5 and not upper[order[0]]):
         where = "lower"
-    elif upper[order[0]] or shares[1] > 0.5:
+    elif upper[order[0]] or at_upper > 0.5:
         where = "upper"
-    side = lower if where == "lower" else upper
+    side, share = (lower, at_lower) if where == "lower" else (upper, at_upper)
     firm = where != "inside" and _beyond_noise(done, order, ~side, sd)
-    extend_to = _extended(levels, where) if where != "inside" else math.nan
-    return Edge(axis, where, 10**low, 10**high, *shares, top, firm, extend_to)
+    worth = where != "inside" and (firm or share > 0.5 or not math.isfinite(sd))
+    extend_to = _extended(levels, where) if worth else math.nan
+    return Edge(axis, where, 10**low, 10**high, at_lower, at_upper, top, firm, extend_to)
 
 
-def _beyond_noise(done: pd.DataFrame, order: Array, inside: Array, sd: float) -> bool:
+def _beyond_noise(done: pd.DataFrame, order: npt.NDArray[np.intp], inside: Mask, sd: float) -> bool:
     """Whether the best cell away from the edge is worse than the best by more than the noise."""
     z, seeds = done["z"].to_numpy(dtype=float), done["seeds"].to_numpy(dtype=float)
     if not inside.any() or not math.isfinite(sd):
@@ -146,7 +149,7 @@ def _beyond_noise(done: pd.DataFrame, order: Array, inside: Array, sd: float) ->
     return bool(z[rival] - z[order[0]] > stats.norm.ppf(0.975) * error)
 
 
-def _extended(levels: Array, where: str) -> float:
+def _extended(levels: npt.NDArray[np.float64], where: str) -> float:
     """The end of the range to try next, in the axis' own units, one digit."""
     step = levels[1] - levels[0] if where == "lower" else levels[-1] - levels[-2]
     reach = float(np.clip(2 * step, *STEP))

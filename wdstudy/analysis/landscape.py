@@ -102,7 +102,7 @@ def _numbers(cells: Cells, name: str, rng: np.random.Generator) -> Landscape:
     noise = _noise(cells.noise, ridge.scatter, len(decayed))
     table = surface(cells, ridge.scatter, rng)
     places = edges(cells, noise.value)
-    line, cost, width, (along_lr, along_weight_decay) = _lines(table, cells)
+    line, cost, width, (along_lr, along_weight_decay) = _lines(table, cells, noise.value)
     return Landscape(
         name=name,
         trials=len(cells.trials),
@@ -141,12 +141,12 @@ def _noise(seeds: Noise, scatter: float, n: int) -> Estimate:
 
 
 def _lines(
-    table: Surface | str, cells: Cells
+    table: Surface | str, cells: Cells, sd: float
 ) -> tuple[Frontier, ApartCost, ValleyWidth, tuple[Estimate, Estimate]]:
     """What lines across the table tell, or why they tell nothing."""
     if isinstance(table, Surface):
         return (
-            frontier(table, cells),
+            frontier(table, cells, sd),
             apart_cost(table, cells),
             valley_width(table, cells),
             sensitivity(table, cells),

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from wdstudy.analysis.cells import Cells
+from wdstudy.analysis.cells import BASIN, Cells
 from wdstudy.analysis.estimate import Array, Estimate, cannot_say, reflected
+from wdstudy.analysis.ridge import WIDEST
 from wdstudy.analysis.surface import Surface
 
 HARMLESS = 1.1  # within this factor of the best, a cell is as good
@@ -61,36 +62,76 @@ class ValleyWidth:
     factor: float = HARMLESS
 
 
-def frontier(surface: Surface, cells: Cells) -> Frontier:
+def frontier(surface: Surface, cells: Cells, sd: float) -> Frontier:
     """Where weight_decay begins to do harm, lr by lr, and the line through these points.
 
-    Between cells the crossing is interpolated. The interval is Student's t of the line's residuals.
+    Between cells the crossing is interpolated. `sd`: noise of one trial's z, NaN if not known; a
+    rise of less than three times that of a cell is no harm. The interval is Student's t of the
+    line's residuals; a smoothed surface, whose residuals hang together, adds its bootstrap.
     """
-    z = _bridged(surface.z[0], surface.y)
-    error = cells.noise.sd if math.isfinite(cells.noise.sd) else 0.0
-    rise = max(math.log(HARMLESS) if cells.logarithmic else 0.05 * _range(z), 3 * error)
-    z = np.where(surface.diverged, np.inf, z)
-    trained = float(np.nanmin(z, initial=np.inf)) + 0.5 * _range(surface.z[0])
-    found, never = [], 0
-    for i, row in enumerate(z):
+    done = cells.decayed
+    error = sd / math.sqrt(done["seeds"].median()) if math.isfinite(sd) else 0.0
+    rise = max(math.log(HARMLESS) if cells.logarithmic else 0.05 * _range(surface.z[0]), 3 * error)
+    factor = math.exp(rise) if cells.logarithmic else math.nan
+    without = cells.finished[cells.finished["weight_decay"] == 0].set_index("x")["z"].to_dict()
+    x, y, unseen = _onsets(surface, surface.z[0], rise, without)
+    if len(x) < 4 or unseen > len(x):
+        seen = f"at {len(x)} of {len(x) + unseen} lr"
+        why = f"weight_decay begins to do harm inside the range {seen} only; at least 4 are needed"
+        return Frontier(cannot_say(why, surface.n), factor)
+    line = stats.linregress(x, y)
+    half = float(stats.t.ppf(0.975, len(x) - 2) * line.stderr)
+    if surface.smoothed:
+        half = math.hypot(half, 1.96 * _spread(surface, rise, without))
+    points = tuple((10**x).tolist()), tuple((10**y).tolist())
+    if not 2 * half < WIDEST:
+        why = "the weight_decay at which harm begins scatters too widely about a line"
+        return Frontier(cannot_say(why, surface.n), factor, *points)
+    slope = Estimate(float(line.slope), line.slope - half, line.slope + half, surface.n)
+    return Frontier(slope, factor, *points)
+
+
+def _onsets(
+    surface: Surface, z: Array, rise: float, without: dict[float, float]
+) -> tuple[Array, Array, int]:
+    """x and y at which harm begins, and the number of trained lr where that is not seen.
+
+    `without`: z at weight_decay 0 for each x, which counts when the best at an lr is sought.
+    """
+    trained = float(np.nanmin(z)) + BASIN * _range(z)
+    rows = np.where(surface.diverged, np.inf, _bridged(z, surface.y))
+    found, unseen = [], 0
+    for x, row in zip(surface.x, rows, strict=True):
         if not np.isfinite(row).any() or np.nanmin(row) > trained:
             continue
         best = int(np.nanargmin(row))
-        place = _crossing(row[best:], surface.y[best:], row[best] + rise)
-        if math.isfinite(place):
-            found.append((surface.x[i], place))
+        least = min(float(row[best]), without.get(x, math.inf))
+        place = _crossing(row[best:], surface.y[best:], least + rise)
+        below = x not in without and _falling(row, best, rise)
+        if math.isfinite(place) and not below and row[best] <= least + rise:
+            found.append((x, place))
         else:
-            never += 1
-    factor = math.exp(rise) if cells.logarithmic else math.nan
-    if len(found) < 4 or never > len(found):
-        seen = f"at {len(found)} of {len(found) + never} lr"
-        why = f"weight_decay begins to do harm inside the range {seen} only; at least 4 are needed"
-        return Frontier(cannot_say(why, surface.n), factor)
-    x, y = np.array(found).T
-    line = stats.linregress(x, y)
-    half = float(stats.t.ppf(0.975, len(x) - 2) * line.stderr)
-    slope = Estimate(float(line.slope), line.slope - half, line.slope + half, surface.n)
-    return Frontier(slope, factor, tuple((10**x).tolist()), tuple((10**y).tolist()))
+            unseen += 1
+    x, y = np.array(found).reshape(-1, 2).T
+    return x, y, unseen
+
+
+def _spread(surface: Surface, rise: float, without: dict[float, float]) -> float:
+    """Standard deviation of the frontier's slope over bootstrap surfaces."""
+    slopes = []
+    for z in surface.z[1:101]:
+        x, y, _ = _onsets(surface, z, rise, without)
+        if len(x) >= 4:
+            slopes.append(np.polyfit(x, y, 1)[0])
+    return float(np.std(slopes)) if len(slopes) > 50 else math.inf
+
+
+def _falling(row: Array, best: int, rise: float) -> bool:
+    """Whether the loss still falls at the smallest weight_decay, so that its best is not seen."""
+    known = np.flatnonzero(np.isfinite(row))
+    if len(known) < 2 or best != known[0]:
+        return False
+    return bool(row[known[1]] - row[known[0]] > rise / 2)
 
 
 def apart_cost(surface: Surface, cells: Cells) -> ApartCost:
@@ -122,9 +163,9 @@ def apart_cost(surface: Surface, cells: Cells) -> ApartCost:
 
 
 def sensitivity(surface: Surface, cells: Cells) -> tuple[Estimate, Estimate]:
-    """Mean of min(loss, initial loss) − best along lr, and along weight_decay, in units of loss.
+    """Mean of min(loss, initial loss) less the best, along lr and along weight_decay.
 
-    Wortsman et al. 2023, along the lines through the best cell. Diverged cells count as untrained.
+    In units of loss, on the lines through the best cell; Wortsman et al. 2023. Diverged cells count as untrained.
     """
     i, j = _best(surface.z[0])
     best = math.exp(surface.z[0, i, j]) if cells.logarithmic else surface.z[0, i, j]
@@ -160,7 +201,7 @@ def valley_width(surface: Surface, cells: Cells) -> ValleyWidth:
     diagonal = _between(surface, reach, np.clip(sums - reach, surface.y[0], surface.y[-1]))
     start = int(np.argmin(np.abs(reach - surface.x[i])))
     return ValleyWidth(
-        _width(surface.z[:, :, j], surface.x, i, surface.diverged[:, j].any()),
+        _width(surface.z[:, :, j], surface.x, i, bool(surface.diverged[:, j].any())),
         _width(diagonal, reach, start, bool(surface.diverged.any())),
     )
 

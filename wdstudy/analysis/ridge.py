@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from scipy import stats
@@ -50,7 +51,7 @@ class Ridge:
 
 
 def fit_ridge(x: Array, y: Array, z: Array, plateau: float, rng: np.random.Generator) -> Ridge:
-    """The ridge of cells at `x`, `y` with log loss `z`, all `[n]`; `plateau`: untrained log loss."""
+    """The ridge of cells at x, y with log loss z, all `[n]`; `plateau` is z untrained."""
     accepted: list[Ridge] = []
     unknown = _unknown("no finished cell" if len(z) == 0 else "all cells lie at one level", len(z))
     for basin in basins(z, plateau):
@@ -75,7 +76,7 @@ def basins(z: Array, plateau: float) -> list[Mask]:
     best = float(np.sort(z)[: len(z) // 50 + 1].mean())
     top = min(plateau, float(z.max())) if math.isfinite(plateau) else float(z.max())
     masks = [z <= best + depth * max(top - best, 0.0) for depth in DEPTHS]
-    grows = [a.sum() < b.sum() for a, b in zip(masks, masks[1:], strict=False)]
+    grows = [a.sum() < b.sum() for a, b in pairwise(masks)]
     return [mask for mask, wanted in zip(masks, [*grows, True], strict=True) if wanted]
 
 
@@ -89,8 +90,10 @@ def _holds(estimate: Estimate, value: float) -> bool:
 
 def _widened(ridge: Ridge, other: Ridge) -> Ridge:
     """`ridge` with the change of slope to another basin as one more source of error."""
-    slope = ridge.slope
+    slope, step = ridge.slope, float(np.mean(np.diff(np.log10(ridge.lr))))
     moved = math.hypot(slope.value - other.slope.value, SHAPE)
+    if ridge.bend.known:  # the slope of a bent valley depends on the lr it is taken over
+        moved = math.hypot(moved, ridge.bend.value * step / 2)
     low = slope.value - math.hypot(slope.value - slope.low, moved)
     high = slope.value + math.hypot(slope.high - slope.value, moved)
     return replace(ridge, slope=replace(slope, low=low, high=high))
@@ -123,7 +126,7 @@ class _Surface:
 
     def value(self, x: Array, y: Array) -> Array:
         """The fitted terms in y, `[n]`."""
-        return _monomials(x, y, self.powers) @ self.coefficients[0]
+        return np.asarray(_monomials(x, y, self.powers) @ self.coefficients[0])
 
 
 def _ridge_of(x: Array, y: Array, z: Array, rng: np.random.Generator) -> Ridge:
@@ -175,7 +178,7 @@ def _fit(x: Array, y: Array, z: Array, rng: np.random.Generator) -> _Surface | s
     error *= stats.t.ppf(0.975, spare) / stats.norm.ppf(0.975)
     signs = rng.choice([-1.0, 1.0], (REPLICATES, n))
     draws = coefficients + (signs * error) @ inverse[g.shape[1] :].T
-    at = np.unique(x) if free else np.linspace(*np.quantile(x, [0.05, 0.95]), 7)
+    at = np.unique(x) if free else np.linspace(np.quantile(x, 0.05), np.quantile(x, 0.95), 7)
     return _Surface(
         x, y, origin, z - g @ (inverse[: g.shape[1]] @ z), powers,
         np.vstack([coefficients, draws]), at, *_sampled(x, y, at),

@@ -22,7 +22,9 @@ DEGREE = 4
 
 @dataclass(frozen=True)
 class Separability:
-    """additive: share of the variance that f(lr) + g(weight_decay) explains; the rest is interaction.
+    """How far the axes act apart.
+
+    additive: share of the variance that f(lr) + g(weight_decay) explains; the rest interacts.
 
     interaction_p: P value of the F test of interaction against seed noise, NaN without replicates.
     """
@@ -62,7 +64,7 @@ def _one_axis(basin: pd.DataFrame) -> Estimate:
 
 
 def _axis(cells: pd.DataFrame, name: str) -> Array:
-    """Polynomials of one coordinate without the constant, `[n, degree]`, on −1 … 1."""
+    """Polynomials of one coordinate without the constant, `[n, degree]`, on -1 … 1."""
     t = cells[name].to_numpy(dtype=float)
     degree = min(DEGREE, len(np.unique(t)) - 1)
     if degree < 1:

@@ -1,6 +1,6 @@
 """How long weights remember, and where they settle: formulas of numbers, with their sources.
 
-All take PyTorch's weight_decay, where a step shrinks the weights by 1 − lr · weight_decay.
+All take PyTorch's weight_decay, where a step shrinks the weights by 1 - lr · weight_decay.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ def total_decay(lrs: Iterable[float], weight_decay: float) -> float:
 
 
 def memory_left(total: float) -> float:
-    """exp(−Σ lr · weight_decay): the share of the initial weights left at the end of a run."""
+    """exp(-Σ lr · weight_decay): the share of the initial weights left at the end of a run."""
     return math.exp(-total)
 
 
@@ -37,7 +37,7 @@ def timescale_epochs(lr: float, weight_decay: float, steps_per_epoch: float) -> 
 def equilibrium_angle_adamw(lr: float, weight_decay: float, beta1: float = 0.9) -> float:
     """Angular update of a step, in radians, of scale-invariant weights at rest under AdamW.
 
-    √(2 · lr · weight_decay · (1 − β₁) / (1 + β₁)); Kosson, Messmer & Jaggi 2024, "Rotational
+    √(2 · lr · weight_decay · (1 - β₁) / (1 + β₁)); Kosson, Messmer & Jaggi 2024, "Rotational
     equilibrium: how weight decay balances learning across neural networks".
     """
     return math.sqrt(2 * lr * weight_decay * (1 - beta1) / (1 + beta1))

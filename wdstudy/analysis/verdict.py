@@ -13,6 +13,8 @@ from wdstudy.analysis.estimate import Estimate
 if TYPE_CHECKING:
     from wdstudy.analysis.landscape import Landscape
 
+MINUS = "\N{MINUS SIGN}"
+
 
 @dataclass(frozen=True)
 class Sentence:
@@ -125,11 +127,14 @@ def _edge(edge: Edge) -> Sentence | None:
     if edge.where == "inside":
         return Sentence(f"The best {edge.axis} lies inside the range {span}.", "edges")
     share = edge.at_lower if edge.where == "lower" else edge.at_upper
-    doubt = "" if edge.firm else ", though not by more than the noise"
     text = (
         f"The best {edge.axis} is at the {edge.where} edge of {span} "
-        f"({share:.0%} of the top {edge.top} cells{doubt}): extend to {number(edge.extend_to)}."
+        f"({share:.0%} of the top {edge.top} cells)"
     )
+    if math.isfinite(edge.extend_to):
+        text += f": extend to {number(edge.extend_to)}."
+    else:
+        text += ", but by no more than the noise."
     return Sentence(text, "edges")
 
 
@@ -163,7 +168,7 @@ def _baseline(found: Landscape) -> Sentence | None:
             f"Weight decay only hurts here: without it the best {found.name} differs by {amount}."
         )
     else:
-        text = f"Weight decay makes no difference beyond the noise: {amount} against none."
+        text = f"Whether weight decay helps is within the noise: without it {amount} higher."
     return Sentence(text, "baseline_gap")
 
 
@@ -188,10 +193,8 @@ def _diverged(found: Landscape) -> Sentence | None:
     seen = [s for s in found.stable_lr if math.isfinite(s.diverges_at) and math.isfinite(s.lr)]
     if seen:
         low, high = min(s.lr for s in seen), max(s.lr for s in seen)
-        span = number(low) if low == high else f"{number(low)} … {number(high)}"
-        text += f" The largest stable lr is {span}, depending on weight_decay."
-        text = text.replace(", depending on weight_decay", "" if low == high else
-                            ", depending on weight_decay")  # fmt: skip
+        varies = f"{number(low)} … {number(high)}, depending on weight_decay"
+        text += f" The largest stable lr is {number(low) if low == high else varies}."
     return Sentence(text, "diverged_share")
 
 
@@ -218,7 +221,7 @@ def number(value: float) -> str:
 
 def signed(value: float) -> str:
     """A slope with its sign and two places."""
-    return f"{value:+.2f}".replace("-", "−") if round(value, 2) else "0.00"
+    return f"{value:+.2f}".replace("-", MINUS) if round(value, 2) else "0.00"
 
 
 def _rule(slope: float) -> str:
@@ -253,7 +256,7 @@ def _amount(found: Landscape, share: Estimate) -> str:
     value = f"{share.value:{form}}"
     if math.isfinite(share.low):
         value += f" (95 % {share.low:{form}} … {share.high:{form}})"
-    return value.replace("-", "−")
+    return value.replace("-", MINUS)
 
 
 def _at_least(width: Estimate) -> str:
