@@ -1,4 +1,4 @@
-"""Do the intervals of the ridge and the frontier cover the truth as often as they say?
+"""How often the intervals of the ridge and the frontier cover the truth.
 
 Sweeps over surfaces of known slope, many times each: mean estimate, median width of the 95 %
 interval, share of the told intervals that hold the truth, share of "cannot say".
@@ -96,7 +96,8 @@ def simulate(runs: int, names: list[str], sweeps: list[str]) -> Iterator[dict[st
                 if sweep_name.startswith("scatter"):
                     sweep = replace(sweep, points=scatter(len(sweep.points[0]), rng))
                 told.append(slopes(sweep.trials(surface, rng), rng))
-            for which, truth, found in zip(("ridge", "frontier"), truths, zip(*told), strict=True):
+            for i, which in enumerate(("ridge", "frontier")):
+                truth, found = truths[i], tuple(pair[i] for pair in told)
                 yield {"sweep": sweep_name, "surface": name, "slope": which, **row(truth, found)}
 
 

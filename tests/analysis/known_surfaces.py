@@ -48,7 +48,7 @@ def lopsided(
 
 
 def bent(bend: float = -0.6) -> Surface:
-    """A valley of slope −1 at the best lr, whose slope changes by `bend` a decade."""
+    """A valley of slope -1 at the best lr, whose slope changes by `bend` a decade."""
 
     def z(x: Array, y: Array) -> Array:
         t = x - MIDDLE

@@ -94,19 +94,20 @@ def frontier(surface: Surface, cells: Cells, sd: float) -> Frontier:
 def _onsets(
     surface: Surface, z: Array, rise: float, without: dict[float, float]
 ) -> tuple[Array, Array, int]:
-    """x and y at which harm begins, and the number of trained lr where that is not seen.
+    """Where harm begins, as x and y, and the number of trained lr at which that is not seen.
 
+    Not where the next cell diverged: that edge is the cliff's (`stable_lr`), with its own slope.
     `without`: z at weight_decay 0 for each x, which counts when the best at an lr is sought.
     """
     trained = float(np.nanmin(z)) + BASIN * _range(z)
-    rows = np.where(surface.diverged, np.inf, _bridged(z, surface.y))
+    rows = np.where(surface.diverged, np.nan, _bridged(z, surface.y))
     found, unseen = [], 0
     for x, row in zip(surface.x, rows, strict=True):
         if not np.isfinite(row).any() or np.nanmin(row) > trained:
             continue
         best = int(np.nanargmin(row))
         least = min(float(row[best]), without.get(x, math.inf))
-        place = _crossing(row[best:], surface.y[best:], least + rise)
+        place = _crossing(row[best:], surface.y[best:], least + rise)  # NaN is not above
         below = x not in without and _falling(row, best, rise)
         if math.isfinite(place) and not below and row[best] <= least + rise:
             found.append((x, place))
@@ -165,7 +166,8 @@ def apart_cost(surface: Surface, cells: Cells) -> ApartCost:
 def sensitivity(surface: Surface, cells: Cells) -> tuple[Estimate, Estimate]:
     """Mean of min(loss, initial loss) less the best, along lr and along weight_decay.
 
-    In units of loss, on the lines through the best cell; Wortsman et al. 2023. Diverged cells count as untrained.
+    In units of loss, on the lines through the best cell; Wortsman et al. 2023. Diverged cells
+    count as untrained.
     """
     i, j = _best(surface.z[0])
     best = math.exp(surface.z[0, i, j]) if cells.logarithmic else surface.z[0, i, j]
