@@ -105,8 +105,7 @@ def plot_heatmap(
     else:
         _draw_grid(info, spread, ax)
     title = info.label if info.step is None else f"{info.label}, step {info.step:g}"
-    titled(ax, trials, title)
-    _add_legend(info, ax)
+    titled(ax, trials, title, lines=_add_legend(info, ax))
     text = described(trials.attrs, info.grid.trials, info.grid.seeds)
     captioned(ax, "lr", text + (" · mean ± standard deviation over seeds" if spread else ""))
     return ax
@@ -283,9 +282,8 @@ def _draw_scatter(info: HeatmapInfo, ax: Axes) -> None:
         cmap="viridis_r" if info.reverse else "viridis", edgecolors="white", linewidths=0.4,
         rasterized=len(cells) > 1000,
     )  # fmt: skip
-    ax.scatter(
-        x(lost["lr"]), y(lost["weight_decay"]), marker="x", c="#8c8c8c", s=size * 0.6, lw=1, zorder=1
-    )
+    ax.scatter(x(lost["lr"]), y(lost["weight_decay"]), marker="x", c="#8c8c8c", s=size * 0.6,
+               lw=1, zorder=1)  # fmt: skip
     x.dress(ax, "x")
     y.dress(ax, "y")
     for rank, (weight_decay, lr) in enumerate(info.top):
@@ -320,8 +318,8 @@ def _dress_colours(info: HeatmapInfo, bar: Colorbar | None) -> None:
     bar.set_label(info.label + scale, parse_math=False)
 
 
-def _add_legend(info: HeatmapInfo, ax: Axes) -> None:
-    """What the marks mean, between title and picture; only the marks that are there."""
+def _add_legend(info: HeatmapInfo, ax: Axes) -> int:
+    """What the marks mean, between title and picture; returns the lines it takes."""
     handles: list[Any] = []
     if info.best is not None:
         handles.append(
@@ -335,10 +333,11 @@ def _add_legend(info: HeatmapInfo, ax: Axes) -> None:
         mark = Line2D([], [], marker="x", ls="", c="#8c8c8c", label="diverged")
         handles.append(mark if info.grid.scattered else Patch(**HATCH, label="diverged"))
     if info.products:
-        handles.append(Line2D([], [], color=INK, lw=0.9, ls=(0, (1, 2)), label="equal lr · weight_decay"))
+        dots = Line2D([], [], color=INK, lw=0.9, ls=(0, (1, 2)), label="equal lr · weight_decay")
+        handles.append(dots)
     if handles:
         ax.legend(
             handles=handles, loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=len(handles),
             borderaxespad=0.1, handletextpad=0.4, columnspacing=1.4, handlelength=1.6,
         )  # fmt: skip
-        ax.set_title(ax.get_title(loc="left"), pad=24, parse_math=False)
+    return 1 if handles else 0

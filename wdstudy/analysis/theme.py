@@ -111,12 +111,16 @@ def label_of(trials: pd.DataFrame, value: str) -> str:
     return words + (" at the end" if column.startswith("final_") else "")
 
 
-def titled(ax: Axes, trials: pd.DataFrame, title: str) -> None:
-    """The study's name, then what the picture shows. A name is never read as a formula."""
+def titled(ax: Axes, trials: pd.DataFrame, title: str, lines: float = 0) -> None:
+    """The study's name, then what the picture shows, with room for `lines` of notes below it.
+
+    A name is never read as a formula.
+    """
     name = str(trials.attrs.get("study", "")).replace("\n", " ")
     shown = f"{shortened(name)}: {title}" if name else title
     width = ax.get_position().width * ax.figure.get_figure(root=True).get_figwidth()  # type: ignore[union-attr]
-    ax.set_title(textwrap.fill(shown, max(24, int(width * 11))), parse_math=False)
+    text = textwrap.fill(shown, max(24, int(width * 11)))
+    ax.set_title(text, pad=8 + 14 * lines, parse_math=False)
 
 
 def shortened(name: str, most: int = 40) -> str:
@@ -141,7 +145,7 @@ def captioned(ax: Axes, label: str, text: str) -> None:
     assert figure is not None
     width = ax.get_position().width * figure.get_figwidth()
     ax.annotate(
-        textwrap.fill(text, max(30, int(width * 15.5))),
+        textwrap.fill(text, max(30, int(width * 19))),
         (0.5, 0),
         xycoords=ax.xaxis.label,
         xytext=(0, -3),

@@ -214,7 +214,7 @@ def number(value: float) -> str:
     if not math.isfinite(value):
         return str(value)
     if 1e-3 <= abs(value) < 1e4:
-        return f"{value:.3g}"
+        return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
     digits, power = f"{value:.2e}".split("e")
     return f"{digits.rstrip('0').rstrip('.')}e{int(power)}"
 
