@@ -83,7 +83,7 @@ def plot_isolation(
     x = pd.Series(info.line.index, dtype=float)
     ax.scatter(place(info.points["x"]), info.points["value"], s=14, c="#c4cbd3", label="every cell",
                rasterized=len(info.points) > 1000)  # fmt: skip
-    style = {"color": BLUE, "marker": "o", "ms": 5, "lw": 1.8}
+    style: dict[str, Any] = {"color": BLUE, "marker": "o", "ms": 5, "lw": 1.8}
     positive = (x > 0).to_numpy()
     ax.plot(x[positive], info.line[positive], label=f"best over {OTHER[axis]}", **style)
     ax.plot(place(x[~positive]), info.line[~positive], **style)
@@ -173,7 +173,7 @@ def _draw_points(info: AxisInfo, axis: str, colour: str, values: pd.Series, ax: 
     assert figure is not None
     if low < high:
         bar = figure.colorbar(points, ax=ax, pad=0.02, aspect=28, label=colour)
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.outline.set_visible(False)
         dress_log(bar.ax.yaxis, shade.low, shade.high, shade.zero_at)
     place.dress(ax, "x")
     _mark_lost(info, place, ax)

@@ -241,7 +241,7 @@ def _dress_grid(info: CurveGridInfo, axes: Any) -> None:
         margin = 0.08 * (high - low)  # labels at the very ends would touch those of the next row
         decades = np.arange(math.ceil(low + margin), math.floor(high - margin) + 1)
         if len(decades) >= 2:
-            first.set_yticks(10.0 ** decades[:: math.ceil(len(decades) / 3)])
+            first.set_yticks(10.0 ** decades[:: math.ceil(len(decades) / 4)])
     else:
         first.yaxis.set_major_locator(MaxNLocator(3))
         first.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:.3g}"))

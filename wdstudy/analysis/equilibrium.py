@@ -75,7 +75,7 @@ def plot_weight_norm(
     info = _norm_info(trials, curves, spec)
     ax = new_axes(ax, 5.8, 4.9)
     _draw_equilibrium(info, ax)
-    titled(ax, trials, "weight norm at the end", lines=1)
+    titled(ax, trials, "weight norm at the end", lines=3)
     captioned(ax, f"predicted: {info.formula}", described(trials.attrs, info.trials, info.seeds))
     return ax
 
@@ -101,7 +101,7 @@ def plot_angular_update(
     info = _angle_info(trials, curves, spec)
     ax = new_axes(ax, 5.8, 4.9)
     _draw_equilibrium(info, ax)
-    titled(ax, trials, "angular update a step", lines=1)
+    titled(ax, trials, "angular update a step", lines=3)
     text = described(trials.attrs, info.trials, info.seeds)
     captioned(ax, f"predicted: {info.formula}", text + " · at the last point with lr ≥ half peak")
     return ax
@@ -218,9 +218,9 @@ def _draw_equilibrium(info: EquilibriumInfo, ax: Axes) -> None:
         getattr(ax, f"set_{which}lim")(*limits)
         dress_log(getattr(ax, f"{which}axis"), *limits)
     if least < left or most > right:
-        ax.text(1.0, 1.01, "points at an end of the axis lie beyond it", transform=ax.transAxes,
+        ax.text(1.0, 1.005, "points at an end of the axis lie beyond it", transform=ax.transAxes,
                 ha="right", va="bottom", fontsize=7.5, color=MUTED)  # fmt: skip
     ax.grid(visible=True)
     ax.set_axisbelow(True)
     ax.set_ylabel(info.label)
-    ax.legend(loc="best")
+    ax.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), borderaxespad=0.1, labelspacing=0.3)

@@ -82,11 +82,11 @@ def curves_frame(study: optuna.Study) -> pd.DataFrame:
     if counted:
         notes.append(f"{_count(counted, 'trial')} without steps: record points are counted instead")
     frame = _stacked(parts)
-    steps_per_epoch = spec_of(study).get("steps_per_epoch")
-    known = isinstance(steps_per_epoch, int | float) and steps_per_epoch > 0
+    steps_per_epoch = _number(spec_of(study).get("steps_per_epoch"))
+    known = steps_per_epoch > 0
     if not known:
         notes.append("the study does not tell its steps per epoch: curves are shown over steps")
-    frame["epoch"] = frame["step"] / (float(steps_per_epoch) if known else math.nan)
+    frame["epoch"] = frame["step"] / (steps_per_epoch if known else math.nan)
     frame = frame[CURVE_COLUMNS]
     frame.attrs = {**attrs, "notes": notes}
     return frame

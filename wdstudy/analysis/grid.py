@@ -42,7 +42,7 @@ class CellGrid:
     def scattered(self) -> bool:
         """Whether the cells are samples of the plane, rather than a grid."""
         places = self.cells["lr"].nunique() * self.cells["weight_decay"].nunique()
-        return len(self.cells) < DENSE * places
+        return bool(len(self.cells) < DENSE * places)
 
     def table(self, column: str = "value") -> pd.DataFrame:
         """A column over the grid: rows weight_decay, from high to low, columns lr."""

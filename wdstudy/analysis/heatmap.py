@@ -308,7 +308,7 @@ def _draw_scatter(info: HeatmapInfo, ax: Axes) -> None:
 
 def _dress_colours(info: HeatmapInfo, bar: Colorbar | None) -> None:
     assert bar is not None
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     low, high = float(info.norm.vmin or 0), float(info.norm.vmax or 1)
     if isinstance(info.norm, LogNorm):
         dress_log(bar.ax.yaxis, low, high)

@@ -85,7 +85,7 @@ def styled(plot: Callable[_P, _R]) -> Callable[_P, _R]:
 
     @functools.wraps(plot)
     def drawn(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-        with plt.rc_context(STYLE):
+        with plt.rc_context(STYLE):  # type: ignore[arg-type]
             return plot(*args, **kwargs)
 
     return drawn
@@ -118,7 +118,7 @@ def titled(ax: Axes, trials: pd.DataFrame, title: str, lines: float = 0) -> None
     """
     name = str(trials.attrs.get("study", "")).replace("\n", " ")
     shown = f"{shortened(name)}: {title}" if name else title
-    width = ax.get_position().width * ax.figure.get_figure(root=True).get_figwidth()  # type: ignore[union-attr]
+    width = ax.get_position().width * ax.figure.get_figure(root=True).get_figwidth()
     text = textwrap.fill(shown, max(24, int(width * 11)))
     ax.set_title(text, pad=8 + 14 * lines, parse_math=False)
 

@@ -56,8 +56,8 @@ def plot_components(
     info = _components_info(curves, best_trial(curves, trials) if trial is None else trial)
     ax = new_axes(ax)
     _draw_components(info, ax)
-    which = "best trial" if trial is None and trials is not None else f"trial {info.trial}"
-    titled(ax, curves, f"loss components of the {which}")
+    which = "the best trial" if trial is None and trials is not None else f"trial {info.trial}"
+    titled(ax, curves, f"loss components of {which}")
     about = f"trial {info.trial} · lr {number(info.lr)} · weight_decay {number(info.weight_decay)}"
     kind = [str(curves.attrs[k]) for k in ("optimizer", "decay") if curves.attrs.get(k)]
     captioned(ax, str(info.losses.index.name), " · ".join([about, f"seed {info.seed}", *kind]))
