@@ -29,6 +29,7 @@ from wdstudy.analysis.theme import (
     titled,
 )
 from wdstudy.curves import LR_X_WD
+from wdstudy.errors import StudyError
 
 AxisName = Literal["lr", "weight_decay"]
 OTHER: dict[str, AxisName] = {"lr": "weight_decay", "weight_decay": "lr"}
@@ -76,8 +77,13 @@ def plot_isolation(
         axis: The axis to isolate.
         value: A numeric column.
         ax: Where to draw; a new figure if None.
+
+    Raises:
+        StudyError: fewer than two values of the axis have a finished trial.
     """
     info = _isolation_info(trials, axis, value)
+    if info.line.index.nunique() < 2:
+        raise StudyError(f"only one {axis} has a finished trial, so there is nothing to compare")
     ax = new_axes(ax)
     place = LogPlace(trials[axis])
     x = pd.Series(info.line.index, dtype=float)
@@ -113,6 +119,8 @@ def _axis_info(trials: pd.DataFrame, axis: str, value: str) -> AxisInfo:
     colour = OTHER.get(axis, "lr")
     known = finished[finished[value].notna() & ~finished["diverged"]]
     known = known[known["state"] == "COMPLETE"]
+    if known.empty:
+        raise StudyError("every finished trial diverged")
     points = pd.DataFrame({"x": known[axis], "value": known[value], "colour": known[colour]})
     return AxisInfo(
         points.reset_index(drop=True),
@@ -128,6 +136,8 @@ def _axis_info(trials: pd.DataFrame, axis: str, value: str) -> AxisInfo:
 def _isolation_info(trials: pd.DataFrame, axis: AxisName, value: str) -> AxisInfo:
     grid = cell_grid(trials, value)
     cells = grid.cells.dropna(subset="value")
+    if cells.empty:
+        raise StudyError("every finished trial diverged")
     minimize = bool(trials.attrs.get("minimize", True))
     levels = cells[axis]
     if grid.scattered and levels[levels > 0].nunique() > 24:
@@ -138,7 +148,8 @@ def _isolation_info(trials: pd.DataFrame, axis: AxisName, value: str) -> AxisInf
     else:
         groups = levels
     ranked = cells.sort_values("value", ascending=minimize)
-    best = ranked.groupby(groups).first().set_index(axis)["value"].sort_index()
+    ranked = ranked.assign(group=groups).drop_duplicates("group")
+    best = ranked.set_index(axis)["value"].sort_index()
     return AxisInfo(
         pd.DataFrame({"x": levels, "value": cells["value"], "colour": cells[OTHER[axis]]}),
         grid.cells.loc[grid.cells["diverged"] >= 0.5, axis],
@@ -194,10 +205,6 @@ def _mark_lost(info: AxisInfo, place: LogPlace, ax: Axes) -> None:
 def _dress(info: AxisInfo, ax: Axes) -> None:
     """Value axis up to the loss at initialisation, or the worst below one and a half of it."""
     values = info.points["value"]
-    if values.empty:
-        ax.set_yticks([])
-        ax.text(0.5, 0.5, "every trial diverged", transform=ax.transAxes, ha="center", color=MUTED)
-        return
     low, high = float(values.min()), float(values.max())
     if math.isfinite(info.initial) and info.initial > low:
         high = min(high, 1.5 * info.initial)

@@ -260,8 +260,10 @@ def _frame(info: CurveGridInfo, series: Sequence[str], axes: Any, figure: Figure
     for column, lr in enumerate(info.lrs):
         axes[0, column].set_title(number(lr), fontsize=8.5, loc="center", pad=4, weight="normal")
     for row, weight_decay in enumerate(info.weight_decays):
-        place = {"xycoords": "axes fraction", "va": "center", "fontsize": 8.5}
-        axes[row, -1].annotate(number(weight_decay), (1.08, 0.5), **place)
+        axes[row, -1].annotate(
+            number(weight_decay), (1, 0.5), xytext=(6, 0), xycoords="axes fraction",
+            textcoords="offset points", va="center", fontsize=8.5,
+        )  # fmt: skip
     middle, center = (left + right) / 2, (top + bottom) / 2
     figure.text(middle, top + 0.26 / height, "lr →", ha="center", va="bottom", size=9)
     figure.text(1 - 0.1 / width, center, "weight_decay →", rotation=90, ha="right", va="center",

@@ -110,8 +110,7 @@ def plot_angular_update(
 def _norm_info(
     trials: pd.DataFrame, curves: pd.DataFrame, spec: Mapping[str, Any]
 ) -> EquilibriumInfo:
-    points = _measured(trials, curves, WEIGHT_NORM, settled_lr=0.0)
-    points["decay"] = _pytorch_decay(points, spec)
+    points = _measured(trials, curves, spec, WEIGHT_NORM, settled_lr=0.0)
     if _options(spec)["optimizer"] == "AdamW":
         count = (spec.get("parameters") or {}).get("decayed")
         if not count:
@@ -130,8 +129,7 @@ def _norm_info(
 def _angle_info(
     trials: pd.DataFrame, curves: pd.DataFrame, spec: Mapping[str, Any]
 ) -> EquilibriumInfo:
-    points = _measured(trials, curves, ANGULAR_UPDATE, settled_lr=0.5)
-    points["decay"] = _pytorch_decay(points, spec)
+    points = _measured(trials, curves, spec, ANGULAR_UPDATE, settled_lr=0.5)
     options = _options(spec)
     pairs = list(zip(points["scheduled"], points["decay"], strict=True))
     if options["optimizer"] == "AdamW":
@@ -162,7 +160,11 @@ def _pytorch_decay(points: pd.DataFrame, spec: Mapping[str, Any]) -> pd.Series:
 
 
 def _measured(
-    trials: pd.DataFrame, curves: pd.DataFrame, series: str, settled_lr: float
+    trials: pd.DataFrame,
+    curves: pd.DataFrame,
+    spec: Mapping[str, Any],
+    series: str,
+    settled_lr: float,
 ) -> pd.DataFrame:
     """One row a trial that finished with weight decay: what was measured, and the decay so far."""
     done = trials[(trials["state"] == "COMPLETE") & (trials["weight_decay"] > 0)]
@@ -176,7 +178,8 @@ def _measured(
     wide = wide.dropna().reset_index().sort_values(["trial", STEP])
     group = wide.groupby("trial")
     steps = group[STEP].diff().fillna(wide[STEP])
-    wide["total"] = wide[LEARNING_RATE] * wide["weight_decay"] * steps
+    wide["decay"] = _pytorch_decay(wide, spec)
+    wide["total"] = wide[LEARNING_RATE] * wide["decay"] * steps
     wide["total"] = wide.groupby("trial")["total"].cumsum()
     wide["first"] = group[series].transform("first")
     wide["first_total"] = wide.groupby("trial")["total"].transform("first")

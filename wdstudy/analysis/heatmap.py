@@ -30,6 +30,7 @@ from wdstudy.analysis.theme import (
     new_axes,
     styled,
     titled,
+    width_of,
 )
 from wdstudy.analysis.verdict import number
 from wdstudy.curves import DECAY_LOSS
@@ -166,11 +167,12 @@ def _draw_grid(info: HeatmapInfo, spread: bool, ax: Axes) -> None:
     if values.index[-1] == 0 and len(values.index) > 1:
         ax.axhline(len(values.index) - 1, color="white", lw=5)  # 0 is not on the log axis
     _draw_products(info, values, ax)
+    wide = min(0.86, 1.1 * len(values.columns) / width_of(ax))
     for weight_decay, lr in info.top:
         row, column = values.index.get_loc(weight_decay), values.columns.get_loc(lr)
         colour = _contrast(info, float(values.iloc[row, column]))
         ax.add_patch(
-            Ellipse((column + 0.5, row + 0.5), 0.86, 0.8, fill=False, ec=colour, lw=1.1, alpha=0.9)
+            Ellipse((column + 0.5, row + 0.5), wide, 0.8, fill=False, ec=colour, lw=1.1, alpha=0.9)
         )
     if info.best is not None:
         row, column = values.index.get_loc(info.best[0]), values.columns.get_loc(info.best[1])
@@ -182,10 +184,12 @@ def _draw_grid(info: HeatmapInfo, spread: bool, ax: Axes) -> None:
 
 def _paint(info: HeatmapInfo, values: pd.DataFrame, texts: Any, ax: Axes) -> None:
     small = values.size > ANNOTATED
+    nothing = bool(values.isna().to_numpy().all())  # every cell diverged: there are no colours
     sns.heatmap(
         values,
         ax=ax,
-        norm=info.norm,
+        cbar=not nothing,
+        **({"vmin": 0, "vmax": 1} if nothing else {"norm": info.norm}),
         cmap="viridis_r" if info.reverse else "viridis",
         annot=False if small else texts,
         fmt="",
@@ -195,7 +199,8 @@ def _paint(info: HeatmapInfo, values: pd.DataFrame, texts: Any, ax: Axes) -> Non
         xticklabels=_tick_labels(values.columns),
         yticklabels=_tick_labels(values.index),
     )
-    _dress_colours(info, ax.collections[0].colorbar)
+    if not nothing:
+        _dress_colours(info, ax.collections[0].colorbar)
     ax.set_facecolor("white")
     ax.tick_params(axis="both", length=0)
     ax.tick_params(axis="x", rotation=45 if len(values.columns) > 9 else 0)

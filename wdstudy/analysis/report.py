@@ -179,10 +179,16 @@ def draw_all(
     for plan in plans:
         figure = drawn(plan)
         if isinstance(figure, str):
-            missing.append((plan.key.replace("-", " ").replace("_", " "), figure))
+            missing.append((plan.key.replace("-", " "), figure))
             continue
         shown.append(_save(plan, len(shown) + 1, figure, folder, format))
-    return shown, missing
+    return shown, _gathered(missing)
+
+
+def _gathered(missing: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Figures that lack for the same reason, named together."""
+    reasons = dict.fromkeys(reason for _, reason in missing)
+    return [(", ".join(w for w, r in missing if r == reason), reason) for reason in reasons]
 
 
 def render(template: str, **values: Any) -> str:

@@ -99,7 +99,7 @@ def decay_meaning(spec: Mapping[str, Any]) -> tuple[str, ...]:
             f"In this study weight decay is independent of lr: a step of {name} shrinks the "
             "weights by w *= 1 − multiplier(t) · weight_decay, where multiplier is the schedule. "
             "The decay loss is a diagnostic: it is not part of the objective, and nothing "
-            "minimises the total loss. In PyTorch's form the slopes of this report are smaller by one.",
+            "minimises the total loss. In PyTorch's form these slopes are smaller by one.",
         )
     if plan.get("decay_kind") == "coupled":
         told = (

@@ -29,6 +29,7 @@ from wdstudy.analysis.theme import (
     titled,
 )
 from wdstudy.analysis.verdict import signed
+from wdstudy.errors import StudyError
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,13 @@ def plot_ridge(
         found: As from `landscape(trials, value)`.
         value: The column that `found` is about.
         ax: Where to draw; a new figure if None.
+
+    Raises:
+        StudyError: there is neither a ridge nor a frontier, nor a best at two lr.
     """
     info = _ridge_info(trials, found, value)
+    if info.best["lr"].nunique() < 2 and info.ridge.empty and info.frontier.empty:
+        raise StudyError(f"there is no ridge to show: {found.slope.reason}")
     ax = new_axes(ax, 6.4, 4.8)
     _draw_ridge(info, ax)
     lines = len(ax.get_legend_handles_labels()[0])

@@ -157,7 +157,7 @@ def _best_of_n(trials: pd.DataFrame, value: str) -> BestOfN:
     usable = (finished["state"] == "COMPLETE") | finished["diverged"]
     known = values[usable & values.notna() & ~finished["diverged"]]
     if known.empty:
-        raise StudyError("no trial finished with a value")
+        raise StudyError("every finished trial diverged")
     lost = initial_loss(trials) if sign > 0 and "loss" in label_of(trials, value) else math.nan
     worst = np.nanmax([known.max(), lost])
     every = np.sort(np.append(known, np.full(int(finished["diverged"].sum()), worst)))

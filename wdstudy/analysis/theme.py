@@ -111,6 +111,13 @@ def label_of(trials: pd.DataFrame, value: str) -> str:
     return words + (" at the end" if column.startswith("final_") else "")
 
 
+def width_of(ax: Axes) -> float:
+    """The width of an Axes in inches, about: the layout is not made yet."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    return float(ax.get_position().width * figure.get_figwidth())
+
+
 def titled(ax: Axes, trials: pd.DataFrame, title: str, lines: float = 0) -> None:
     """The study's name, then what the picture shows, with room for `lines` of notes below it.
 
@@ -118,8 +125,7 @@ def titled(ax: Axes, trials: pd.DataFrame, title: str, lines: float = 0) -> None
     """
     name = str(trials.attrs.get("study", "")).replace("\n", " ")
     shown = f"{shortened(name)}: {title}" if name else title
-    width = ax.get_position().width * ax.figure.get_figure(root=True).get_figwidth()
-    text = textwrap.fill(shown, max(24, int(width * 11)))
+    text = textwrap.fill(shown, max(24, int(width_of(ax) * 11)))
     ax.set_title(text, pad=8 + 14 * lines, parse_math=False)
 
 
@@ -141,11 +147,8 @@ def described(attrs: Mapping[str, Any], trials: int, seeds: int) -> str:
 def captioned(ax: Axes, label: str, text: str) -> None:
     """The label of the horizontal axis, and under it, smaller, what the figure rests on."""
     ax.set_xlabel(label)
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    width = ax.get_position().width * figure.get_figwidth()
     ax.annotate(
-        textwrap.fill(text, max(30, int(width * 19))),
+        textwrap.fill(text, max(30, int(width_of(ax) * 19))),
         (0.5, 0),
         xycoords=ax.xaxis.label,
         xytext=(0, -3),

@@ -15,7 +15,7 @@
     val_loss: ["var(--green)", "2 3"], total_loss: ["var(--ink)", "9 3 2 3"],
   };
   let series = data.series[0];
-  let point = data.points.length - 1;
+  let point = lastCommon();
   let chosen = data.best === null ? 0 : data.best;
 
   function make(name, attributes, parent, text) {
@@ -32,6 +32,15 @@
     const size = Math.abs(value);
     if (size >= 1e-3 && size < 1e4) return String(Number(value.toPrecision(3)));
     return value.toExponential(1).replace(".0e", "e").replace("e+", "e");
+  }
+
+  // The last record point at which most cells have a value: not all trials run equally long.
+  function lastCommon() {
+    const counts = data.points.map((_, k) => series.values.filter((v) => v[k] !== null).length);
+    const most = Math.max(...counts);
+    let last = counts.length - 1;
+    while (last > 0 && counts[last] < most / 2) last--;
+    return last;
   }
 
   const unique = (values) => [...new Set(values)].sort((a, b) => a - b);
@@ -205,6 +214,7 @@
   function drawBar() {
     const width = bar.clientWidth, left = 78, inner = width - left - 14;
     bar.replaceChildren();
+    if (!series.values.some((row) => row.some((v) => v !== null))) return;
     const svg = make("svg", { width, height: 46, "aria-hidden": "true" }, bar);
     const stops = make("linearGradient", { id: "shades" }, make("defs", {}, svg));
     data.colours.forEach((shade, k) => {
