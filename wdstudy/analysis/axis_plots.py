@@ -178,7 +178,8 @@ def _draw_points(info: AxisInfo, axis: str, colour: str, values: pd.Series, ax: 
     size = float(np.clip(9000 / max(len(info.points), 1), 8, 42))
     points = ax.scatter(
         place(info.points["x"]), info.points["value"], c=colours, s=size, norm=norm,
-        cmap="cividis", edgecolors="white", linewidths=0.4, rasterized=len(info.points) > 1000,
+        cmap="cividis", edgecolors="white", rasterized=len(info.points) > 1000,
+        linewidths=0.4 if len(info.points) <= 1000 else 0,
     )  # fmt: skip
     figure = ax.get_figure(root=True)
     assert figure is not None

@@ -116,7 +116,6 @@ def _plans(frames: dict[str, pd.DataFrame], value: str) -> Iterator[Plan]:
         if all(frame.attrs.get("minimize", True) for frame in frames.values())
         else "How good the best of n randomly drawn trials is.",
         lambda: plot_best_of_n(frames, value),
-        wide=True,
     )
 
 

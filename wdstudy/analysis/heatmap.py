@@ -284,8 +284,8 @@ def _draw_scatter(info: HeatmapInfo, ax: Axes) -> None:
     size = float(np.clip(12000 / max(len(cells), 1), 9, 75))
     points = ax.scatter(
         x(known["lr"]), y(known["weight_decay"]), c=known["value"], s=size, norm=info.norm,
-        cmap="viridis_r" if info.reverse else "viridis", edgecolors="white", linewidths=0.4,
-        rasterized=len(cells) > 1000,
+        cmap="viridis_r" if info.reverse else "viridis", edgecolors="white",
+        linewidths=0.4 if len(cells) <= 1000 else 0, rasterized=len(cells) > 1000,
     )  # fmt: skip
     ax.scatter(x(lost["lr"]), y(lost["weight_decay"]), marker="x", c="#8c8c8c", s=size * 0.6,
                lw=1, zorder=1)  # fmt: skip

@@ -136,10 +136,11 @@ def _band(found: Landscape) -> pd.DataFrame:
 def _draw_ridge(info: RidgeInfo, ax: Axes) -> None:
     x, y = LogPlace(info.lr), LogPlace(info.weight_decay)
     cells = pd.DataFrame({"lr": info.lr, "weight_decay": info.weight_decay})
-    ax.scatter(x(cells["lr"]), y(cells["weight_decay"]), s=6, c="#d0d7de", zorder=0,
-               rasterized=len(cells) > 1000)  # fmt: skip
-    ax.plot(info.best["lr"], info.best["weight_decay"], ls="", marker="D", ms=5, mfc="white",
-            mec=INK, label="best measured at this lr")  # fmt: skip
+    ax.scatter(x(cells["lr"]), y(cells["weight_decay"]), s=6 if len(cells) <= 1000 else 1,
+               c="#d0d7de", zorder=0, rasterized=len(cells) > 1000)  # fmt: skip
+    if not info.best.empty:
+        ax.plot(info.best["lr"], info.best["weight_decay"], ls="", marker="D", ms=5, mfc="white",
+                mec=INK, label="best measured at this lr")  # fmt: skip
     if not info.band.empty:
         text = _slope_text("ridge", info.slope)
         ax.fill_between(info.band["lr"], info.band["low"], info.band["high"], color=BLUE,
