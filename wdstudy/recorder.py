@@ -146,7 +146,7 @@ class LossRecorder:
             DECAY_LOSS: float(interval.decay_loss.mean()) if steps else float("nan"),
             WEIGHT_NORM: float(weight_norm(self._watched())),
             LEARNING_RATE: float(self._lr),
-            **{name: float(value) for name, value in values.items()},
+            **{name: _number(value) for name, value in values.items()},
         }
         self.curves.append(row)
         for tracker in self.trackers:
@@ -159,6 +159,10 @@ class LossRecorder:
                 "the recorder has no optimizer yet; call recorder.watch(optimizer) first"
             )
         return self._optimizer
+
+
+def _number(value: float | Tensor) -> float:
+    return float(value.detach() if isinstance(value, Tensor) else value)
 
 
 def _check_place(optimizer: Optimizer, loss: Tensor) -> None:
