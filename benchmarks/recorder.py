@@ -30,7 +30,8 @@ Loop = Callable[[nn.Module, torch.optim.Optimizer, Tensor, Tensor, int], None]
 def bare(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor, n: int) -> None:
     for _ in range(n):
         optimizer.zero_grad()
-        nn.functional.cross_entropy(model(x), y).backward()
+        loss = nn.functional.cross_entropy(model(x), y)
+        loss.backward()
         optimizer.step()
 
 

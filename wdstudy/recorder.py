@@ -70,17 +70,13 @@ class LossMeter:
             return Interval(np.empty((0, 1)), np.empty((0, 1)))
         primary = _rows(self._primary)
         decay = np.zeros_like(primary)
-        squares = [square for terms in self._terms for term in terms for square in term.squares]
-        if squares:
-            halves = [
-                0.5 * _coefficient(term.weight_decay)
-                for terms in self._terms
-                for term in terms
-                for _ in term.squares
-            ]
-            counts = [sum(len(term.squares) for term in terms) for terms in self._terms]
-            step = np.repeat(np.arange(len(counts)), counts)
-            np.add.at(decay, step, np.vstack(halves) * _rows(squares))
+        terms = [(step, t) for step, at in enumerate(self._terms) for t in at if t.squares]
+        if terms:
+            counts = [len(term.squares) for _, term in terms]
+            halves = np.vstack([0.5 * _coefficient(term.weight_decay) for _, term in terms])
+            squares = _rows([square for _, term in terms for square in term.squares])
+            steps = np.repeat([step for step, _ in terms], counts)
+            np.add.at(decay, steps, np.repeat(halves, counts, axis=0) * squares)
         self._primary, self._terms = [], []
         return Interval(primary, decay)
 
