@@ -23,7 +23,9 @@ def main(arguments: list[str] | None = None) -> int:
     from wdstudy.cli import app
 
     try:
-        app(arguments, prog_name="wdstudy", standalone_mode=False)
+        # Commands show in `obj` how they were called, for the line that says how to go on.
+        given = sys.argv[1:] if arguments is None else arguments
+        code = app(given, prog_name="wdstudy", standalone_mode=False, obj=given)
     except _UsageError as error:
         says: str = error.format_message()  # type: ignore[attr-defined]
         if says.startswith("Usage:"):  # no arguments at all: the message is the help text
@@ -36,7 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:  # `wdstudy list | head`
         sys.stderr.close()
-    return 0
+        return 0
+    return code if isinstance(code, int) else 0  # typer makes Ctrl-C a code of its own, 130
 
 
 def _complain(line: str) -> int:

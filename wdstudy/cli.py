@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ from typer import Argument, Option
 from wdstudy.errors import SpecError, StudyError, nearest
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from wdstudy.spec import StudySpec
 
 app = typer.Typer(
@@ -60,6 +63,7 @@ Settings = Annotated[
 
 @app.command()
 def run(
+    context: typer.Context,
     study_file: StudyFile,
     storage: StorageURL = None,
     name: Name = None,
@@ -78,7 +82,7 @@ def run(
 
     Example: wdstudy run studies/resnet.py --lr 1e-2:1:5 --weight-decay 0,1e-4:1e-2:5 --seeds 3
     """
-    from wdstudy.progress import console, display_for
+    from wdstudy.progress import console, display_for, say
     from wdstudy.runner import Runner
     from wdstudy.studyfile import load_specs
 
@@ -96,22 +100,27 @@ def run(
         raise SpecError(f"--name {name}: '{study_file}' describes {len(specs)} studies; drop it")
     specs = [_changed(spec, changes, lr, weight_decay, seeds) for spec in specs]
     output = console()
-    again = f"python -m wdstudy run {study_file}"
     for spec in specs:
-        with _stoppable(output, again):
+        with _stoppable(output, context.obj):
             runner = Runner(spec, storage, display_for(output))
-            output.print(f"study '{spec.name}': {spec.space}", markup=False, highlight=False)
+            say(output, f"study '{spec.name}': {spec.space}")
             runner.run()
-        output.print(
-            f"{runner.status.headline()}\nnext: python -m wdstudy report {spec.name}",
-            markup=False,
-            highlight=False,
-        )
+        say(output, runner.status.headline())
         if runner.status.failed:
             raise StudyError(
                 f"{runner.status.failed} of {runner.status.total} trials failed; "
-                f"run the same command again to train them: {again}"
+                f"run the same command again to train them: {_called(context.obj)}"
             )
+        where = [] if storage is None else ["--storage", storage]
+        say(output, f"next: {_called(['report', spec.name, *where])}")
+
+
+def _called(arguments: list[str]) -> str:
+    """The command line as it can be typed again, without the passwords in it."""
+    from wdstudy.storage import masked
+
+    shown = [masked(item) if "://" in item else item for item in arguments]
+    return f"python -m wdstudy {shlex.join(shown)}"
 
 
 def _settings(items: list[str] | None) -> dict[str, str]:
@@ -142,9 +151,11 @@ def _changed(
 
 
 @contextmanager
-def _stoppable(output: Any, again: str) -> Iterator[None]:
+def _stoppable(output: Console, arguments: list[str]) -> Iterator[None]:
     """Let Ctrl-C and SIGTERM stop a run at once, and say how to go on."""
     import optuna
+
+    from wdstudy.progress import say
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
@@ -154,7 +165,7 @@ def _stoppable(output: Any, again: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        output.print(f"stopped; finished trials are kept. To go on: {again}", markup=False)
+        say(output, f"stopped; finished trials are kept. To go on: {_called(arguments)}")
         raise
     finally:
         signal.signal(signal.SIGTERM, before)

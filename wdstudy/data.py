@@ -103,9 +103,10 @@ def _batches(
     if isinstance(data, TensorDataset):
         data = data.tensors
     if isinstance(data, DataLoader):
-        if not len(data):
+        batches = LoaderBatches(data, device)
+        if not batches.steps:
             raise DataError(f"the {half} DataLoader yields no batch; is its dataset empty?")
-        return LoaderBatches(data, device)
+        return batches
     size = len(cast(Sized, data)) if isinstance(data, Dataset) else _checked_pair(half, data)
     if size < (batch_size if train else 1):
         remedy = "lower batch_size" if size else "check what data() loads"

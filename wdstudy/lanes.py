@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from wdstudy.decay import decay_loss, decayed_weights, weight_norm
+from wdstudy.decay import DecayTerms, decayed_weights, weight_norm
 from wdstudy.optimizers import NamedParameters
 
 BatchFunction = Callable[[Any, Any], Tensor]
@@ -33,8 +33,8 @@ class Lanes(Protocol):
         """The mean of each function over all examples, in evaluation mode."""
         ...
 
-    def decay_losses(self, optimizer: Optimizer) -> Tensor:
-        """The decay loss of each lane."""
+    def decay_terms(self, optimizer: Optimizer) -> DecayTerms:
+        """What reads the decay loss of each lane, step after step."""
         ...
 
     def weight_norms(self, optimizer: Optimizer) -> Tensor:
@@ -70,9 +70,9 @@ class SingleLane:
         finally:
             self._model.train()
 
-    def decay_losses(self, optimizer: Optimizer) -> Tensor:
-        """The decay loss, `[1]`."""
-        return decay_loss(optimizer).reshape(1)
+    def decay_terms(self, optimizer: Optimizer) -> DecayTerms:
+        """The terms of the optimizer's groups."""
+        return DecayTerms(optimizer)
 
     def weight_norms(self, optimizer: Optimizer) -> Tensor:
         """The L2 norm of the decayed weights, `[1]`."""

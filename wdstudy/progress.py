@@ -135,7 +135,7 @@ class BarDisplay:
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(self._console, line)
 
 
 class LineDisplay:
@@ -162,7 +162,7 @@ class LineDisplay:
 
     def say(self, line: str) -> None:
         """Print a line."""
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(self._console, line)
 
     def _print(self, status: Status) -> None:
         self.say(
@@ -190,6 +190,11 @@ class Silent:
 def display_for(console: Console) -> Display:
     """A bar if the console is a terminal, else lines."""
     return BarDisplay(console) if console.is_terminal else LineDisplay(console)
+
+
+def say(console: Console, line: str) -> None:
+    """Print a line as it is: not wrapped, so that a command in it can be copied."""
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def console(**options: Any) -> Console:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,22 +20,17 @@ from wdstudy.curves import (
     WEIGHT_NORM,
     LossCurves,
 )
-from wdstudy.decay import decay_loss, weight_norm
+from wdstudy.decay import DecayTerm, DecayTerms, weight_norm
 from wdstudy.errors import RecorderError
 from wdstudy.trackers import Tracker
 
 FloatArray = NDArray[np.float64]
 
-_CHUNK = 1024  # steps after which small tensors are joined, so that a long epoch stays small
+_CHUNK = 256  # steps after which small tensors are fetched, so that a long epoch stays small
 
 
-@dataclass(frozen=True)
-class Interval:
-    """The losses of the steps between two record points.
-
-    Attributes:
-        primary_loss, decay_loss: The loss of each step, `[steps, B]`.
-    """
+class Interval(NamedTuple):
+    """The losses of the steps between two record points, each `[steps, B]`."""
 
     primary_loss: FloatArray
     decay_loss: FloatArray
@@ -44,32 +39,57 @@ class Interval:
 class LossMeter:
     """Collects both losses of every step without waiting for the device.
 
-    Nothing is computed per step: the 0-d or `[B]` tensors are kept, and joined when read.
+    A step keeps references to small tensors and computes nothing with them; the squares and
+    sums of the decay loss are taken when the meter is read.
     """
 
     def __init__(self) -> None:
         self._primary: list[Tensor] = []
-        self._decay: list[Tensor] = []
-        self._steps = 0
+        self._terms: list[list[DecayTerm]] = []
+        self._read: list[Interval] = []
 
-    def step(self, primary: Tensor, decay: Tensor) -> None:
-        """Take the losses of one step, both of them on the weights before its update."""
-        self._primary.append(primary.detach().reshape(1, -1))
-        self._decay.append(decay.detach().reshape(1, -1))
-        self._steps += 1
-        if self._steps % _CHUNK == 0:
-            self._primary = [torch.cat(self._primary)]
-            self._decay = [torch.cat(self._decay)]
+    def step(self, primary: Tensor, decay: list[DecayTerm]) -> None:
+        """Take the losses of one step, both of them on the weights before its update.
+
+        Args:
+            primary: 0-d or `[B]`.
+            decay: The terms of the decay loss; squares and coefficients are 0-d or `[B]`.
+        """
+        self._primary.append(primary.detach())
+        self._terms.append(decay)
+        if len(self._primary) == _CHUNK:
+            self._read.append(self._fetch())
 
     def read(self) -> Interval:
-        """Hand over the steps since the last reading. Waits for the device, once."""
+        """Hand over the steps since the last reading. Waits for the device."""
+        parts, self._read = [*self._read, self._fetch()], []
+        return Interval(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+
+    def _fetch(self) -> Interval:
         if not self._primary:
-            return Interval(np.full((0, 1), np.nan), np.full((0, 1), np.nan))
-        primary, decay = torch.cat(self._primary), torch.cat(self._decay)
-        both = torch.stack((primary, decay.to(primary.dtype).expand_as(primary))).cpu()
-        self._primary, self._decay, self._steps = [], [], 0
-        values = both.double().numpy()
-        return Interval(values[0], values[1])
+            return Interval(np.empty((0, 1)), np.empty((0, 1)))
+        primary = _rows(self._primary)
+        decay = np.zeros_like(primary)
+        terms = [(step, t) for step, at in enumerate(self._terms) for t in at if t.squares]
+        if terms:
+            counts = [len(term.squares) for _, term in terms]
+            halves = np.vstack([0.5 * _coefficient(term.weight_decay) for _, term in terms])
+            squares = _rows([square for _, term in terms for square in term.squares])
+            steps = np.repeat([step for step, _ in terms], counts)
+            np.add.at(decay, steps, np.repeat(halves, counts, axis=0) * squares)
+        self._primary, self._terms = [], []
+        return Interval(primary, decay)
+
+
+def _rows(tensors: list[Tensor]) -> FloatArray:
+    """Equal small tensors, 0-d or `[B]`, on the host as `[n, B]`."""
+    return torch.stack(tensors).reshape(len(tensors), -1).cpu().double().numpy()
+
+
+def _coefficient(weight_decay: float | Tensor) -> FloatArray:
+    if isinstance(weight_decay, Tensor):
+        return weight_decay.detach().cpu().double().numpy().reshape(-1)
+    return np.array([weight_decay])
 
 
 class LossRecorder:
@@ -103,13 +123,13 @@ class LossRecorder:
         self.trackers = list(trackers)
         self.initial_loss = float("nan")
         self.steps = 0
-        self._optimizer = optimizer
+        self._decay = DecayTerms(optimizer) if optimizer is not None else None
         self._meter = LossMeter()
         self._lr: float | Tensor = float("nan")
 
     def watch(self, optimizer: Optimizer) -> None:
         """Count the weight decay of this optimizer from now on."""
-        self._optimizer = optimizer
+        self._decay = DecayTerms(optimizer)
 
     def step(self, loss: Tensor) -> None:
         """Take the primary loss of a step: after `backward()`, before `optimizer.step()`.
@@ -117,11 +137,11 @@ class LossRecorder:
         Args:
             loss: The loss of the data alone, 0-d. A penalty added to it would be counted twice.
         """
-        optimizer = self._watched()
+        decay = self._watched()
         if self.steps == 0:
-            _check_place(optimizer, loss)
-        self._meter.step(loss, decay_loss(optimizer))
-        self._lr = optimizer.param_groups[0]["lr"]
+            _check_place(decay.optimizer, loss)
+        self._meter.step(loss, decay.read())
+        self._lr = decay.optimizer.param_groups[0]["lr"]
         self.steps += 1
 
     def point(self, **values: float | Tensor) -> dict[str, float]:
@@ -144,21 +164,25 @@ class LossRecorder:
             STEP: float(self.steps),
             PRIMARY_LOSS: float(interval.primary_loss.mean()) if steps else float("nan"),
             DECAY_LOSS: float(interval.decay_loss.mean()) if steps else float("nan"),
-            WEIGHT_NORM: float(weight_norm(self._watched())),
+            WEIGHT_NORM: float(weight_norm(self._watched().optimizer)),
             LEARNING_RATE: float(self._lr),
-            **{name: float(value) for name, value in values.items()},
+            **{name: _number(value) for name, value in values.items()},
         }
         self.curves.append(row)
         for tracker in self.trackers:
             tracker.log(row)
         return row
 
-    def _watched(self) -> Optimizer:
-        if self._optimizer is None:
+    def _watched(self) -> DecayTerms:
+        if self._decay is None:
             raise RecorderError(
                 "the recorder has no optimizer yet; call recorder.watch(optimizer) first"
             )
-        return self._optimizer
+        return self._decay
+
+
+def _number(value: float | Tensor) -> float:
+    return float(value.detach() if isinstance(value, Tensor) else value)
 
 
 def _check_place(optimizer: Optimizer, loss: Tensor) -> None:

@@ -112,9 +112,10 @@ class LogDecaySampler(BaseSampler):
             raise SpecError(
                 "weight_decay holds only 0, so there is nothing for a sampler to search"
             )
+        self._decay_axis = FloatDistribution(positive[0], positive[-1], log=True)
         self._space: dict[str, BaseDistribution] = {
             LR: FloatDistribution(space.lr[0], space.lr[-1], log=True),
-            WEIGHT_DECAY: FloatDistribution(positive[0], positive[-1], log=True),
+            WEIGHT_DECAY: self._decay_axis,
         }
 
     def reseed_rng(self) -> None:
@@ -124,15 +125,17 @@ class LogDecaySampler(BaseSampler):
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """Both axes, from the first trial on; the sampler infers nothing from other trials."""
-        self._sampler.infer_relative_search_space(self._view(study), trial)
-        return {name: axis for name, axis in self._space.items() if not axis.single()}
+        """Both axes as the study has them, from the first trial on."""
+        self._sampler.infer_relative_search_space(self._view(study), trial)  # some keep it
+        linear = FloatDistribution(0.0, self._decay_axis.high)
+        return {LR: self._space[LR], WEIGHT_DECAY: linear}
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """As the sampler does, on the logarithmic view of the study."""
-        return self._sampler.sample_relative(self._view(study), trial, search_space)
+        space = {name: axis for name, axis in self._space.items() if not axis.single()}
+        return self._sampler.sample_relative(self._view(study), trial, space)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, distribution: BaseDistribution

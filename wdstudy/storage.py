@@ -59,7 +59,7 @@ def open_storage(url: str | None = None, *, create: bool = True) -> BaseStorage:
         _check_file(url, Path(rest.removeprefix("/").partition("?")[0]), create)
     if base == "journal":
         return _journal(url, rest.removeprefix("/"))
-    return _database(_DRIVERS.get(scheme, scheme) + "://" + rest, url)
+    return _database(_DRIVERS.get(scheme, scheme) + "://" + rest, url, create)
 
 
 def open_study(name: str, storage: str | BaseStorage | None = None) -> optuna.Study:
@@ -97,14 +97,14 @@ def _journal(url: str, path: str) -> BaseStorage:
         raise _unusable(url, error) from error
 
 
-def _database(url: str, shown: str) -> BaseStorage:
+def _database(url: str, shown: str, for_writing: bool) -> BaseStorage:
     engine: dict[str, Any] = {"pool_pre_ping": True}
     if url.startswith("sqlite"):
         engine = {"connect_args": {"timeout": _SQLITE_TIMEOUT}}
     try:
         storage = RDBStorage(url, engine_kwargs=engine)
         if storage.engine.dialect.name == "sqlite":
-            _write_ahead(storage.engine)
+            _tune_sqlite(storage.engine, for_writing)
     except ImportError as error:
         extra = "mysql" if "mysql" in url.partition("://")[0] else "postgres"
         raise MissingPackageError(f"the storage {masked(shown)}", extra) from error
@@ -113,22 +113,32 @@ def _database(url: str, shown: str) -> BaseStorage:
     return storage
 
 
-def _write_ahead(engine: sqlalchemy.Engine) -> None:
-    """Let readers and a writer work side by side, and commit without a full sync each time.
+def _tune_sqlite(engine: sqlalchemy.Engine, for_writing: bool) -> None:
+    """Make SQLite fast to commit to and safe to share.
 
-    A power cut may lose the last commits, never the database (https://sqlite.org/wal.html).
+    Write-ahead logging lets readers and a writer work side by side and commits without a full
+    sync; a power cut may lose the last commits, never the database (https://sqlite.org/wal.html).
+
+    Writers begin every transaction by taking the write lock. Optuna claims a trial by reading
+    its state `FOR UPDATE` and then changing it, but SQLite has no `FOR UPDATE`: with its usual
+    lazy transactions two processes both read WAITING, and both train the trial.
     """
 
     def on_connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # or the driver begins transactions of its own
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=NORMAL")
         cursor.close()
 
+    def on_begin(connection: sqlalchemy.Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if for_writing else "BEGIN")
+
     sqlalchemy.event.listen(engine, "connect", on_connect)
-    engine.dispose()  # connections made before the listener lack its settings
-    with engine.connect():
-        pass
+    sqlalchemy.event.listen(engine, "begin", on_begin)
+    engine.dispose()  # connections made before the listeners lack their settings
+    with engine.connect() as connection:
+        connection.exec_driver_sql("SELECT 1")
 
 
 def _check_file(url: str, path: Path, create: bool) -> None:

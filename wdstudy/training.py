@@ -81,6 +81,7 @@ class Training:
             independent=spec.decay == "independent",
             no_decay=spec.no_decay,
         )
+        self._decay = self._lanes.decay_terms(self._optimizer)
         self._peaks = [group["lr"] for group in self._optimizer.param_groups]
         self._schedule = resolve_schedule(spec.schedule, spec.warmup)
         self._batches = _training_batches(data.train, spec, params[0].seed, device)
@@ -104,7 +105,7 @@ class Training:
         with _precision(self._spec, self._device):
             losses = self._lanes.losses(self._task.loss, x, y)
         losses.sum().backward()  # type: ignore[no-untyped-call]
-        self._meter.step(losses, self._lanes.decay_losses(self._optimizer))
+        self._meter.step(losses, self._decay.read())
         multiplier = self._schedule(step, self.total_steps)
         for group, peak in zip(self._optimizer.param_groups, self._peaks, strict=True):
             group["lr"] = peak * multiplier

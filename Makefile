@@ -1,0 +1,38 @@
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install -q -c constraints.txt -e
+
+.PHONY: study test test-all lint bench clean
+
+study: $(VENV)/.light   ## train the ResNet study, write its report, print where it is
+	$(BIN)/python -m wdstudy run studies/resnet.py
+	$(BIN)/python -m wdstudy report resnet
+
+test: $(VENV)/.light    ## the tests of a newcomer's five minutes
+	$(BIN)/python -m pytest -q
+
+test-all: $(VENV)/.full ## every test that needs no GPU; none is skipped for want of a package
+	$(BIN)/python -m pytest -q -m "not gpu"
+
+lint: $(VENV)/.full     ## style, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.full    ## what the README's numbers come from
+	$(BIN)/python benchmarks/recorder.py
+
+clean:                  ## remove what make made, but no study
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.light: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(INSTALL) ".[studies,test]"
+	touch $@
+
+$(VENV)/.full: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(INSTALL) ".[dev]"
+	touch $@ $(VENV)/.light

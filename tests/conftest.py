@@ -1,0 +1,99 @@
+"""Small real tasks that train in milliseconds, shared by the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import optuna
+import pytest
+import torch
+from torch import Tensor, nn
+
+from wdstudy import SearchSpace, StudySpec, Task
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+torch.set_num_threads(1)
+
+
+def blobs() -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Three noisy classes in ten dimensions: 96 examples to train on, 30 to validate."""
+    generator = torch.Generator().manual_seed(7)
+    y = torch.arange(126) % 3
+    x = torch.randn(126, 10, generator=generator) + 2 * nn.functional.one_hot(y, 10)
+    return (x[:96], y[:96]), (x[96:], y[96:])
+
+
+def mlp() -> nn.Sequential:
+    return nn.Sequential(nn.Linear(10, 16), nn.ReLU(), nn.Linear(16, 3))
+
+
+def accuracy(output: Tensor, y: Tensor) -> Tensor:
+    return (output.argmax(-1) == y).float().mean()
+
+
+@pytest.fixture
+def task() -> Task:
+    return Task(mlp, blobs, nn.functional.cross_entropy, {"accuracy": accuracy})
+
+
+@pytest.fixture
+def make_spec(task: Task) -> Callable[..., StudySpec]:
+    """A spec of the small task; any field can be changed."""
+
+    def make(**changes: object) -> StudySpec:
+        fields: dict[str, object] = {
+            "name": "small",
+            "task": task,
+            "space": SearchSpace(lr=[0.01, 0.1], weight_decay=[0, 0.01]),
+            "optimizer": "sgd",
+            "epochs": 2,
+            "batch_size": 32,
+            "device": "cpu",
+        }
+        return StudySpec(**{**fields, **changes})  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture
+def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty working directory, and no storage named by the environment."""
+    monkeypatch.delenv("OPTUNA_STORAGE", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+STUDY_FILE = """
+import time
+import torch
+from torch import nn
+from wdstudy import SearchSpace, StudySpec, Task
+
+def data():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(96, 4, generator=generator)
+    return (x[:64], x[:64].sum(1)), (x[64:], x[64:].sum(1))
+
+def loss(output, y):
+    time.sleep(PAUSE)
+    return nn.functional.mse_loss(output.squeeze(-1), y)
+
+STUDY = StudySpec(
+    task=Task(model=lambda: nn.Linear(4, 1), data=data, loss=loss),
+    space=SearchSpace(lr=[0.001, 0.01, 0.1], weight_decay=[0, 0.001, 0.01, 0.1]),
+    optimizer="sgd", epochs=2, batch_size=32, device="cpu",
+)
+"""
+
+
+@pytest.fixture
+def study_file(in_folder: Path) -> Callable[..., Path]:
+    """Writes a study file whose every batch takes `pause` seconds; 12 cells of 6 batches."""
+
+    def write(pause: float = 0.0, name: str = "linear") -> Path:
+        path = in_folder / f"{name}.py"
+        path.write_text(STUDY_FILE.replace("PAUSE", str(pause)))
+        return path
+
+    return write

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from pathlib import Path
+
+import optuna
+from optuna.trial import TrialState
+
+from wdstudy import SearchSpace, TrialParams
+from wdstudy.cells import Queue, enqueue, missing, params_of, release_abandoned
+from wdstudy.curves import LAST_SEEN, WORKER
+from wdstudy.sampling import suggest
+from wdstudy.storage import open_storage
+from wdstudy.worker import STALE_SECONDS, Heartbeat, is_abandoned, worker_name
+
+SPACE = SearchSpace([0.01, 0.1, 1.0], [0, 0.001], seeds=2)
+
+
+def new_study() -> optuna.Study:
+    return optuna.create_study(study_name="q", storage=open_storage("sqlite:///wd.db"))
+
+
+def test_a_failed_cell_is_missing_and_a_diverged_one_is_not(in_folder: Path) -> None:
+    study = new_study()
+    cells = SPACE.cells()
+    enqueue(study, cells[:4], with_seed=True)
+    queue = Queue(study, study._storage, cells)
+    for state, value in (
+        (TrialState.COMPLETE, 1.0),
+        (TrialState.PRUNED, None),
+        (TrialState.FAIL, None),
+    ):
+        trial = queue.claim()
+        assert trial is not None
+        suggest(trial, SPACE)
+        study.tell(trial, value, state)
+    assert missing(study.trials, cells) == [cells[2], *cells[4:]]
+    assert [params_of(t) for t in study.trials] == cells[:4]
+
+
+def test_an_enlarged_grid_keeps_its_cells_also_with_new_seeds_and_a_new_zero(
+    in_folder: Path,
+) -> None:
+    study = new_study()
+    small = SearchSpace([0.1, 1.0], [0.001])
+    enqueue(study, small.cells(), with_seed=False)
+    queue = Queue(study, study._storage, small.cells())
+    while (trial := queue.claim()) is not None:
+        suggest(trial, small)
+        study.tell(trial, 1.0)
+    lacking = missing(study.trials, SPACE.cells())
+    assert len(lacking) == len(SPACE) - 2
+    enqueue(study, lacking, with_seed=True)
+    queue = Queue(study, study._storage, SPACE.cells())
+    while (trial := queue.claim()) is not None:
+        suggest(trial, SPACE)
+        study.tell(trial, 1.0)
+    assert {params_of(t) for t in study.trials} == set(SPACE.cells())
+    assert len(study.trials) == len(SPACE)
+
+
+def test_a_smaller_grid_leaves_the_cells_it_does_not_want(in_folder: Path) -> None:
+    study = new_study()
+    enqueue(study, SPACE.cells(), with_seed=True)
+    queue = Queue(study, study._storage, SPACE.cells()[:3])
+    claimed = 0
+    while queue.claim() is not None:
+        claimed += 1
+    assert claimed == 3
+
+
+def claim_all(folder: str, results: multiprocessing.Queue[list[int]]) -> None:
+    os.chdir(folder)
+    study = optuna.load_study(study_name="q", storage=open_storage("sqlite:///wd.db"))
+    queue, mine = Queue(study, study._storage, None), []
+    while (trial := queue.claim()) is not None:
+        mine.append(trial.number)
+    results.put(mine)
+
+
+def test_two_processes_never_claim_the_same_trial(in_folder: Path) -> None:
+    space = SearchSpace([0.1 * i for i in range(1, 9)], [0.1 * i for i in range(5)])
+    enqueue(new_study(), space.cells(), with_seed=False)
+    context = multiprocessing.get_context("spawn")
+    results: multiprocessing.Queue[list[int]] = context.Queue()
+    workers = [context.Process(target=claim_all, args=(str(in_folder), results)) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    claimed = [number for _ in workers for number in results.get(timeout=60)]
+    for worker in workers:
+        worker.join()
+    assert sorted(claimed) == list(range(40))
+
+
+def running_trial(study: optuna.Study, worker: str, seen: float) -> optuna.Trial:
+    trial = study.ask()
+    suggest(trial, SPACE)
+    trial.set_user_attr(WORKER, worker)
+    trial.set_user_attr(LAST_SEEN, seen)
+    return trial
+
+
+def test_trials_of_lost_workers_are_released_and_others_are_not(in_folder: Path) -> None:
+    study, now = new_study(), time.time()
+    dead = multiprocessing.get_context("spawn").Process()
+    dead.start()
+    dead.join()
+    place = worker_name().rsplit(":", 2)[0]
+    running_trial(study, worker_name(), now)  # lives
+    running_trial(study, f"{place}:{dead.pid}:0", now)  # its process is gone
+    running_trial(study, "elsewhere:1:0", now - STALE_SECONDS / 2)  # seen lately
+    running_trial(study, "elsewhere:1:0", now - 2 * STALE_SECONDS)  # not seen for long
+    assert release_abandoned(study, study._storage) == 2
+    states = [t.state for t in study.trials]
+    assert states == [TrialState.RUNNING, TrialState.FAIL, TrialState.RUNNING, TrialState.FAIL]
+    assert release_abandoned(study, study._storage) == 0
+
+
+def test_a_trial_that_never_said_who_trains_it_is_judged_by_its_start(in_folder: Path) -> None:
+    study = new_study()
+    study.ask()
+    (trial,) = study.get_trials()
+    assert not is_abandoned(trial, time.time())
+    assert is_abandoned(trial, time.time() + 2 * STALE_SECONDS)
+
+
+def test_the_heart_beats_while_a_trial_runs(in_folder: Path, monkeypatch: object) -> None:
+    import wdstudy.worker
+
+    study = new_study()
+    trial = study.ask()
+    wdstudy.worker.HEARTBEAT_SECONDS, before = 0.05, wdstudy.worker.HEARTBEAT_SECONDS
+    try:
+        with Heartbeat(study._storage) as heart:
+            heart.add(trial._trial_id)
+            first = study.trials[0].user_attrs[LAST_SEEN]
+            deadline = time.monotonic() + 10
+            while study.trials[0].user_attrs[LAST_SEEN] == first:
+                assert time.monotonic() < deadline, "no beat"
+                time.sleep(0.02)
+            heart.remove(trial._trial_id)
+    finally:
+        wdstudy.worker.HEARTBEAT_SECONDS = before
+    assert isinstance(study._storage.get_trial(trial._trial_id).params, dict)
+    assert TrialParams(0.1, 0).seed == 0

@@ -1,0 +1,197 @@
+"""The command line as a user has it: real processes, real signals, what they print and leave."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import pandas as pd
+import pytest
+from optuna.trial import TrialState
+
+from wdstudy.__main__ import main
+from wdstudy.storage import open_storage
+
+URL = "sqlite:///wdstudy.db"
+StudyFile = Callable[..., Path]
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "wdstudy", *map(str, arguments)]
+
+
+def study(name: str = "linear") -> optuna.Study:
+    return optuna.load_study(study_name=name, storage=open_storage(URL, create=False))
+
+
+def wait_for_trials(process: subprocess.Popen[str], n: int) -> None:
+    """Until n trials are complete while the process still runs."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()
+        try:
+            if sum(t.state == TrialState.COMPLETE for t in study().trials) >= n:
+                return
+        except Exception:  # the study is not there yet
+            pass
+        time.sleep(0.05)
+    raise AssertionError("the run makes no progress")
+
+
+def test_run_list_report_export(study_file: StudyFile, capfd: pytest.CaptureFixture[str]) -> None:
+    path = study_file()
+    assert main(["run", str(path)]) == 0
+    said = capfd.readouterr().err
+    assert "study 'linear': 3 lr × 4 weight_decay" in said
+    assert "12/12 trials" in said
+    assert "best val_loss" in said
+    assert "next: python -m wdstudy report linear" in said
+    assert main(["run", str(path)]) == 0
+    assert "12 finished trials kept, 0 to train" in capfd.readouterr().err
+    assert main(["list"]) == 0
+    assert "linear" in capfd.readouterr().out
+    assert main(["report", "linear"]) == 0
+    assert "reports/linear" in capfd.readouterr().out
+    pictures = sorted(Path("reports/linear").rglob("*.png"))
+    assert all(p.stat().st_size > 5000 for p in pictures)
+    assert len(pictures) >= 4
+    assert main(["export", "linear", "--out", "curves.csv"]) == 0
+    curves = pd.read_csv("curves.csv")
+    assert len(curves) == 12 * 5 * 2
+    assert main(["export", "linear", "--what", "trials", "--out", "trials.csv"]) == 0
+    assert len(pd.read_csv("trials.csv")) == 12
+
+
+def test_flags_change_the_study(study_file: StudyFile) -> None:
+    flags = [
+        "--name",
+        "other",
+        "--lr",
+        "0.01,0.1",
+        "--weight-decay",
+        "0,1e-3:1e-1:3",
+        "--seeds",
+        "2",
+    ]
+    flags += ["--epochs", "1", "--optimizer", "AdamW", "--device", "cpu"]
+    assert main(["run", str(study_file()), *flags]) == 0
+    found = study("other")
+    spec = found.user_attrs["wdstudy"]["spec"]
+    assert len(found.trials) == 16
+    assert spec["space"] == {
+        "lr": [0.01, 0.1],
+        "weight_decay": [0.0, 0.001, 0.01, 0.1],
+        "seeds": [0, 1],
+    }
+    assert (spec["optimizer"], spec["epochs"]) == ("AdamW", 1)
+
+
+def test_a_sampler_from_the_command_line(study_file: StudyFile) -> None:
+    assert main(["run", str(study_file()), "--sampler", "random", "--trials", "4"]) == 0
+    assert sum(t.params["weight_decay"] > 0 for t in study().trials) == 4
+
+
+def test_killed_at_any_moment_the_same_command_finishes_the_study(study_file: StudyFile) -> None:
+    path = study_file(pause=0.03)
+    process = subprocess.Popen(command("run", path), text=True, stderr=subprocess.PIPE)
+    wait_for_trials(process, 3)
+    process.kill()
+    process.communicate()
+    before = {t.number: t for t in study().trials if t.state == TrialState.COMPLETE}
+    assert 3 <= len(before) < 12
+    done = subprocess.run(command("run", path), capture_output=True, text=True, check=True)
+    assert f"{len(before)} finished trials kept" in done.stderr
+    after = study().trials
+    complete = [(t.params["lr"], t.params["weight_decay"]) for t in after
+                if t.state == TrialState.COMPLETE]  # fmt: skip
+    assert len(complete) == len(set(complete)) == 12
+    assert not [t for t in after if t.state in (TrialState.RUNNING, TrialState.WAITING)]
+    for number, trial in before.items():
+        assert after[number].value == trial.value
+        assert after[number].user_attrs == trial.user_attrs
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_says_how_to_go_on(study_file: StudyFile, number: int) -> None:
+    path = study_file(pause=0.03)
+    process = subprocess.Popen(command("run", path), text=True, stderr=subprocess.PIPE)
+    wait_for_trials(process, 1)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert f"To go on: python -m wdstudy run {path}" in said
+    assert "Traceback" not in said
+    assert not [t for t in study().trials if t.state == TrialState.RUNNING]
+
+
+BAD = [
+    (["run", "no.py"], "no study file 'no.py'"),
+    (["run", "linear.py", "--epoch", "3"], "No such option: --epoch"),
+    (["run", "linear.py", "--sampler", "tp"], "did you mean 'tpe'"),
+    (["run", "linear.py", "--optimizer", "adamv"], "did you mean 'adam"),
+    (["run", "linear.py", "--optimizer", "lbfgs"], "takes no weight_decay"),
+    (["run", "linear.py", "--lr", "1:0.1:3"], "reversed"),
+    (["run", "linear.py", "--lr=-0.1"], "lr holds -0.1"),
+    (["run", "linear.py", "--weight-decay", "0:1:3"], "list it beside the range"),
+    (["run", "linear.py", "--epochs", "0"], "epochs=0"),
+    (["run", "linear.py", "--set", "data"], "write --set key=value"),
+    (["run", "linear.py", "--storage", "wd.db"], "did you mean 'sqlite:///wd.db'"),
+    (["run", "linear.py", "--storage", "sqlite:////proc/x.db"], "can't be used"),
+    (["run", "linear.py", "--device", "cuda:9"], "there are: "),
+    (["run"], "Missing argument"),
+    (["runn"], "No such command 'runn'"),
+    (["report", "linear"], "run a study first"),
+    (["list"], "run a study first"),
+    (["export", "linear", "--out", "x.csv", "--what", "trails"], "did you mean 'trials'"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "says"), BAD, ids=[" ".join(a) for a, _ in BAD])
+def test_bad_input_is_one_line_exit_code_2_and_writes_nothing(
+    study_file: StudyFile, capfd: pytest.CaptureFixture[str], arguments: list[str], says: str
+) -> None:
+    study_file()
+    assert main(arguments) == 2
+    printed = capfd.readouterr()
+    assert says in printed.err
+    assert printed.err.count("\n") == 1
+    assert printed.out == ""
+    assert os.listdir() == ["linear.py"]
+
+
+def test_a_report_of_what_is_not_there_says_what_is(
+    study_file: StudyFile, capfd: pytest.CaptureFixture[str]
+) -> None:
+    study_file()
+    assert main(["run", "linear.py", "--epochs", "1"]) == 0
+    optuna.create_study(study_name="empty", storage=open_storage(URL))
+    capfd.readouterr()
+    assert main(["report", "linera"]) == 2
+    assert "did you mean 'linear'" in capfd.readouterr().err
+    assert main(["report", "empty"]) == 2
+    assert "no finished trial" in capfd.readouterr().err
+    assert main(["export", "linear", "--out", "x.txt"]) == 2
+    assert main(["export", "linear", "--out", "no/x.csv"]) == 2
+    assert not Path("reports").exists()
+
+
+def test_without_arguments_the_help_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert "Begin with: wdstudy run" in capfd.readouterr().out
+
+
+def test_a_failed_trial_is_exit_code_2_with_the_way_on(
+    in_folder: Path, study_file: StudyFile, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = study_file()
+    text = path.read_text().replace("time.sleep(0.0)", "count[0] += 1; assert count[0] != 20")
+    path.write_text("count = [0]\n" + text)
+    assert main(["run", str(path)]) == 2
+    assert "1 of 12 trials failed; run the same command again" in capfd.readouterr().err
+    assert main(["run", str(path)]) == 0
