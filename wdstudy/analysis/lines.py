@@ -1,4 +1,4 @@
-"""What lines across the surface tell: frontier, cost of tuning apart, sensitivity, valley width.
+"""What lines across the surface tell: cost of tuning apart, sensitivity, valley width.
 
 Functions of tables z `[R, I, J]` return one number a table, `[R]`: row 0 the value, the rest its
 bootstrap replicates.
@@ -10,28 +10,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import numpy.typing as npt
 
-from wdstudy.analysis.cells import BASIN, Cells
+from wdstudy.analysis.cells import Cells
 from wdstudy.analysis.estimate import Array, Estimate, cannot_say, reflected
-from wdstudy.analysis.ridge import WIDEST
-from wdstudy.analysis.surface import Surface
+from wdstudy.analysis.surface import HARMLESS, Surface, crossing
 
-HARMLESS = 1.1  # within this factor of the best, a cell is as good
 UNKNOWN_NOISE = "no interval: one seed a cell, and no smooth surface to judge the noise by"
-
-
-@dataclass(frozen=True)
-class Frontier:
-    """The largest harmless weight_decay against lr: slope in decades per decade, and its points.
-
-    factor: a weight_decay does harm when the loss exceeds this many times the best at that lr.
-    """
-
-    slope: Estimate
-    factor: float = math.nan
-    lr: tuple[float, ...] = ()
-    weight_decay: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,79 +45,6 @@ class ValleyWidth:
     fixed_weight_decay: Estimate
     fixed_product: Estimate
     factor: float = HARMLESS
-
-
-def frontier(surface: Surface, cells: Cells, sd: float) -> Frontier:
-    """Where weight_decay begins to do harm, lr by lr, and the line through these points.
-
-    Between cells the crossing is interpolated. `sd`: noise of one trial's z, NaN if not known; a
-    rise of less than three times that of a cell is no harm. The interval is Student's t of the
-    line's residuals; a smoothed surface, whose residuals hang together, adds its bootstrap.
-    """
-    done = cells.decayed
-    error = sd / math.sqrt(done["seeds"].median()) if math.isfinite(sd) else 0.0
-    rise = max(math.log(HARMLESS) if cells.logarithmic else 0.05 * _range(surface.z[0]), 3 * error)
-    factor = math.exp(rise) if cells.logarithmic else math.nan
-    without = cells.finished[cells.finished["weight_decay"] == 0].set_index("x")["z"].to_dict()
-    x, y, unseen = _onsets(surface, surface.z[0], rise, without)
-    if len(x) < 4 or unseen > len(x):
-        seen = f"at {len(x)} of {len(x) + unseen} lr"
-        why = f"weight_decay begins to do harm inside the range {seen} only; at least 4 are needed"
-        return Frontier(cannot_say(why, surface.n), factor)
-    line = stats.linregress(x, y)
-    half = float(stats.t.ppf(0.975, len(x) - 2) * line.stderr)
-    if surface.smoothed:
-        half = math.hypot(half, 1.96 * _spread(surface, rise, without))
-    points = tuple((10**x).tolist()), tuple((10**y).tolist())
-    if not 2 * half < WIDEST:
-        why = "the weight_decay at which harm begins scatters too widely about a line"
-        return Frontier(cannot_say(why, surface.n), factor, *points)
-    slope = Estimate(float(line.slope), line.slope - half, line.slope + half, surface.n)
-    return Frontier(slope, factor, *points)
-
-
-def _onsets(
-    surface: Surface, z: Array, rise: float, without: dict[float, float]
-) -> tuple[Array, Array, int]:
-    """Where harm begins, as x and y, and the number of trained lr at which that is not seen.
-
-    Not where the next cell diverged: that edge is the cliff's (`stable_lr`), with its own slope.
-    `without`: z at weight_decay 0 for each x, which counts when the best at an lr is sought.
-    """
-    trained = float(np.nanmin(z)) + BASIN * _range(z)
-    rows = np.where(surface.diverged, np.nan, _bridged(z, surface.y))
-    found, unseen = [], 0
-    for x, row in zip(surface.x, rows, strict=True):
-        if not np.isfinite(row).any() or np.nanmin(row) > trained:
-            continue
-        best = int(np.nanargmin(row))
-        least = min(float(row[best]), without.get(x, math.inf))
-        place = _crossing(row[best:], surface.y[best:], least + rise)  # NaN is not above
-        below = x not in without and _falling(row, best, rise)
-        if math.isfinite(place) and not below and row[best] <= least + rise:
-            found.append((x, place))
-        else:
-            unseen += 1
-    x, y = np.array(found).reshape(-1, 2).T
-    return x, y, unseen
-
-
-def _spread(surface: Surface, rise: float, without: dict[float, float]) -> float:
-    """Standard deviation of the frontier's slope over bootstrap surfaces."""
-    slopes = []
-    for z in surface.z[1:101]:
-        x, y, _ = _onsets(surface, z, rise, without)
-        if len(x) >= 4:
-            slopes.append(np.polyfit(x, y, 1)[0])
-    return float(np.std(slopes)) if len(slopes) > 50 else math.inf
-
-
-def _falling(row: Array, best: int, rise: float) -> bool:
-    """Whether the loss still falls at the smallest weight_decay, so that its best is not seen."""
-    known = np.flatnonzero(np.isfinite(row))
-    if len(known) < 2 or best != known[0]:
-        return False
-    return bool(row[known[1]] - row[known[0]] > rise / 2)
 
 
 def apart_cost(surface: Surface, cells: Cells) -> ApartCost:
@@ -215,10 +127,13 @@ def _width(line: Array, t: Array, start: int, cliff: bool) -> Estimate:
     rise = math.log(HARMLESS)
     widths, open_ended = [], False
     for number, values in enumerate(line):
+        if not math.isfinite(values[start]):
+            widths.append(math.nan)
+            continue
         filled = np.where(np.isfinite(values), values, np.inf)
-        level = (values[start] if math.isfinite(values[start]) else math.inf) + rise
-        up = _crossing(filled[start:], t[start:], level)
-        down = -_crossing(filled[start::-1], -t[start::-1], level)
+        level = values[start] + rise
+        up = crossing(filled[start:], t[start:], level)
+        down = -crossing(filled[start::-1], -t[start::-1], level)
         if number == 0:
             open_ended = not (math.isfinite(up) and math.isfinite(down))
         up, down = (
@@ -228,27 +143,6 @@ def _width(line: Array, t: Array, start: int, cliff: bool) -> Estimate:
     reason = "at least: the valley reaches the edge of the range" if open_ended else ""
     reason = reason or ("ends at diverged cells" if cliff and np.isnan(line[0]).any() else "")
     return _estimate(np.array(widths), len(t), reason, floor=0.0)
-
-
-def _crossing(values: Array, t: Array, level: float) -> float:
-    """First t at which `values` rise above `level`, interpolated; NaN if they never do."""
-    above = np.flatnonzero(values > level)
-    if len(above) == 0 or above[0] == 0:
-        return math.nan
-    k = int(above[0])
-    rise = values[k] - values[k - 1]
-    part = (level - values[k - 1]) / rise if math.isfinite(rise) else 0.5
-    return float(t[k - 1] + part * (t[k] - t[k - 1]))
-
-
-def _bridged(z: Array, y: Array) -> Array:
-    """Rows of z with the holes between finished cells filled along y."""
-    filled = z.copy()
-    for row in filled:
-        known = np.isfinite(row)
-        if known.sum() >= 2:
-            row[:] = np.interp(y, y[known], row[known], left=np.nan, right=np.nan)
-    return filled
 
 
 def _searched(z: Array) -> Array:
@@ -262,32 +156,37 @@ def _searched(z: Array) -> Array:
 
 
 def _between(surface: Surface, x: Array, y: Array) -> Array:
-    """Tables read at points between their cells by bilinear interpolation, `[R, K]`."""
+    """Tables `[R, K]` at points between their cells, from triangles.
 
-    def place(axis: Array, at: Array) -> tuple[np.ndarray, Array]:
-        index = np.clip(np.searchsorted(axis, at, side="right") - 1, 0, max(len(axis) - 2, 0))
-        width = axis[np.minimum(index + 1, len(axis) - 1)] - axis[index]
-        return index, (at - axis[index]) / np.where(width > 0, width, 1.0)
-
-    (i, u), (j, v) = place(surface.x, x), place(surface.y, y)
+    Each square is split along its falling diagonal, the direction of equal lr · weight_decay:
+    between two cells on a narrow ridge, those beside the ridge have no say.
+    """
+    (i, u), (j, v) = _place(surface.x, x), _place(surface.y, y)
+    near = u + v <= 1 + 1e-9
+    weights = {
+        (0, 0): np.where(near, 1 - u - v, 0),
+        (1, 0): np.where(near, u, 1 - v),
+        (0, 1): np.where(near, v, 1 - u),
+        (1, 1): np.where(near, 0, u + v - 1),
+    }
     total = np.zeros((len(surface.z), len(x)))
-    for di, wu in ((0, 1 - u), (1, u)):
-        for dj, wv in ((0, 1 - v), (1, v)):
-            corner = surface.z[:, np.minimum(i + di, len(surface.x) - 1),
-                               np.minimum(j + dj, len(surface.y) - 1)]  # fmt: skip
-            weight = wu * wv
-            total += np.where(weight > 1e-9, corner * weight, 0.0)
+    for (di, dj), weight in weights.items():
+        rows = np.minimum(i + di, len(surface.x) - 1)
+        corner = surface.z[:, rows, np.minimum(j + dj, len(surface.y) - 1)]
+        total += np.where(weight > 1e-9, corner * weight, 0.0)
     return total
+
+
+def _place(axis: Array, at: Array) -> tuple[npt.NDArray[np.intp], Array]:
+    """The interval of `axis` that holds each point, and how far along it, 0 … 1."""
+    index = np.clip(np.searchsorted(axis, at, side="right") - 1, 0, max(len(axis) - 2, 0))
+    width = axis[np.minimum(index + 1, len(axis) - 1)] - axis[index]
+    return index, (at - axis[index]) / np.where(width > 0, width, 1.0)
 
 
 def _best(z: Array) -> tuple[int, int]:
     i, j = np.unravel_index(int(np.nanargmin(z)), z.shape)
     return int(i), int(j)
-
-
-def _range(z: Array) -> float:
-    finite = z[np.isfinite(z)]
-    return float(np.ptp(finite)) if len(finite) else 0.0
 
 
 def _mean(line: Array) -> Array:
