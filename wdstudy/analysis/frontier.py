@@ -75,7 +75,7 @@ def _onsets(
         least = min(float(row[best]), without.get(x, math.inf))
         place = crossing(row[best:], surface.y[best:], least + rise)  # NaN is not above
         below = x not in without and _falling(row, best, rise)
-        if math.isfinite(place) and not below and row[best] <= least + rise:
+        if math.isfinite(place) and not below:
             found.append((x, place))
         else:
             unseen += 1
