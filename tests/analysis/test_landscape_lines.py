@@ -295,6 +295,13 @@ def test_noise_alone_makes_no_frontier() -> None:
         assert not landscape(trials).frontier.known
 
 
+def test_no_frontier_below_the_noise() -> None:
+    trials = Sweep(noise=0.2).trials(only_hurts(-1), np.random.default_rng(0))
+    assert "more seeds" in landscape(trials).frontier.reason
+    many = Sweep(noise=0.2, seeds=16).trials(only_hurts(-1), np.random.default_rng(0))
+    assert landscape(many).frontier.low <= -1 <= landscape(many).frontier.high
+
+
 def test_no_frontier_where_any_weight_decay_does_harm() -> None:
     trials = Sweep(noise=0.01, without=True).trials(only_hurts(-1), np.random.default_rng(0))
     assert landscape(trials).frontier.known

@@ -206,7 +206,7 @@ def test_interval_covers_about_as_often_as_it_says() -> None:
 )
 def test_interval_covers_in_90_to_99_percent(slope: float, shape, sweep: Sweep) -> None:
     covered, _ = coverage(shape(slope), slope, sweep, 200)
-    assert 0.90 <= covered <= 0.999
+    assert 0.90 <= covered <= 0.995
 
 
 @pytest.mark.slow

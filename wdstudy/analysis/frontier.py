@@ -13,6 +13,8 @@ from wdstudy.analysis.estimate import Array, Estimate, cannot_say
 from wdstudy.analysis.ridge import WIDEST
 from wdstudy.analysis.surface import HARMLESS, Surface, crossing
 
+MOST_HARM = 1.5  # a frontier at a larger factor, for noise, is no longer one of no harm
+
 
 @dataclass(frozen=True)
 class Frontier:
@@ -38,6 +40,9 @@ def frontier(surface: Surface, cells: Cells, sd: float) -> Frontier:
     error = sd / math.sqrt(done["seeds"].median()) if math.isfinite(sd) else 0.0
     rise = max(math.log(HARMLESS) if cells.logarithmic else 0.05 * _range(surface.z[0]), 3 * error)
     factor = math.exp(rise) if cells.logarithmic else math.nan
+    if factor > MOST_HARM:
+        why = f"the noise hides harm of less than {factor - 1:.0%}; more seeds would show it"
+        return Frontier(cannot_say(why, surface.n), factor)
     without = cells.finished[cells.finished["weight_decay"] == 0].set_index("x")["z"].to_dict()
     x, y, unseen = _onsets(surface, surface.z[0], rise, without)
     if len(x) < 4 or unseen > len(x):
