@@ -271,7 +271,7 @@ def test_a_cell_that_mostly_diverged_is_not_the_best() -> None:
     found = landscape(seeded(cells))
     assert (found.best.lr, found.best.weight_decay) == (0.01, 1e-3)
     assert found.best.loss.value == pytest.approx(0.85)
-    assert "33% of its trials diverged" in str(found.verdict[0])
+    assert "33 % of its trials diverged" in str(found.verdict[0])
 
 
 def test_an_edge_within_the_noise_is_not_extended() -> None:
