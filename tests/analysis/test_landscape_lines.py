@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from known_surfaces import Sweep, bowl, flat, grid, lopsided, only_hurts, scatter
 
+from wdstudy.analysis.best import best_cell
 from wdstudy.analysis.cells import gather
 from wdstudy.analysis.landscape import Landscape, landscape
 from wdstudy.analysis.separability import separability
@@ -242,6 +243,20 @@ def test_noise_is_that_of_seeds_without_what_they_share() -> None:
     noise = landscape(trials).noise
     assert noise.low < 0.05 < noise.high
     assert noise.high < 0.07
+
+
+def test_the_loss_of_the_best_cell_counts_what_seeds_share() -> None:
+    """Whatever the seeds drawn, the true loss 0.1 is within the interval in about 95 of 100."""
+    for shared in (0.0, 0.2):
+        rng = np.random.default_rng(0)
+        sweep = Sweep(noise=0.02, seeds=4, shared=shared, points=grid(7, 6))
+        covered = []
+        for _ in range(60):
+            best = best_cell(gather(sweep.trials(bowl(0, across=0.5), rng), "value"))
+            truth = 0.1 * math.exp(0.5 * (math.log10(best.weight_decay) + 3.5) ** 2)
+            truth *= math.exp(0.15 * (math.log10(best.lr) + 1.5) ** 2)
+            covered.append(best.loss.low <= truth <= best.loss.high)
+        assert np.mean(covered) >= 0.85
 
 
 def test_neighbours_and_ties() -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from wdstudy.analysis.estimate import Array, Mask
 from wdstudy.errors import StudyError
@@ -17,10 +18,17 @@ ENOUGH_DF = 8
 
 @dataclass(frozen=True)
 class Noise:
-    """Standard deviation of log loss from seed to seed, and its degrees of freedom."""
+    """Standard deviation of log loss from seed to seed, and its degrees of freedom.
+
+    sd, df: what differs from cell to cell; for comparing cells, which share their seeds.
+    total, total_df: with what a seed does to all cells alike; for the loss of one cell. If seeds
+    do so beyond chance (F test), only their number less one counts.
+    """
 
     sd: float = math.nan
     df: int = 0
+    total: float = math.nan
+    total_df: int = 0
 
 
 @dataclass(frozen=True)
@@ -159,7 +167,12 @@ def _pooled(rows: pd.DataFrame, cells: pd.Index) -> Noise:
     if df < 1:
         return Noise()
     rss = additive_rss(used["z"].to_numpy(dtype=float), [own, seeds])
-    return Noise(math.sqrt(rss / df), df)
+    shared = len(np.unique(seeds)) - 1
+    both, both_df = additive_rss(used["z"].to_numpy(dtype=float), [own]), df + shared
+    excess = max(both - rss, 0.0) / max(shared, 1) / max(rss / df, 1e-300)
+    alike = shared > 0 and stats.f.sf(excess, shared, df) < 0.05
+    total_df = shared if alike else both_df
+    return Noise(math.sqrt(rss / df), df, math.sqrt(both / both_df), total_df)
 
 
 def additive_rss(z: Array, factors: list[np.ndarray]) -> float:
