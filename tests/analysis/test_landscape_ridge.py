@@ -193,20 +193,16 @@ def test_interval_covers_about_as_often_as_it_says() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("slope", SLOPES)
-@pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(
     "sweep",
-    [
-        Sweep(noise=0.05),
-        Sweep(noise=0.15),
-        Sweep(noise=0.05, points=scatter(150, np.random.default_rng(0))),
-    ],
+    [Sweep(noise=0.05), Sweep(noise=0.15), scattered(150, 0.05)],
     ids=["grid, 5 %", "grid, 15 %", "scatter, 5 %"],
 )
-def test_interval_covers_in_90_to_99_percent(slope: float, shape, sweep: Sweep) -> None:
-    covered, _ = coverage(shape(slope), slope, sweep, 200)
-    assert 0.90 <= covered <= 0.995
+def test_interval_covers_in_90_to_99_percent(sweep: Sweep) -> None:
+    """At least 90 % on every surface, and no more than 99 % over all of them."""
+    covered = [coverage(shape(slope), slope, sweep, 200)[0] for shape in SHAPES for slope in SLOPES]
+    assert min(covered) >= 0.90
+    assert np.mean(covered) <= 0.99
 
 
 @pytest.mark.slow

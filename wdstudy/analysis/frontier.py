@@ -13,7 +13,7 @@ from wdstudy.analysis.estimate import Array, Estimate, cannot_say
 from wdstudy.analysis.ridge import WIDEST
 from wdstudy.analysis.surface import HARMLESS, Surface, crossing
 
-MOST_HARM = 1.5  # a frontier at a larger factor, for noise, is no longer one of no harm
+MOST_HARM = 1.35  # a frontier at a larger factor, for noise, is no longer one of no harm
 
 
 @dataclass(frozen=True)
