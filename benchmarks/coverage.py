@@ -35,7 +35,7 @@ from known_surfaces import (
 
 from wdstudy.analysis.cells import gather
 from wdstudy.analysis.estimate import Estimate
-from wdstudy.analysis.lines import frontier
+from wdstudy.analysis.frontier import frontier
 from wdstudy.analysis.ridge import fit_ridge
 from wdstudy.analysis.surface import Surface as Table
 from wdstudy.analysis.surface import surface as tabulate

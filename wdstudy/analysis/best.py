@@ -99,7 +99,7 @@ def _loss(cells: Cells, value: float, seeds: int) -> Estimate:
     noise = cells.noise
     if noise.df < 1:
         return Estimate(value, n=seeds, reason="no interval: no cell has 2 seeds")
-    half = float(stats.t.ppf(0.975, noise.df)) * noise.sd / math.sqrt(seeds)
+    half = float(stats.t.ppf(0.975, noise.total_df)) * noise.total / math.sqrt(seeds)
     if cells.logarithmic:
         return Estimate(value, value * math.exp(-half), value * math.exp(half), seeds)
     return Estimate(value, value - half, value + half, seeds)

@@ -7,19 +7,28 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from wdstudy.analysis.estimate import Array, Mask
 from wdstudy.errors import StudyError
 
 BASIN = 0.5  # a cell below this share of the way from the best log loss to the plateau is trained
+ENOUGH_DF = 8
 
 
 @dataclass(frozen=True)
 class Noise:
-    """Standard deviation of log loss from seed to seed, and its degrees of freedom."""
+    """Standard deviation of log loss from seed to seed, and its degrees of freedom.
+
+    sd, df: what differs from cell to cell; for comparing cells, which share their seeds.
+    total, total_df: with what a seed does to all cells alike; for the loss of one cell. If seeds
+    do so beyond chance (F test), only their number less one counts.
+    """
 
     sd: float = math.nan
     df: int = 0
+    total: float = math.nan
+    total_df: int = 0
 
 
 @dataclass(frozen=True)
@@ -137,21 +146,33 @@ def _initial(trials: pd.DataFrame) -> float:
 def _noise(rows: pd.DataFrame, table: pd.DataFrame, plateau: float) -> Noise:
     """Spread of z within cells, what a seed does to all cells alike taken off.
 
-    Only trained cells count: an untrained model hardly depends on its seed.
+    Of trained cells if they carry ENOUGH_DF (an untrained model hardly depends on its seed), else
+    of all.
     """
     z = table["z"]
     if z.notna().sum() == 0:
         return Noise()
     top = np.nanmin([plateau, z.max()])
-    good = table.index[z <= z.min() + BASIN * max(top - z.min(), 0.0)]
-    used = rows[rows["cell"].isin(good) & rows["z"].notna()]
+    trained = table.index[z <= z.min() + BASIN * max(top - z.min(), 0.0)]
+    noise = _pooled(rows, trained)
+    return noise if noise.df >= ENOUGH_DF else _pooled(rows, table.index[z.notna()])
+
+
+def _pooled(rows: pd.DataFrame, cells: pd.Index) -> Noise:
+    """The spread within these cells, beside what seeds share."""
+    used = rows[rows["cell"].isin(cells) & rows["z"].notna()]
     used = used[used.groupby("cell")["z"].transform("count") >= 2]
-    cells, seeds = pd.factorize(used["cell"])[0], pd.factorize(used["seed"])[0]
-    df = len(used) - len(np.unique(cells)) - max(len(np.unique(seeds)) - 1, 0)
+    own, seeds = pd.factorize(used["cell"])[0], pd.factorize(used["seed"])[0]
+    df = len(used) - len(np.unique(own)) - max(len(np.unique(seeds)) - 1, 0)
     if df < 1:
         return Noise()
-    rss = additive_rss(used["z"].to_numpy(dtype=float), [cells, seeds])
-    return Noise(math.sqrt(rss / df), df)
+    rss = additive_rss(used["z"].to_numpy(dtype=float), [own, seeds])
+    shared = len(np.unique(seeds)) - 1
+    both, both_df = additive_rss(used["z"].to_numpy(dtype=float), [own]), df + shared
+    excess = max(both - rss, 0.0) / max(shared, 1) / max(rss / df, 1e-300)
+    alike = shared > 0 and stats.f.sf(excess, shared, df) < 0.05
+    total_df = shared if alike else both_df
+    return Noise(math.sqrt(rss / df), df, math.sqrt(both / both_df), total_df)
 
 
 def additive_rss(z: Array, factors: list[np.ndarray]) -> float:

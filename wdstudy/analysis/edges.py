@@ -150,10 +150,13 @@ def _beyond_noise(done: pd.DataFrame, order: npt.NDArray[np.intp], inside: Mask,
 
 
 def _extended(levels: npt.NDArray[np.float64], where: str) -> float:
-    """The end of the range to try next, in the axis' own units, one digit."""
+    """The end of the range to try next: 1, 2, 3 or 5 times a power of ten."""
     step = levels[1] - levels[0] if where == "lower" else levels[-1] - levels[-2]
     reach = float(np.clip(2 * step, *STEP))
-    return float(f"{10 ** (levels[0] - reach if where == 'lower' else levels[-1] + reach):.0e}")
+    end = float(levels[0] - reach if where == "lower" else levels[-1] + reach)
+    power = math.floor(end)
+    digit = min((1, 2, 3, 5, 10), key=lambda d: abs(math.log10(d) - (end - power)))
+    return float(f"{digit}e{power}")
 
 
 def _around(cells: Cells, name: str) -> tuple[float, float]:

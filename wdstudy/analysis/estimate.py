@@ -63,7 +63,8 @@ def reflected(
 
     Numbers that rest on a minimum over noisy cells are biased, and bootstrap replicates are biased
     once more in the same direction. The basic interval (Davison & Hinkley 1997, section 5.2)
-    reflects the replicates about the value and so takes the bias off. `value` is kept inside.
+    reflects the replicates about the value and so takes the bias off. It is joined with the
+    percentile interval, because where the true number is at its bound either may miss it.
     """
     if not math.isfinite(value):
         return cannot_say(reason or "the number is not finite", n)
@@ -71,7 +72,8 @@ def reflected(
     if len(finite) < 0.8 * len(replicates) or len(finite) < 20:
         return Estimate(value, n=n, reason=reason or "no interval: noise not known")
     q_low, q_high = np.quantile(finite, [0.025, 0.975])
-    low, high = (float(np.clip(2 * value - q, floor, ceiling)) for q in (q_high, q_low))
+    low, high = min(2 * value - q_high, q_low), max(2 * value - q_low, q_high)
+    low, high = (float(np.clip(end, floor, ceiling)) for end in (low, high))
     return Estimate(value, min(low, value), max(high, value), n, reason)
 
 

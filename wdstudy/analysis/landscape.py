@@ -14,12 +14,11 @@ from wdstudy.analysis.best import Best, baseline_gap, best_cell, diverged_share
 from wdstudy.analysis.cells import Cells, Noise, gather
 from wdstudy.analysis.edges import Edge, StableLr, Suggestion, edges, stable_lr, suggest_range
 from wdstudy.analysis.estimate import Estimate, as_data, cannot_say
+from wdstudy.analysis.frontier import Frontier, frontier
 from wdstudy.analysis.lines import (
     ApartCost,
-    Frontier,
     ValleyWidth,
     apart_cost,
-    frontier,
     sensitivity,
     valley_width,
 )

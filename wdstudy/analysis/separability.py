@@ -1,7 +1,8 @@
 """How much of the loss separate axes, or the product alone, explain.
 
 Shares are adjusted R² of log loss over the trained cells, by least squares on polynomials (degree
-4, or less on short axes). Intervals are over cells: Bayesian bootstrap (Rubin 1981), reflected.
+4, or less on short axes). The variance of seed noise, where known, is taken off both the total and
+the rest. Intervals are over cells: Bayesian bootstrap (Rubin 1981), reflected.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def separability(cells: Cells, rng: np.random.Generator) -> Separability:
     """How well the trained cells are described by a sum of two curves."""
     basin = cells.basin()
     x, y = _axis(basin, "x"), _axis(basin, "y")
-    shares = _share(basin, np.hstack([x, y]), rng) if x.size and y.size else _one_axis(basin)
+    shares = _share(cells, basin, np.hstack([x, y]), rng) if x.size and y.size else _one_axis(basin)
     return Separability(shares, _interaction_p(cells, basin))
 
 
@@ -56,7 +57,7 @@ def product(cells: Cells, rng: np.random.Generator) -> Product:
     if not _axis(basin, "x").size or not _axis(basin, "y").size:
         return Product(*[_one_axis(basin)] * 3)
     basin = basin.assign(p=(basin["x"] + basin["y"]).round(6))
-    return Product(*(_share(basin, _axis(basin, name), rng) for name in ("p", "x", "y")))
+    return Product(*(_share(cells, basin, _axis(basin, name), rng) for name in ("p", "x", "y")))
 
 
 def _one_axis(basin: pd.DataFrame) -> Estimate:
@@ -73,9 +74,9 @@ def _axis(cells: pd.DataFrame, name: str) -> Array:
     return np.asarray(np.polynomial.legendre.legvander(scaled, degree)[:, 1:])
 
 
-def _share(cells: pd.DataFrame, basis: Array, rng: np.random.Generator) -> Estimate:
+def _share(cells: Cells, basin: pd.DataFrame, basis: Array, rng: np.random.Generator) -> Estimate:
     """Adjusted R² of z on `basis` `[n, p]`, with weights of 1 and then bootstrap weights."""
-    z, n, p = cells["z"].to_numpy(dtype=float), len(cells), basis.shape[1] + 1
+    z, n, p = basin["z"].to_numpy(dtype=float), len(basin), basis.shape[1] + 1
     if n < p + 3:
         return cannot_say(f"only {n} trained cells for {p} coefficients", n)
     if np.ptp(z) == 0:
@@ -88,9 +89,14 @@ def _share(cells: pd.DataFrame, basis: Array, rng: np.random.Generator) -> Estim
     right = (weights * z) @ design  # [R, p]
     explained = np.sum(right * np.linalg.solve(normal, right[..., None])[..., 0], axis=1)
     squares, mean = weights @ (z * z), weights @ z / n
-    left = (squares - explained) / (squares - n * mean**2)
-    shares = np.clip(1 - left * (n - 1) / (n - p), 0.0, 1.0)
-    return reflected(float(shares[0]), shares[1:], n, floor=0.0, ceiling=1.0)
+    noise = cells.noise.sd**2 * float((1 / basin["seeds"]).mean()) if cells.noise.df else 0.0
+    rest = np.maximum((squares - explained) / (n - p) - noise, 0.0)
+    total = (squares - n * mean**2) / (n - 1) - noise
+    if total[0] <= 0:
+        return cannot_say("the trained cells differ by no more than the seed noise", n)
+    shares = np.clip(1 - rest / np.maximum(total, 1e-300), 0.0, 1.0)
+    caveat = "" if cells.noise.df else "no cell has 2 seeds: noise counts as unexplained"
+    return reflected(float(shares[0]), shares[1:], n, floor=0.0, ceiling=1.0, reason=caveat)
 
 
 def _interaction_p(cells: Cells, basin: pd.DataFrame) -> float:

@@ -21,6 +21,7 @@ REPLICATES = 400
 LATTICE = 15  # points a side of the table that scattered cells are smoothed onto
 MOST_SCATTERED = 900  # more cells than this are averaged in bins first
 FEWEST_SCATTERED = 12
+HARMLESS = 1.1  # within this factor of the best, a cell is as good
 
 
 @dataclass(frozen=True)
@@ -136,3 +137,14 @@ def _nearer_diverged(
     to_bad, _ = KDTree((bad - low) / span).query(lattice)
     to_good, _ = KDTree(points).query(lattice)
     return np.asarray(to_bad < to_good)
+
+
+def crossing(values: Array, t: Array, level: float) -> float:
+    """First t at which `values` rise above `level`, interpolated; NaN if they never do."""
+    above = np.flatnonzero(values > level)
+    if len(above) == 0 or above[0] == 0:
+        return math.nan
+    k = int(above[0])
+    rise = values[k] - values[k - 1]
+    part = (level - values[k - 1]) / rise if math.isfinite(rise) else 0.5
+    return float(t[k - 1] + part * (t[k] - t[k - 1]))

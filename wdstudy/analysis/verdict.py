@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -45,7 +46,7 @@ def sentences(found: Landscape, *, pruned: int, adaptive: bool) -> tuple[Sentenc
         _diverged(found),
         *_cautions(pruned, adaptive),
     ]
-    return tuple(sentence for sentence in told if sentence is not None)
+    return tuple(Sentence(_spaced(s.text), s.about) for s in told if s is not None)
 
 
 def _best(found: Landscape) -> Sentence:
@@ -160,15 +161,15 @@ def _baseline(found: Landscape) -> Sentence | None:
     gap = found.baseline_gap
     if not gap.known:
         return None
-    amount = _amount(found, gap)
+    without = f"without it the best {found.name} changes by {_amount(found, gap)}"
     if gap.low > 0:
-        text = f"Without weight_decay the best {found.name} is {amount} higher."
+        text = f"Weight decay helps: {without}."
     elif gap.high < 0:
-        text = (
-            f"Weight decay only hurts here: without it the best {found.name} differs by {amount}."
-        )
+        text = f"Weight decay only hurts here: {without}."
+    elif math.isfinite(gap.low):
+        text = f"Whether weight decay helps is within the noise: {without}."
     else:
-        text = f"Whether weight decay helps is within the noise: without it {amount} higher."
+        text = f"Whether weight decay helps can't be told from noise: {without}."
     return Sentence(text, "baseline_gap")
 
 
@@ -222,6 +223,11 @@ def number(value: float) -> str:
 def signed(value: float) -> str:
     """A slope with its sign and two places."""
     return f"{value:+.2f}".replace("-", MINUS) if round(value, 2) else "0.00"
+
+
+def _spaced(text: str) -> str:
+    """12% as 12 %, as in 95 %."""
+    return re.sub(r"(?<=\d)%", " %", text)
 
 
 def _rule(slope: float) -> str:
