@@ -138,7 +138,7 @@ def lower_is_better(trials: pd.DataFrame) -> tuple[pd.DataFrame, str]:
 def folder_name(study_name: str) -> str:
     """A name for the study's folder that stays inside the output folder, one for each study."""
     safe = re.sub(r"[^\w.-]+", "-", study_name).strip("-.")
-    if safe == study_name and len(safe) <= _STEM:
+    if safe and safe == study_name and len(safe) <= _STEM:
         return safe
     # Two names must not meet in one folder after cleaning.
     mark = hashlib.sha256(study_name.encode()).hexdigest()[:6]

@@ -314,7 +314,8 @@ def caveats(trials: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
     notes = list(dict.fromkeys([*trials.attrs.get("notes", []), *curves.attrs.get("notes", [])]))
     open_trials = int((trials["state"] == "RUNNING").sum())
     if open_trials:
-        notes.append(f"{open_trials} trials still running, shown in the table only")
+        plural = "" if open_trials == 1 else "s"
+        notes.append(f"{open_trials} trial{plural} still running, shown in the table only")
     if finished_trials(trials)["seed"].nunique() < 2:
         notes.append("one seed only: differences between cells can't be told from seed noise")
     return notes

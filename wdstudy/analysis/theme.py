@@ -126,7 +126,7 @@ def titled(ax: Axes, trials: pd.DataFrame, title: str, lines: float = 0) -> None
     name = str(trials.attrs.get("study", "")).replace("\n", " ")
     shown = f"{shortened(name)}: {title}" if name else title
     text = textwrap.fill(shown, max(24, int(width_of(ax) * 11)))
-    ax.set_title(text, pad=8 + 14 * lines, parse_math=False)
+    ax.set_title(text, loc="left", pad=8 + 14 * lines, parse_math=False)
 
 
 def shortened(name: str, most: int = 40) -> str:
