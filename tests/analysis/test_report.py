@@ -13,6 +13,7 @@ import optuna
 import pandas as pd
 import pytest
 from made_studies import grid_study, placed, study_of
+from matplotlib.figure import Figure
 from optuna.trial import TrialState
 from pages import Page
 
@@ -33,6 +34,12 @@ def one_figure(monkeypatch: pytest.MonkeyPatch) -> None:
         return islice(planned_figures(*args), 1)
 
     monkeypatch.setattr("wdstudy.analysis.report.planned_figures", first)
+
+
+@pytest.fixture
+def unsaved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw every figure, but spare the time to save it, for tests of the words."""
+    monkeypatch.setattr(Figure, "savefig", lambda *_, **__: None)
 
 
 def test_a_report_is_one_file_with_its_data_beside_it(tmp_path: Path) -> None:
@@ -131,6 +138,7 @@ def text_of(study: optuna.Study, folder: Path) -> str:
     return Page(write_report(study, folder).read_text(encoding="utf-8")).text
 
 
+@pytest.mark.usefixtures("unsaved")
 def test_only_diverged_trials_make_a_report_that_says_so(tmp_path: Path) -> None:
     text = text_of(grid_study(**SMALL, diverges=lambda lr, wd: True), tmp_path)
     assert "Nothing can be said: none of 4 trials finished with a finite value." in text
@@ -138,6 +146,7 @@ def test_only_diverged_trials_make_a_report_that_says_so(tmp_path: Path) -> None
     assert "best of n: every finished trial diverged" in text
 
 
+@pytest.mark.usefixtures("unsaved")
 @pytest.mark.parametrize(
     ("lrs", "weight_decays", "says"),
     [

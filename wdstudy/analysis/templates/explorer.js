@@ -442,7 +442,7 @@
   drawCurves();
   let width = map.clientWidth;
   new ResizeObserver(() => {
-    if (map.clientWidth === width) return;
+    if (map.clientWidth === width || map.clientWidth === 0) return;  // 0: hidden, on paper
     width = map.clientWidth;
     drawMap();
     drawCurves();
