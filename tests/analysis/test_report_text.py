@@ -36,7 +36,7 @@ def test_how_it_was_run_leaves_out_what_is_not_known() -> None:
     assert rows["optimizer"] == "SGD(momentum=0.9)"
     assert rows["lr"] == "0.1, 1"
     assert rows["weight_decay"].startswith("20 values")
-    assert rows["warmup"] == "10% of the run"
+    assert rows["warmup"] == "10 % of the run"
     assert "device" not in rows
     foreign = trials_frame(study_of([placed(0.1, 0.1, 1.0)]))
     assert how_it_was_run(foreign, {}) == [("objective", "value, minimised")]
@@ -49,7 +49,7 @@ def test_trials_that_still_improve_are_counted() -> None:
     study = study_of(flat + falling)
     text = still_improving(trials_frame(study), curves_frame(study))
     assert text.startswith("1 of the best 4 trials still improved")
-    assert "fell by 50%" in text
+    assert "fell by 50 %" in text
     study = study_of(flat)
     assert "had stopped" in still_improving(trials_frame(study), curves_frame(study))
     assert still_improving(trials_frame(study), curves_frame(study_of([]))) == ""

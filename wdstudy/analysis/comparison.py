@@ -18,7 +18,7 @@ from wdstudy.analysis.theme import colour_norm, label_of, shortened, styled
 from wdstudy.curves import FINAL_PREFIX, PRIMARY_LOSS, VAL_LOSS
 from wdstudy.errors import StudyError
 
-COLUMNS = 3
+COLUMNS = 2
 
 
 @dataclass(frozen=True)

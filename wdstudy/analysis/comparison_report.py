@@ -17,14 +17,15 @@ from wdstudy.analysis.figures import plot_best_of_n, plot_comparison
 from wdstudy.analysis.grid import Cell, cell_grid
 from wdstudy.analysis.landscape import Landscape, landscape
 from wdstudy.analysis.report import (
+    Read,
     check_format,
     draw_all,
     folder_name,
-    lower_is_better,
     make_folder,
     read_study,
     render,
-    write_report,
+    unbroken,
+    write_read,
     write_text,
 )
 from wdstudy.analysis.report_figures import Plan
@@ -57,22 +58,28 @@ def write_reports(
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise StudyError(f"the study '{twice}' is named twice; name different ones to compare")
-    if len(studies) > 1:
-        frames = {study.study_name: read_study(study).trials for study in studies}
-        value = common_value(frames)
-    pages = [write_report(study, out, format) for study in studies]
-    if len(studies) > 1:
-        pages.append(_write_comparison(frames, value, Path(out), format))
+    reads = [read_study(study) for study in studies]
+    frames = {read.name: read.trials for read in reads}
+    value = common_value(frames)
+    pages = [write_read(read, out, format) for read in reads]
+    if len(reads) > 1:
+        found = {read.name: _landscape(read, value) for read in reads}
+        pages.append(_write_comparison(frames, found, value, Path(out), format))
     return pages
 
 
-def _write_comparison(frames: dict[str, pd.DataFrame], value: str, out: Path, format: str) -> Path:
+def _write_comparison(
+    frames: dict[str, pd.DataFrame],
+    found: dict[str, Landscape],
+    value: str,
+    out: Path,
+    format: str,
+) -> Path:
     taken = {folder_name(name) for name in frames}
     folder = out / next(
         n for n in (FOLDER, *(f"{FOLDER}-{i}" for i in range(2, 99))) if n not in taken
     )
     make_folder(folder / "figures")
-    found = {name: _landscape(frame, value) for name, frame in frames.items()}
     shown, missing = draw_all(_plans(frames, value), folder / "figures", format)
     links = {name: f"../{folder_name(name)}/report.html" for name in frames}
     verdict = list(_verdict(frames, found, value))
@@ -87,7 +94,7 @@ def _write_comparison(frames: dict[str, pd.DataFrame], value: str, out: Path, fo
         "comparison.html.j2",
         names=list(frames),
         value=label_of(next(iter(frames.values())), value),
-        verdict=verdict,
+        verdict=[unbroken(sentence) for sentence in verdict],
         rows=[_row(name, links[name], frames[name], found[name]) for name in frames],
         figures=shown,
         missing=missing,
@@ -95,11 +102,9 @@ def _write_comparison(frames: dict[str, pd.DataFrame], value: str, out: Path, fo
     return write_text(folder / "report.html", page)
 
 
-def _landscape(frame: pd.DataFrame, value: str) -> Landscape:
-    if value != "value":
-        return landscape(frame, value)
-    judged, name = lower_is_better(frame)
-    return landscape(judged, name=name)
+def _landscape(read: Read, value: str) -> Landscape:
+    """The numbers of the study's own objective, or of the loss that it is compared by."""
+    return read.found if value == "value" else landscape(read.trials, value)
 
 
 def _plans(frames: dict[str, pd.DataFrame], value: str) -> Iterator[Plan]:
@@ -163,7 +168,7 @@ def _cells(frame: pd.DataFrame) -> frozenset[Cell]:
 
 
 def _row(name: str, link: str, frame: pd.DataFrame, found: Landscape) -> dict[str, Any]:
-    best, slope = found.best, found.slope
+    best, slope, diverged = found.best, found.slope, found.diverged_share
     told = signed(slope.value) if slope.known else "can't say"
     if math.isfinite(slope.low):
         told += f" ({signed(slope.low)} … {signed(slope.high)})"
@@ -178,8 +183,8 @@ def _row(name: str, link: str, frame: pd.DataFrame, found: Landscape) -> dict[st
         else "none",
         "value": number(best.loss.value) if best.loss.known else "none",
         "slope": told,
-        "worst": f"{found.apart_cost.worst.value:.0%}"
+        "worst": f"{100 * found.apart_cost.worst.value:.0f} %"
         if found.apart_cost.worst.known and found.logarithmic
         else "can't say",
-        "diverged": f"{found.diverged_share.value:.0%}" if found.diverged_share.known else "–",
+        "diverged": f"{100 * diverged.value:.0f} %" if diverged.known else "–",
     }

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib.patheffects as effects
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -19,6 +18,7 @@ from matplotlib.ticker import FuncFormatter
 
 from wdstudy.analysis.frames import series_at
 from wdstudy.analysis.grid import Cell, CellGrid, cell_grid, initial_loss
+from wdstudy.analysis.products import DOTS, draw_products, equal_products, label_product
 from wdstudy.analysis.theme import (
     INK,
     LogPlace,
@@ -39,7 +39,6 @@ ANNOTATED = 150
 """A grid of more cells shows colours only: numbers would not be readable."""
 
 MAX_TICKS = 14
-PRODUCTS = 7
 HATCH: dict[str, Any] = {"facecolor": "#f0f0f0", "edgecolor": "#8c8c8c", "hatch": "////", "lw": 0}
 
 
@@ -135,17 +134,6 @@ def _heatmap_info(
     )
 
 
-def equal_products(cells: pd.DataFrame) -> tuple[float, ...]:
-    """Decades of lr · weight_decay that the cells span; every second or third if they are many."""
-    positive = cells[cells["weight_decay"] > 0]
-    if positive["lr"].nunique() < 2 or positive["weight_decay"].nunique() < 2:
-        return ()
-    product = np.log10((positive["lr"] * positive["weight_decay"]).to_numpy(dtype=float))
-    decades = np.arange(math.ceil(product.min() + 0.2), math.floor(product.max() - 0.2) + 1)
-    stride = max(1, math.ceil(len(decades) / PRODUCTS))
-    return tuple(float(f"1e{int(d)}") for d in decades[::stride])
-
-
 def _size(grid: CellGrid, spread: bool) -> tuple[float, float]:
     """Inches of a new figure."""
     if grid.scattered:
@@ -166,7 +154,7 @@ def _draw_grid(info: HeatmapInfo, spread: bool, ax: Axes) -> None:
         ax.add_patch(Rectangle((column, row), 1, 1, **look))
     if values.index[-1] == 0 and len(values.index) > 1:
         ax.axhline(len(values.index) - 1, color="white", lw=5)  # 0 is not on the log axis
-    _draw_products(info, values, ax)
+    draw_products(info.products, values, ax)
     wide = min(0.86, 1.1 * len(values.columns) / width_of(ax))
     for weight_decay, lr in info.top:
         row, column = values.index.get_loc(weight_decay), values.columns.get_loc(lr)
@@ -241,41 +229,6 @@ def _contrast(info: HeatmapInfo, value: float) -> str:
     return INK if (1 - share if info.reverse else share) > 0.6 else "white"
 
 
-def _draw_products(info: HeatmapInfo, values: pd.DataFrame, ax: Axes) -> None:
-    """Lines of equal lr · weight_decay, straight between the logarithms of neighbouring cells."""
-    x = np.log10(values.columns.to_numpy(dtype=float))
-    rows = values.index.to_numpy(dtype=float)
-    y = np.log10(rows[rows > 0])[::-1]
-    for product in info.products:
-        places = np.arange(len(x)) + 0.5
-        fine = np.linspace(places[0], places[-1], 8 * len(x) + 1)
-        across = math.log10(product) - np.interp(fine, places, x)
-        inside = (across >= y[0] - 1e-9) & (across <= y[-1] + 1e-9)
-        if inside.sum() < 2:
-            continue
-        down = len(y) - 0.5 - np.interp(across[inside], y, np.arange(len(y)))
-        _draw_product(fine[inside], down, product, ax)
-
-
-def _draw_product(x: Any, y: Any, product: float, ax: Axes) -> None:
-    outline = [effects.withStroke(linewidth=2.2, foreground=(1, 1, 1, 0.55))]
-    ax.plot(x, y, color=INK, lw=0.9, ls=(0, (1, 2)), path_effects=outline, zorder=2.4)
-    # A boundary between columns is where no number stands.
-    middle = int(np.argmin(np.abs(x - round(float(np.median(x))))))
-    ax.text(
-        x[middle],
-        y[middle],
-        number(product),
-        fontsize=6.5,
-        ha="center",
-        va="center",
-        rotation=0,
-        color=INK,
-        zorder=4,
-        bbox={"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.85},
-    )
-
-
 def _draw_scatter(info: HeatmapInfo, ax: Axes) -> None:
     """Samples as points; those at weight_decay 0 below a dashed line."""
     cells = info.grid.cells
@@ -298,12 +251,9 @@ def _draw_scatter(info: HeatmapInfo, ax: Axes) -> None:
             ax.scatter(*place, s=size * 3 + 90, marker="s", fc="none", ec=INK, lw=2.2)
     for product in info.products:
         ends = np.array([x.low, x.high])
-        ax.plot(ends, product / ends, color=INK, lw=0.9, ls=(0, (1, 2)), zorder=0.5)
+        ax.plot(ends, product / ends, color=INK, lw=0.9, ls=DOTS, zorder=0.5)
         edge = min(x.high, product / y.low)
-        ax.text(
-            edge, product / edge, number(product), fontsize=6.5, ha="center", va="center",
-            bbox={"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.85},
-        )  # fmt: skip
+        label_product(edge, product / edge, product, ax)
     ax.set_ylabel("weight_decay")
     figure = ax.get_figure(root=True)
     assert figure is not None
@@ -338,7 +288,7 @@ def _add_legend(info: HeatmapInfo, ax: Axes) -> int:
         mark = Line2D([], [], marker="x", ls="", c="#8c8c8c", label="diverged")
         handles.append(mark if info.grid.scattered else Patch(**HATCH, label="diverged"))
     if info.products:
-        dots = Line2D([], [], color=INK, lw=0.9, ls=(0, (1, 2)), label="equal lr · weight_decay")
+        dots = Line2D([], [], color=INK, lw=0.9, ls=DOTS, label="equal lr · weight_decay")
         handles.append(dots)
     if handles:
         ax.legend(

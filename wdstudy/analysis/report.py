@@ -24,9 +24,9 @@ from wdstudy.analysis.explorer import as_script, explorer_data
 from wdstudy.analysis.frames import curves_frame, spec_of, trials_frame, write_frame
 from wdstudy.analysis.grid import finished_trials
 from wdstudy.analysis.landscape import Landscape, landscape
+from wdstudy.analysis.references import REFERENCES
 from wdstudy.analysis.report_figures import ABOUT, Plan, drawn, planned_figures
 from wdstudy.analysis.report_text import (
-    REFERENCES,
     caveats,
     decay_meaning,
     estimates,
@@ -92,8 +92,12 @@ def write_report(study: optuna.Study, out: str | Path = "reports", format: str =
         StorageError: the folder can't be written.
     """
     check_format(format)
-    read = read_study(study)
-    folder = Path(out) / folder_name(study.study_name)
+    return write_read(read_study(study), out, format)
+
+
+def write_read(read: Read, out: str | Path, format: str) -> Path:
+    """Write the report of a study that is already read."""
+    folder = Path(out) / folder_name(read.name)
     make_folder(folder / "figures")
     plans = planned_figures(read.trials, read.curves, read.found, read.spec)
     shown, missing = draw_all(plans, folder / "figures", format)
@@ -143,6 +147,11 @@ def folder_name(study_name: str) -> str:
     # Two names must not meet in one folder after cleaning.
     mark = hashlib.sha256(study_name.encode()).hexdigest()[:6]
     return f"{safe[:_STEM].strip('-.') or 'study'}-{mark}"
+
+
+def unbroken(text: str) -> str:
+    """A sentence whose numbers keep their percent signs on the same line."""
+    return text.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def check_format(format: str) -> None:
@@ -232,7 +241,8 @@ def _page(read: Read, shown: Sequence[Shown], missing: Sequence[tuple[str, str]]
         "name": read.name,
         "headline": headline(read.trials, read.spec),
         "verdict": [
-            (text, ABOUT.get(about), numbers.get(ABOUT.get(about, ""))) for text, about in sentences
+            (unbroken(text), ABOUT.get(about), numbers.get(ABOUT.get(about, "")))
+            for text, about in sentences
         ],
         "figures": shown,
         "missing": missing,

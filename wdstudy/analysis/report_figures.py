@@ -108,12 +108,6 @@ def planned_figures(
 
 
 def _loss_figures(trials: pd.DataFrame, curves: pd.DataFrame) -> Iterator[Plan]:
-    yield Plan(
-        "curves",
-        "Every cell's primary and decay loss on shared axes.",
-        lambda: plot_curve_grid(curves, trials),
-        wide=True,
-    )
     decayed = trials[(trials["weight_decay"] > 0) & trials["value"].notna()]
     yield Plan(
         "components",
@@ -121,6 +115,12 @@ def _loss_figures(trials: pd.DataFrame, curves: pd.DataFrame) -> Iterator[Plan]:
         lambda: plot_components(
             curves, None if decayed.empty else best_trial(curves, _like(decayed, trials))
         ),
+    )
+    yield Plan(
+        "curves",
+        "Every cell's primary and decay loss on shared axes.",
+        lambda: plot_curve_grid(curves, trials),
+        wide=True,
     )
     shown = [f"final_{PRIMARY_LOSS}", f"final_{DECAY_LOSS}", "decay_share"]
     objective = f"final_{trials.attrs.get('objective', '')}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,52 +20,6 @@ IMPROVING = 0.02
 """A trial still improves if its loss fell by more than this share over the last fifth."""
 
 _RESCALING = ("Adam", "NAdam", "RAdam", "RMSprop", "Adagrad", "Adadelta", "Adamax")
-
-
-@dataclass(frozen=True)
-class Reference:
-    """A source of a formula: what it gives, who wrote it, where it stands."""
-
-    gives: str
-    source: str
-    url: str
-
-
-REFERENCES = (
-    Reference(
-        "coupled and decoupled weight decay",
-        "Loshchilov & Hutter 2019, Decoupled Weight Decay Regularization",
-        "https://arxiv.org/abs/1711.05101",
-    ),
-    Reference(
-        "timescale 1 / (lr · weight_decay)",
-        "Wang & Aitchison 2024, How to set AdamW's weight decay as you scale model and dataset "
-        "size",
-        "https://arxiv.org/abs/2405.13698",
-    ),
-    Reference(
-        "equilibrium of weight norm and angular update",
-        "Kosson, Messmer & Jaggi 2024, Rotational Equilibrium: How Weight Decay Balances "
-        "Learning Across Neural Networks",
-        "https://arxiv.org/abs/2305.17212",
-    ),
-    Reference(
-        "weight decay as an effective lr under normalisation",
-        "van Laarhoven 2017, L2 Regularization versus Batch and Weight Normalization",
-        "https://arxiv.org/abs/1706.05350",
-    ),
-    Reference(
-        "sensitivity to lr",
-        "Wortsman et al. 2023, Small-scale proxies for large-scale Transformer training "
-        "instabilities",
-        "https://arxiv.org/abs/2309.14322",
-    ),
-    Reference(
-        "axis plots, isolation plots, checks of a search space",
-        "Godbole et al. 2023, Deep Learning Tuning Playbook",
-        "https://github.com/google-research/tuning_playbook",
-    ),
-)
 
 
 def headline(trials: pd.DataFrame, spec: Mapping[str, Any]) -> str:
@@ -156,7 +109,7 @@ def how_it_was_run(trials: pd.DataFrame, spec: Mapping[str, Any]) -> list[tuple[
         ("batch size", plan.get("batch_size")),
         ("steps an epoch", spec.get("steps_per_epoch")),
         ("schedule", plan.get("schedule")),
-        ("warmup", f"{plan['warmup']:.0%} of the run" if plan.get("warmup") else None),
+        ("warmup", f"{_percent(plan['warmup'])} of the run" if plan.get("warmup") else None),
         ("precision", plan.get("precision")),
         ("settings", settings),
         ("device", spec.get("device")),
@@ -213,12 +166,12 @@ def still_improving(trials: pd.DataFrame, curves: pd.DataFrame) -> str:
     if not better:
         return (
             f"The best {len(falls)} trials had stopped improving: over the last fifth of the run "
-            f"their val loss fell by no more than {IMPROVING:.0%}."
+            f"their val loss fell by no more than {_percent(IMPROVING)}."
         )
     return (
         f"{len(better)} of the best {len(falls)} trials still improved at the end: over the last "
-        f"fifth of the run their val loss fell by {np.median(better):.0%} (median of these). "
-        "A longer run may move the best cell."
+        f"fifth of the run their val loss fell by {_percent(float(np.median(better)))} (median of "
+        "these). A longer run may move the best cell."
     )
 
 
@@ -302,7 +255,8 @@ def _duration(seconds: float) -> str:
 
 
 def _percent(value: float) -> str:
-    return (f"{value:.1%}" if abs(value) < 0.1 else f"{value:.0%}").replace("-", MINUS)
+    text = f"{100 * value:.1f}" if abs(value) < 0.1 else f"{100 * value:.0f}"
+    return f"{text} %".replace("-", MINUS)
 
 
 def _amount(share: bool) -> Any:

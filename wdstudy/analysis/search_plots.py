@@ -38,10 +38,10 @@ CLIP = 10.0
 """Costs above this many times the best are drawn at the edge, with their number."""
 
 COLOURS = tuple(
-    (colour, dashes)
-    for dashes in ("-", "--", ":")
-    for colour in (BLUE, VERMILION, GREEN, PURPLE, INK)
-)
+    (colour, dashes)  # 5 and 4 have no common factor: 20 lines differ in one or the other
+    for colour, dashes in zip((BLUE, VERMILION, GREEN, PURPLE, INK) * 4, ("-", "--", "-.", ":") * 5,
+                              strict=True)
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -120,10 +120,12 @@ def plot_best_of_n(
         dress_log(ax.xaxis, 1, most)
     ax.set_ylabel(label_of(first, value), parse_math=False)
     ax.legend(loc="best")
-    titled(ax, first if len(frames) == 1 else pd.DataFrame(), "best of n random trials")
+    several = len(frames) > 1
+    titled(ax, pd.DataFrame() if several else first, "best of n random trials")
     counts = sum(info.trials for info in infos.values())
-    attrs = first.attrs if len(frames) == 1 else {}
-    captioned(ax, "n trials", described(attrs, counts, int(first["seed"].nunique())))
+    about = described(first.attrs, counts, int(first["seed"].nunique()))
+    about = f"{counts:,} trials of {len(frames)} studies" if several else about
+    captioned(ax, "n trials", about)
     return ax
 
 
@@ -134,7 +136,7 @@ def _draw_costs(rows: list[tuple[str, str, float]], logarithmic: bool, ax: Axes)
         first = order not in ax.get_legend_handles_labels()[1]
         ax.barh(place, min(cost, most), height=0.7, color="white" if hatch else colour, ec=colour,
                 hatch=hatch, label=order if first else None)  # fmt: skip
-        text = f"{cost:.1%}" if cost < 0.1 else f"{cost:.0%}"
+        text = f"{100 * cost:.1f} %" if cost < 0.1 else f"{100 * cost:.0f} %"
         text = text if logarithmic else f"{cost:.3g}"
         ax.text(min(cost, most) + most * 0.01, place, text, va="center", fontsize=7.5, color=INK)
     ax.set_yticks(range(len(rows)), [f"from {start}" for start, *_ in rows], fontsize=8)

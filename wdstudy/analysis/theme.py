@@ -148,7 +148,7 @@ def captioned(ax: Axes, label: str, text: str) -> None:
     """The label of the horizontal axis, and under it, smaller, what the figure rests on."""
     ax.set_xlabel(label)
     ax.annotate(
-        textwrap.fill(text, max(30, int(width_of(ax) * 19))),
+        textwrap.fill(text, max(30, int(width_of(ax) * 21))),
         (0.5, 0),
         xycoords=ax.xaxis.label,
         xytext=(0, -3),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from wdstudy.analysis.theme import (
     LINES,
@@ -105,5 +106,6 @@ def _draw_components(info: ComponentsInfo, ax: Axes) -> None:
     values = info.losses[order].stack()
     values = values[values > 0] if (values > 0).any() else values
     dress_values(ax, float(values.min()), float(values.max()), logarithmic=spans_decades(values))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_ylabel("loss")
     ax.legend(loc="best")
