@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -98,15 +99,10 @@ def plot_curve_grid(
             cell = (weight_decay, lr)
             _draw_cell(info, lines.get(cell), cell, series, axes[row, column])
     _dress_grid(info, axes)
-    _frame(info, series, axes, figure)
     name = shortened(str(curves.attrs.get("study", "")))
     title = " and ".join(s.replace("_", " ") for s in series) + " of every cell"
-    text = f"{name}: {title}" if name else title
-    height = figure.get_figheight()
-    figure.text(0.02, 1 - 0.12 / height, text, va="top", size=11, weight="bold", parse_math=False)
-    figure.text(
-        0.02, 1 - 0.36 / height, info.note, va="top", size=7.5, color=MUTED, parse_math=False
-    )
+    head = _write_head(f"{name}: {title}" if name else title, info.note, figure)
+    _frame(info, series, axes, figure, head)
     return figure
 
 
@@ -252,10 +248,28 @@ def _dress_grid(info: CurveGridInfo, axes: Any) -> None:
         sns.despine(ax=ax)
 
 
-def _frame(info: CurveGridInfo, series: Sequence[str], axes: Any, figure: Figure) -> None:
+def _write_head(title: str, note: str, figure: Figure) -> float:
+    """Title and note at the top, wrapped to the figure; returns the inches they take."""
+    width, height = figure.get_size_inches()
+    title, note = textwrap.fill(title, int(width * 10)), textwrap.fill(note, int(width * 18))
+    below = 0.16 + 0.2 * (title.count("\n") + 1)
+    place = {"va": "top", "parse_math": False}
+    figure.text(0.02, 1 - 0.12 / height, title, size=11, weight="bold", **place)
+    figure.text(0.02, 1 - below / height, note, size=7.5, color=MUTED, **place)
+    return below + 0.14 * (note.count("\n") + 1)
+
+
+def _frame(
+    info: CurveGridInfo, series: Sequence[str], axes: Any, figure: Figure, head: float
+) -> None:
     """Values of lr along the top, of weight_decay at the right, and a legend below."""
     width, height = figure.get_size_inches()
-    left, right, top, bottom = 0.75 / width, 1 - 0.95 / width, 1 - 1.05 / height, 0.95 / height
+    left, right, top, bottom = (
+        0.75 / width,
+        1 - 0.95 / width,
+        1 - (head + 0.55) / height,
+        0.95 / height,
+    )
     figure.subplots_adjust(left, bottom, right, top, wspace=0.12, hspace=0.14)
     for column, lr in enumerate(info.lrs):
         axes[0, column].set_title(number(lr), fontsize=8.5, loc="center", pad=4, weight="normal")
