@@ -131,7 +131,10 @@ class Runner:
             return LaneChoice(1, "one lane at a time")
         if lanes is None:
             most = -(-left // (jobs * len(self.spec.space.seed_list)))
-            return choose_lanes(self.spec, self._data, self._device, left, most)
+            try:
+                return choose_lanes(self.spec, self._data, self._device, left, most)
+            except Exception as error:  # what is wrong will show again, in a trial
+                return LaneChoice(1, fault(error))
         reason = why_not_stacked(self.spec, self._data, self._device)
         if reason is not None:
             self._display.say(f"lanes can't be stacked, so they train one at a time: {reason}")
@@ -243,9 +246,9 @@ class Runner:
             release_memory()
             for log in unfinished:
                 log.restart()
-            self._train(unfinished[: self._lanes])
-            if len(unfinished) > self._lanes:
-                self._train(unfinished[self._lanes :])
+            while unfinished:
+                self._train(unfinished[: self._lanes])
+                unfinished = self._unfinished(unfinished)
             return
         for log in unfinished:
             self._finish(log, log.fail(fault(error)))
