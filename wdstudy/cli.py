@@ -9,7 +9,6 @@ import shlex
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,8 +19,6 @@ from wdstudy.errors import SpecError, StudyError, nearest
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-    from wdstudy.spec import StudySpec
 
 app = typer.Typer(
     help="How do learning rate and weight decay work together, for your model?",
@@ -55,6 +52,15 @@ Sampler = Annotated[str | None, Option(metavar="NAME", help="grid, tpe, qmc, ran
 Pruner = Annotated[str | None, Option(metavar="NAME", help="median, hyperband, …")]
 Trials = Annotated[int | None, Option(metavar="N", help="Trials that a sampler makes.")]
 Device = Annotated[str | None, Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")]
+Devices = Annotated[
+    str | None, Option(metavar="NAMES", help="For several jobs, in turn: cuda:0,cuda:1.")
+]
+Lanes = Annotated[
+    str, Option(metavar="N", help="Trials trained as one model; auto: as many as are fastest.")
+]
+Jobs = Annotated[
+    str, Option(metavar="N", help="Processes; auto: as many as the cores or GPUs are worth.")
+]
 Settings = Annotated[
     list[str] | None,
     Option("--set", metavar="KEY=VALUE", help="A keyword of the file's def study(...)."),
@@ -76,15 +82,19 @@ def run(
     pruner: Pruner = None,
     trials: Trials = None,
     device: Device = None,
+    devices: Devices = None,
+    lanes: Lanes = "auto",
+    jobs: Jobs = "auto",
     settings: Settings = None,
 ) -> None:
     """Train every trial that the study lacks; the same command again goes on after a stop.
 
     Example: wdstudy run studies/resnet.py --lr 1e-2:1:5 --weight-decay 0,1e-4:1e-2:5 --seeds 3
     """
+    from wdstudy.launchers.local import run_local
     from wdstudy.progress import console, display_for, say
-    from wdstudy.runner import Runner
-    from wdstudy.studyfile import load_specs
+    from wdstudy.space import parse_axis
+    from wdstudy.studyfile import SpecSource
 
     changes = {
         "name": name,
@@ -95,24 +105,44 @@ def run(
         "trials": trials,
         "device": device,
     }
-    specs = load_specs(study_file, _settings(settings))
-    if name is not None and len(specs) > 1:
-        raise SpecError(f"--name {name}: '{study_file}' describes {len(specs)} studies; drop it")
-    specs = [_changed(spec, changes, lr, weight_decay, seeds) for spec in specs]
+    space = {
+        "lr": parse_axis("--lr", lr) if lr else None,
+        "weight_decay": parse_axis("--weight-decay", weight_decay) if weight_decay else None,
+        "seeds": seeds,
+    }
+    source = SpecSource(str(study_file), _settings(settings), _given(changes), _given(space))
     output = console()
-    for spec in specs:
+    for spec in source.specs():
         with _stoppable(output, context.obj):
-            runner = Runner(spec, storage, display_for(output))
-            say(output, f"study '{spec.name}': {spec.space}")
-            runner.run()
-        say(output, runner.status.headline())
-        if runner.status.failed:
+            status = run_local(
+                source,
+                spec,
+                storage,
+                display_for(output),
+                jobs=_count_or_auto("--jobs", jobs),
+                lanes=_count_or_auto("--lanes", lanes),
+                devices=devices.split(",") if devices else None,
+            )
+        say(output, status.headline())
+        if status.failed:
             raise StudyError(
-                f"{runner.status.failed} of {runner.status.total} trials failed; "
+                f"{status.failed} of {status.total} trials failed; "
                 f"run the same command again to train them: {_called(context.obj)}"
             )
         where = [] if storage is None else ["--storage", storage]
         say(output, f"next: {_called(['report', spec.name, *where])}")
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _count_or_auto(flag: str, text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise SpecError(f"{flag} {text}: give a number of at least 1, or auto")
+    return int(text)
 
 
 def _called(arguments: list[str]) -> str:
@@ -128,26 +158,6 @@ def _settings(items: list[str] | None) -> dict[str, str]:
         if "=" not in item:
             raise SpecError(f"--set {item}: write --set key=value")
     return dict(item.split("=", 1) for item in items or ())
-
-
-def _changed(
-    spec: StudySpec,
-    changes: dict[str, Any],
-    lr: str | None,
-    weight_decay: str | None,
-    seeds: int | None,
-) -> StudySpec:
-    from wdstudy.space import SearchSpace, parse_axis
-
-    space = SearchSpace(
-        lr=parse_axis("--lr", lr) if lr else spec.space.lr,
-        weight_decay=parse_axis("--weight-decay", weight_decay)
-        if weight_decay
-        else spec.space.weight_decay,
-        seeds=spec.space.seeds if seeds is None else seeds,
-    )
-    given = {key: value for key, value in changes.items() if value is not None}
-    return replace(spec, space=space, **given)
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import torch
 
 from wdstudy.errors import DeviceError
@@ -27,6 +29,20 @@ def resolve_device(name: str) -> torch.device:
     if wanted not in here:
         raise DeviceError(f"no device '{name}' on this machine; there are: {', '.join(here)}")
     return torch.device(wanted)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the device's, or the host's, memory is used up."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+def release_memory() -> None:
+    """Give back what the device's allocator keeps for later."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def device_name(device: torch.device) -> str:

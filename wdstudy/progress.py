@@ -56,6 +56,16 @@ class Status:
             return math.isfinite(value)
         return value < self.best if self.direction == "minimize" else value > self.best
 
+    def add(self, other: Status) -> None:
+        """Take in what another process did."""
+        self.done += other.done
+        self.diverged += other.diverged
+        self.failed += other.failed
+        self.steps += other.steps
+        self.now = other.now or self.now
+        if self.better(other.best):
+            self.best, self.best_params = other.best, other.best_params
+
     def rate(self) -> str:
         """The optimizer steps a second, over the whole run."""
         return f" · {self.steps / self.elapsed:,.0f} steps/s" if self.steps else ""

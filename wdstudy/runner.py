@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 import optuna
+import torch
 from optuna.pruners import NopPruner
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
@@ -22,14 +23,15 @@ from wdstudy.cells import (
     release_abandoned,
 )
 from wdstudy.curves import DIVERGED_AT, PRIMARY_LOSS, SEED, STEP, WORKER
-from wdstudy.devices import resolve_device
+from wdstudy.devices import is_out_of_memory, release_memory, resolve_device
 from wdstudy.errors import RecorderError, StudyError, fault
+from wdstudy.probe import LaneChoice, choose_lanes, dry_run, why_not_stacked
 from wdstudy.progress import Display, Silent, Status
 from wdstudy.recorder import LossRecorder
 from wdstudy.sampling import GRID, resolve_pruner, resolve_sampler, suggest
 from wdstudy.space import TrialParams
 from wdstudy.spec import StudySpec
-from wdstudy.storage import open_storage
+from wdstudy.storage import default_url, open_storage
 from wdstudy.studyrecord import load_data, open_or_create, study_record
 from wdstudy.training import Training
 from wdstudy.triallog import TrialLog
@@ -43,13 +45,15 @@ def run_study(
     spec: StudySpec,
     storage: str | BaseStorage | None = None,
     display: Display | None = None,
+    lanes: int | None = None,
 ) -> optuna.Study:
-    """Train every cell that the study lacks.
+    """Train every cell that the study lacks, in this process.
 
     Args:
         spec: What to train; it needs a name.
         storage: A URL or an Optuna storage; the default storage where it is None.
         display: Where progress is shown; nowhere if None.
+        lanes: How many trials to train as one model; as many as are fastest if None.
 
     Returns:
         The study, every trial of it told.
@@ -59,7 +63,8 @@ def run_study(
             recorded with another spec, or trial after trial failed.
     """
     runner = Runner(spec, storage, display or Silent())
-    runner.run()
+    runner.prepare()
+    runner.work(runner.choose_lanes(lanes))
     return runner.study
 
 
@@ -76,29 +81,73 @@ class Runner:
         self._display = display
         self._device = resolve_device(spec.device)
         self._data = load_data(spec, self._device)
+        if self._data is not None:
+            dry_run(spec, self._data, self._device)
         sampler = resolve_sampler(spec.sampler, spec.space, seed=0)
         pruner = resolve_pruner(spec.pruner)
         record = study_record(spec, self._data, self._device)
+        self.url = None if isinstance(storage, BaseStorage) else storage or default_url()
         self.storage = storage if isinstance(storage, BaseStorage) else open_storage(storage)
         self.study = open_or_create(spec, self.storage, record, sampler, pruner)
         self._plan = Plan(spec)
         self._queue = Queue(self.study, self.storage, self._plan.grid)
         self._worker = worker_name()
         self._failures = 0
+        self._held: TrialLog | None = None
+        self._lanes = 1
         self.status = Status(self._plan.target, objective=spec.objective, direction=spec.direction)
 
-    def run(self) -> None:
-        """Work until nothing is left to do."""
+    def prepare(self) -> int:
+        """Make the study ready to be worked on: free what a lost worker held, enqueue what lacks.
+
+        Returns:
+            How many trials are to be trained.
+        """
         released = release_abandoned(self.study, self.storage)
         if released:
             self._display.say(f"{counted(released, 'trial')} of a lost worker: trained again")
         self._note_past_trials()
+        self._enqueue_missing()
+        return max(self.status.total - self.status.done, 0)
+
+    def refill(self) -> None:
+        """After a worker was lost: give its trials to the others."""
+        release_abandoned(self.study, self.storage)
+        self._enqueue_missing()
+
+    def _enqueue_missing(self) -> None:
         lacking = missing(self.study.get_trials(deepcopy=False), self._plan.cells(self.study))
         enqueue(self.study, lacking, with_seed=self._plan.with_seed)
+
+    def choose_lanes(self, lanes: int | None, jobs: int = 1) -> LaneChoice:
+        """How many lanes to train together: as many as asked for if they can be stacked.
+
+        Args:
+            lanes: A number, or None for the fastest.
+            jobs: How many processes share the trials.
+        """
+        left = self.status.total - self.status.done
+        if self._data is None or left <= 0 or lanes == 1:
+            return LaneChoice(1, "one lane at a time")
+        if lanes is None:
+            most = -(-left // (jobs * len(self.spec.space.seed_list)))
+            try:
+                return choose_lanes(self.spec, self._data, self._device, left, most)
+            except Exception as error:  # what is wrong will show again, in a trial
+                return LaneChoice(1, fault(error))
+        reason = why_not_stacked(self.spec, self._data, self._device)
+        if reason is not None:
+            self._display.say(f"lanes can't be stacked, so they train one at a time: {reason}")
+            return LaneChoice(1, reason)
+        return LaneChoice(lanes, "as asked for")
+
+    def work(self, choice: LaneChoice) -> None:
+        """Train until no trial is waiting and the sampler has made enough."""
+        self._lanes = choice.lanes
         with self._display, Heartbeat(self.storage) as self._heartbeat:
             self._display.show(self.status)
-            while (log := self._next_trial()) is not None:
-                self._train(log)
+            while batch := self._next_batch():
+                self._train(batch)
 
     def _note_past_trials(self) -> None:
         for trial in self.study.get_trials(deepcopy=False, states=DONE):
@@ -111,6 +160,19 @@ class Runner:
                 f"'{self.spec.name}': {counted(self.status.done, 'finished trial')} kept, "
                 f"{left} to train"
             )
+
+    def _next_batch(self) -> list[TrialLog]:
+        """Trials of one seed, as many as there are lanes; none when nothing is left."""
+        batch: list[TrialLog] = []
+        while len(batch) < self._lanes:
+            log, self._held = self._held or self._next_trial(), None
+            if log is not None and batch and log.params.seed != batch[0].params.seed:
+                self._held = log  # it begins the next batch
+                break
+            if log is None:
+                break
+            batch.append(log)
+        return batch
 
     def _next_trial(self) -> TrialLog | None:
         trial = self._queue.claim() or self._sample()
@@ -134,35 +196,83 @@ class Runner:
         enqueue(self.study, replicas[1:], with_seed=True)
         return trial
 
-    def _train(self, log: TrialLog) -> None:
+    def _train(self, batch: list[TrialLog]) -> None:
+        """Train a batch to its end, whatever happens in it."""
         try:
-            state = self._train_task(log) if self.spec.task else self._train_loop(log)
+            if self.spec.task is not None:
+                self._train_task(batch)
+            else:
+                self._finish(batch[0], self._train_loop(batch[0]))
+            self._failures = 0
         except Exception as error:
-            state = log.fail(fault(error))
-            self._note_failure(error)
+            self._mend(batch, error)
         except BaseException:
-            with suppress(Exception):  # the storage may be in the middle of what was interrupted
-                log.fail("interrupted")
+            for log in self._unfinished(batch):
+                with suppress(Exception):  # the storage may be in the middle of something
+                    log.fail("interrupted")
             raise
         finally:
-            self._heartbeat.remove(log.trial._trial_id)
-        if state != TrialState.FAIL:
-            self._failures = 0
+            for log in batch:
+                self._heartbeat.remove(log.trial._trial_id)
+
+    def _train_task(self, batch: list[TrialLog]) -> None:
+        assert self._data is not None
+        share = 1 / len(batch)
+        training = Training(self.spec, [log.params for log in batch], self._data, self._device)
+        going = list(batch)
+        for measurement in training:
+            for lane, log in enumerate(going):
+                log.initial_loss = float(measurement.initial_loss[lane])
+                log.diverged_at = int(measurement.diverged_at[lane])
+                self._log_point(log, measurement.point(lane))
+                if log.diverged_at:
+                    self._finish(log, log.complete(share))
+                elif measurement.step < training.total_steps and log.trial.should_prune():
+                    self._finish(log, log.prune(share))
+            lanes = [lane for lane, log in enumerate(going) if not log.ended]
+            if not lanes:
+                return
+            going = [going[lane] for lane in lanes]
+            training.keep(lanes)
+        for log in going:
+            self._finish(log, log.complete(share))
+
+    def _mend(self, batch: list[TrialLog], error: Exception) -> None:
+        """After an error in a batch: smaller batches if memory ran out, else its trials failed."""
+        unfinished = self._unfinished(batch)
+        if is_out_of_memory(error) and len(unfinished) > 1:
+            self._lanes = (len(unfinished) + 1) // 2
+            self._display.say(f"out of memory with {len(batch)} lanes: going on with {self._lanes}")
+            release_memory()
+            for log in unfinished:
+                log.restart()
+            while unfinished:
+                self._train(unfinished[: self._lanes])
+                unfinished = self._unfinished(unfinished)
+            return
+        for log in unfinished:
+            self._finish(log, log.fail(fault(error)))
+        self._note_failure(error)
+
+    @staticmethod
+    def _unfinished(batch: list[TrialLog]) -> list[TrialLog]:
+        return [log for log in batch if not log.ended]
+
+    @property
+    def device(self) -> torch.device:
+        """Where this process trains."""
+        return self._device
+
+    @property
+    def total_steps(self) -> int:
+        """Optimizer steps of one trial; 0 where a loop of its own decides."""
+        return self.spec.epochs * self._data.train.steps if self._data is not None else 0
+
+    def _finish(self, log: TrialLog, state: TrialState) -> None:
+        self._heartbeat.remove(log.trial._trial_id)
         value = log.value if state == TrialState.COMPLETE else None
         self._note_end(state, log.params, value, bool(log.diverged_at))
         self._display.show(self.status)
-
-    def _train_task(self, log: TrialLog) -> TrialState:
-        assert self._data is not None
-        for measurement in Training(self.spec, [log.params], self._data, self._device):
-            log.initial_loss = float(measurement.initial_loss[0])
-            log.diverged_at = int(measurement.diverged_at[0])
-            self._log_point(log, measurement.point(0))
-            if log.diverged_at:
-                break
-            if log.trial.should_prune():
-                return log.prune()
-        return log.complete()
 
     def _train_loop(self, log: TrialLog) -> TrialState:
         """Call somebody's own loop; its recorder's points come here, and may end it."""

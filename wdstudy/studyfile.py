@@ -5,13 +5,46 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from wdstudy.errors import SpecError, fault, nearest
 from wdstudy.spec import StudySpec
+
+
+@dataclass(frozen=True)
+class SpecSource:
+    """A study file and what the command line changes in it. Processes pass it on to others.
+
+    Args:
+        path: The study file.
+        settings: As in `load_specs`.
+        changes: Fields of every spec to replace.
+        space: Axes of every space to replace: `lr`, `weight_decay`, `seeds`.
+    """
+
+    path: str
+    settings: Mapping[str, str] = field(default_factory=dict)
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    space: Mapping[str, Any] = field(default_factory=dict)
+
+    def specs(self) -> list[StudySpec]:
+        """The specs, changed.
+
+        Raises:
+            SpecError: as `load_specs`, or one name is given to several studies.
+        """
+        specs = load_specs(self.path, self.settings)
+        if "name" in self.changes and len(specs) > 1:
+            raise SpecError(
+                f"--name {self.changes['name']}: '{self.path}' describes {len(specs)} studies; "
+                "drop it"
+            )
+        return [
+            replace(spec, space=replace(spec.space, **self.space), **self.changes) for spec in specs
+        ]
 
 
 def load_specs(path: str | Path, settings: Mapping[str, str] | None = None) -> list[StudySpec]:

@@ -21,12 +21,15 @@ from wdstudy.curves import (
     WEIGHT_NORM,
 )
 from wdstudy.data import Batch, Batches, TaskData
-from wdstudy.lanes import Lanes, SingleLane
+from wdstudy.lanes import Lanes, SingleLane, StackedLanes
 from wdstudy.optimizers import build_optimizer
 from wdstudy.recorder import FloatArray, LossMeter
 from wdstudy.schedules import resolve_schedule
 from wdstudy.space import TrialParams
 from wdstudy.spec import StudySpec
+from wdstudy.stepping import StackedStep, make_step
+
+PEAK_LR = "initial_lr"  # torch.optim.lr_scheduler's name for it
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,13 @@ class Measurement:
     """What is known at one record point, for every lane.
 
     Attributes:
+        step: Optimizer steps done.
         series: Series name → value of each lane, `[B]`.
         initial_loss: The primary loss of each lane's first step, `[B]`.
         diverged_at: The step at which a lane diverged, 0 where it has not, `[B]`.
     """
 
+    step: int
     series: dict[str, FloatArray]
     initial_loss: FloatArray
     diverged_at: NDArray[np.int64]
@@ -73,7 +78,9 @@ class Training:
         self._spec, self._task, self._data, self._device = spec, spec.task, data, device
         self._stream = RandomStream(params[0].seed, device)
         with self._stream:
-            self._lanes: Lanes = SingleLane(self._task.model().to(device))
+            model = self._task.model().to(device)
+        stacked = StackedLanes(model, len(params)) if len(params) > 1 else None
+        self._lanes: Lanes = stacked or SingleLane(model)
         self._optimizer = build_optimizer(
             spec.optimizer,
             self._lanes.named_parameters(),
@@ -81,8 +88,10 @@ class Training:
             independent=spec.decay == "independent",
             no_decay=spec.no_decay,
         )
+        self._stepper = make_step(stacked, self._optimizer) if stacked else self._optimizer
         self._decay = self._lanes.decay_terms(self._optimizer)
-        self._peaks = [group["lr"] for group in self._optimizer.param_groups]
+        for group in self._optimizer.param_groups:
+            group[PEAK_LR] = group["lr"]
         self._schedule = resolve_schedule(spec.schedule, spec.warmup)
         self._batches = _training_batches(data.train, spec, params[0].seed, device)
         self._meter = LossMeter()
@@ -99,17 +108,32 @@ class Training:
                 angular_update = self._last_step(end - 1)
             yield self._measure(end, angular_update)
 
+    def one_step(self) -> None:
+        """The first step alone, again and again: for measuring how long it takes."""
+        with self._stream, _deterministic():
+            self._step(0)
+
+    def keep(self, lanes: Sequence[int]) -> None:
+        """Go on with these lanes only, numbered as in the last measurement. Not with none."""
+        if len(lanes) == len(self._lanes.named_parameters()):
+            return
+        assert self._initial is not None  # there was a measurement
+        self._lanes.keep(lanes, self._optimizer)
+        if isinstance(self._stepper, StackedStep):
+            self._stepper.keep(lanes)
+        self._decay = self._lanes.decay_terms(self._optimizer)
+        self._initial = self._initial[list(lanes)]
+
     def _step(self, step: int) -> None:
         x, y = next(self._batches)
-        self._optimizer.zero_grad()
         with _precision(self._spec, self._device):
             losses = self._lanes.losses(self._task.loss, x, y)
-        losses.sum().backward()  # type: ignore[no-untyped-call]
+        self._lanes.backward(losses)
         self._meter.step(losses, self._decay.read())
         multiplier = self._schedule(step, self.total_steps)
-        for group, peak in zip(self._optimizer.param_groups, self._peaks, strict=True):
-            group["lr"] = peak * multiplier
-        self._optimizer.step()
+        for group in self._optimizer.param_groups:
+            group["lr"] = group[PEAK_LR] * multiplier
+        self._stepper.step()
 
     def _last_step(self, step: int) -> Tensor | None:
         """The step before a record point, with the angle of its update where that is asked for."""
@@ -138,7 +162,7 @@ class Training:
         bad_steps = _first_bad_step(interval.primary_loss, step)
         risen = (self._initial > 0) & (primary > self._spec.diverged_factor * self._initial)
         diverged_at = np.where(bad_steps > 0, bad_steps, np.where(risen, step, 0))
-        return Measurement(series, self._initial, diverged_at)
+        return Measurement(step, series, self._initial, diverged_at)
 
     def _validate(self) -> dict[str, FloatArray]:
         functions = {"loss": self._task.loss, **self._task.metrics}

@@ -47,11 +47,18 @@ class TrialLog:
         self.curves = LossCurves()
         self.initial_loss = math.nan
         self.diverged_at = 0
+        self.ended = False
         self._objective = objective
         self._eager = eager
         self._next_report = 1
         self._reported_step = -1
         self._started = self._flushed = self._reported = time.monotonic()
+
+    def restart(self) -> None:
+        """Forget what was recorded: the trial begins anew."""
+        self.curves = LossCurves()
+        self.diverged_at = 0
+        self._next_report = 1
 
     @property
     def value(self) -> float:
@@ -87,11 +94,13 @@ class TrialLog:
 
     def fail(self, reason: str) -> TrialState:
         """Give the trial up. Its cell is missing again; the reason stands in an attribute."""
+        self.ended = True
         self._write({**self.curves.to_attributes(), ERROR: reason})
         self.trial.study.tell(self.trial, state=TrialState.FAIL)
         return TrialState.FAIL
 
     def _end(self, state: TrialState, share: float) -> TrialState:
+        self.ended = True
         scalars = self.curves.scalars(self.params.lr, self.params.weight_decay)
         scalars[INITIAL_LOSS] = self.initial_loss
         scalars[TRAIN_SECONDS] = round((time.monotonic() - self._started) * share, 3)
@@ -108,7 +117,7 @@ class TrialLog:
 
     def _report(self, now: float) -> None:
         step = int(self.curves.last(STEP)) if len(self.curves) else 0
-        if not math.isfinite(self.value) or step == self._reported_step:
+        if not math.isfinite(self.value) or step <= self._reported_step:
             return  # not finite: samplers take the last report of a pruned trial as its value
         self.trial.report(self.value, step)
         self._reported, self._reported_step = now, step

@@ -1,0 +1,1 @@
+"""How many runners work on a study, and where."""

@@ -1,0 +1,305 @@
+"""Worker processes on this machine, each with its share of the cores or its GPU.
+
+Two processes of one thread each train small models about 1.5 times as fast as one process of
+two threads, so a sweep on a CPU is spread over its cores.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from multiprocessing.context import SpawnProcess
+from multiprocessing.queues import Queue as ProcessQueue
+from typing import Any
+
+import torch
+
+from wdstudy.devices import resolve_device
+from wdstudy.errors import DeviceError, SpecError, StudyError, WdstudyError
+from wdstudy.probe import LaneChoice
+from wdstudy.progress import Display, Status
+from wdstudy.runner import Runner, counted
+from wdstudy.spec import StudySpec
+from wdstudy.studyfile import SpecSource
+
+WORTH_SECONDS = 20.0
+"""Training that one process does in less than this is not worth the start of others."""
+
+MAX_LOSSES = 3
+"""Workers that may be lost for each job before the run stops."""
+
+_SHOW_SECONDS = 0.25
+_GRACE_SECONDS = 10.0
+
+
+def run_local(
+    source: SpecSource,
+    spec: StudySpec,
+    storage: str | None,
+    display: Display,
+    *,
+    jobs: int | None = None,
+    lanes: int | None = None,
+    devices: Sequence[str] | None = None,
+) -> Status:
+    """Run a study with as many processes as it is worth.
+
+    Args:
+        source: Where workers read the spec from.
+        spec: The spec itself.
+        storage: A URL; the default storage where it is None.
+        display: Where progress is shown.
+        jobs: Processes; None for all cores of a CPU machine, or one a GPU.
+        lanes: Trials that a process trains as one model; None for the fastest.
+        devices: Devices that the processes take in turn.
+
+    Returns:
+        How it ended.
+
+    Raises:
+        WdstudyError: as `run_study`, or worker after worker was lost.
+    """
+    places = _places(spec, devices)
+    most = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    on_cpu = places[0] == "cpu"
+    if jobs is not None and jobs > 4 * max(most, len(places)):
+        raise SpecError(f"--jobs {jobs}: this machine has {most} cores; give at most {4 * most}")
+    wanted = jobs or (most if on_cpu else len(places))
+    with _threads(max(1, most // wanted) if on_cpu else torch.get_num_threads()) as threads:
+        runner = Runner(replace(spec, device=places[0]), storage, display)
+        display.say(f"study '{spec.name}': {spec.space}")
+        left = runner.prepare()
+        choice = runner.choose_lanes(lanes, wanted)
+        expected = choice.seconds * runner.total_steps * left
+        wanted = min(wanted, -(-left // choice.lanes))
+        if wanted > 1 and (jobs is not None or expected > WORTH_SECONDS):
+            _tell(display, choice, wanted)
+            return _Team(source, runner, display, wanted, choice, places, threads).run()
+    _tell(display, choice, 1)
+    runner.work(choice)
+    return runner.status
+
+
+class _Team:
+    """The workers of one run and the display that shows what they do together."""
+
+    def __init__(
+        self,
+        source: SpecSource,
+        runner: Runner,
+        display: Display,
+        jobs: int,
+        choice: LaneChoice,
+        places: Sequence[str],
+        threads: int,
+    ) -> None:
+        self._source, self._runner, self._display = source, runner, display
+        self._choice, self._places, self._threads = choice, places, threads
+        self._context = multiprocessing.get_context("spawn")
+        self._events: ProcessQueue[Any] = self._context.Queue()
+        self._workers: dict[int, SpawnProcess] = {}
+        self._statuses: dict[int, Status] = {}
+        self._started = 0
+        self._jobs = jobs
+
+    def run(self) -> Status:
+        """Start the workers, show what they do, replace those that are lost."""
+        try:
+            with self._display:
+                for _ in range(self._jobs):
+                    self._start()
+                while self._workers:
+                    self._listen()
+                    self._look_after()
+        finally:
+            self._stop()
+        return self._status()
+
+    def _start(self) -> None:
+        number = self._started
+        self._started += 1
+        job = _Job(
+            self._source,
+            self._runner.spec.name,
+            _storage_url(self._runner),
+            self._places[number % len(self._places)],
+            self._choice,
+            self._threads,
+            os.getpid(),
+            number,
+        )
+        worker = self._context.Process(target=_work, args=(job, self._events), daemon=True)
+        worker.start()
+        self._workers[number] = worker
+
+    def _listen(self) -> None:
+        """Take what the workers tell, until there is nothing for a moment."""
+        try:
+            while True:
+                number, kind, what = self._events.get(timeout=_SHOW_SECONDS)
+                if kind == "status":
+                    self._statuses[number] = what
+                    self._display.show(self._status())
+                elif kind == "say":
+                    self._display.say(what)
+                elif kind == "error":
+                    raise StudyError(what)
+        except queue.Empty:
+            self._display.show(self._status())
+
+    def _look_after(self) -> None:
+        for number, worker in list(self._workers.items()):
+            if worker.is_alive():
+                continue
+            del self._workers[number]
+            if worker.exitcode == 0:
+                continue
+            if self._started - self._jobs >= MAX_LOSSES * self._jobs:
+                raise StudyError(
+                    f"stopped: {counted(self._started - self._jobs + 1, 'worker')} were lost, the "
+                    f"last with exit code {worker.exitcode}; finished trials are kept"
+                )
+            self._display.say(f"a worker was lost (exit code {worker.exitcode}): starting another")
+            self._runner.refill()
+            self._start()
+
+    def _status(self) -> Status:
+        whole = replace(self._runner.status)
+        for status in self._statuses.values():
+            whole.add(status)
+        return whole
+
+    def _stop(self) -> None:
+        """End every worker: first by asking, so that it can give its trials back."""
+        for worker in self._workers.values():
+            if worker.is_alive() and worker.pid is not None:
+                os.kill(worker.pid, signal.SIGTERM)
+        deadline = time.monotonic() + _GRACE_SECONDS
+        for worker in self._workers.values():
+            worker.join(max(0.1, deadline - time.monotonic()))
+            if worker.is_alive():
+                worker.kill()
+                worker.join()
+        self._events.close()
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a worker process is told."""
+
+    source: SpecSource
+    name: str
+    storage: str | None
+    device: str
+    choice: LaneChoice
+    threads: int
+    parent: int
+    number: int
+
+
+@dataclass
+class _Reporter:
+    """The display of a worker: it tells the parent."""
+
+    job: _Job
+    events: ProcessQueue[Any]
+    shown: float = 0.0
+    ended: int = 0
+
+    def __enter__(self) -> _Reporter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def show(self, status: Status) -> None:
+        now = time.monotonic()
+        ended = status.done + status.failed
+        if now - self.shown >= _SHOW_SECONDS or ended != self.ended:
+            self.shown, self.ended = now, ended
+            self.events.put((self.job.number, "status", replace(status)))
+
+    def say(self, line: str) -> None:
+        self.events.put((self.job.number, "say", line))
+
+
+def _work(job: _Job, events: ProcessQueue[Any]) -> None:
+    """The body of a worker process."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    torch.set_num_threads(job.threads)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent decides
+    signal.signal(signal.SIGTERM, _interrupt)
+    threading.Thread(target=_end_with_parent, args=(job.parent,), daemon=True).start()
+    try:
+        spec = next(spec for spec in job.source.specs() if spec.name == job.name)
+        reporter = _Reporter(job, events)
+        Runner(replace(spec, device=job.device), job.storage, reporter).work(job.choice)
+    except KeyboardInterrupt:
+        os._exit(0)
+    except WdstudyError as error:
+        events.put((job.number, "error", str(error)))
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the end has begun
+
+
+def _interrupt(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
+    raise KeyboardInterrupt
+
+
+def _end_with_parent(parent: int) -> None:
+    """A parent that is killed can't end its workers: they notice, and give their trials back."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _places(spec: StudySpec, devices: Sequence[str] | None) -> list[str]:
+    if devices:
+        return [str(resolve_device(name)) for name in devices]
+    first = resolve_device(spec.device)
+    if first.type == "cuda" and spec.device == "auto":
+        return [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    return [str(first)]
+
+
+def _storage_url(runner: Runner) -> str | None:
+    if runner.url is None:
+        raise DeviceError("several jobs need a storage that other processes can open")
+    return runner.url
+
+
+def _tell(display: Display, choice: LaneChoice, jobs: int) -> None:
+    lanes = f"{choice.lanes} lanes: {choice.reason}" if choice.lanes > 1 else ""
+    processes = f"{jobs} processes" if jobs > 1 else ""
+    if lanes or processes:
+        display.say(" · ".join(part for part in (processes, lanes) if part))
+
+
+class _threads:  # noqa: N801  # a context manager, used like a function
+    """This process, and those it starts, with so many threads; afterwards as before."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def __enter__(self) -> int:
+        self._before = torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
+        torch.set_num_threads(self._number)
+        os.environ["OMP_NUM_THREADS"] = str(self._number)
+        return self._number
+
+    def __exit__(self, *error: object) -> None:
+        threads, variable = self._before
+        torch.set_num_threads(threads)
+        if variable is None:
+            os.environ.pop("OMP_NUM_THREADS", None)
+        else:
+            os.environ["OMP_NUM_THREADS"] = variable

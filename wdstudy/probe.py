@@ -1,0 +1,131 @@
+"""Trying a task before it is trained: does it run, can lanes be stacked, how many pay?"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Generator
+
+from wdstudy.data import Batch, TaskData
+from wdstudy.errors import SpecError, fault
+from wdstudy.lanes import Lanes, SingleLane, StackedLanes
+from wdstudy.space import TrialParams
+from wdstudy.spec import StudySpec, Task
+from wdstudy.training import Training
+
+WORTHWHILE = 1.1
+"""Stacked lanes must train this much faster than one at a time to be chosen."""
+
+BUDGET = 0.03
+"""Share of the expected time of the whole run that measuring may take."""
+
+MAX_LANES = 256
+_MEASURED_STEPS = 3
+
+
+@dataclass(frozen=True)
+class LaneChoice:
+    """How many lanes to train together, the reason in words, and what one step of one lane takes.
+
+    Attributes:
+        seconds: The time of a step divided by the lanes; 0 where it was not measured.
+    """
+
+    lanes: int
+    reason: str
+    seconds: float = 0.0
+
+
+def dry_run(spec: StudySpec, data: TaskData, device: torch.device) -> None:
+    """Train one lane on one batch and validate it on one, to find what doesn't fit.
+
+    Raises:
+        SpecError: model, data, loss or a metric fail; the message says where and why.
+    """
+    assert spec.task is not None
+    try:
+        with torch.random.fork_rng():
+            _try(SingleLane(spec.task.model().to(device)), spec.task, *_first_batches(data))
+    except Exception as error:
+        raise SpecError(f"the first batch can't be trained on: {fault(error)}") from error
+
+
+def why_not_stacked(spec: StudySpec, data: TaskData, device: torch.device) -> str | None:
+    """Why lanes of this task can't be stacked, in one line; None if they can."""
+    assert spec.task is not None
+    try:
+        with warnings.catch_warnings(record=True) as caught, torch.random.fork_rng():
+            warnings.simplefilter("always")
+            lanes = StackedLanes(spec.task.model().to(device), 2)
+            _try(lanes, spec.task, *_first_batches(data))
+    except Exception as error:
+        return fault(error)
+    slow = [str(w.message) for w in caught if "batching rule" in str(w.message)]
+    return slow[0].split(". ")[0] if slow else None
+
+
+def choose_lanes(
+    spec: StudySpec, data: TaskData, device: torch.device, trials: int, most: int
+) -> LaneChoice:
+    """The number of lanes that trains the most trials a second, by measured steps.
+
+    Sizes are doubled as long as that pays, and as long as measuring stays a small part of what
+    the run will take. On a GPU what memory allows is found by running out of it, and halving.
+
+    Args:
+        spec: What is trained.
+        data: The task's data.
+        device: Where.
+        trials: How many trials are to be trained.
+        most: The most lanes that can be filled.
+    """
+    alone = _seconds_a_step(spec, data, device, 1)
+    steps = spec.epochs * data.train.steps
+    left = BUDGET * alone * steps * trials
+    reason = why_not_stacked(spec, data, device) if most > 1 else None
+    if most == 1 or reason is not None:
+        return LaneChoice(1, reason or "there is one trial to train", alone)
+    best, best_seconds, size = 1, alone, 2
+    while size <= min(most, MAX_LANES) and left > 0:
+        start = time.perf_counter()
+        try:
+            seconds = _seconds_a_step(spec, data, device, size)
+        except torch.OutOfMemoryError:
+            break
+        left -= time.perf_counter() - start
+        if seconds > best_seconds * 1.1 and size > 8:
+            break  # past the best size; small sizes may be slower than one without meaning it
+        if seconds < best_seconds:
+            best, best_seconds = size, seconds
+        size *= 2
+    if best_seconds * WORTHWHILE > alone:
+        return LaneChoice(1, "stacked lanes would not be faster", alone)
+    return LaneChoice(best, f"{alone / best_seconds:.1f} times one at a time", best_seconds)
+
+
+def _seconds_a_step(spec: StudySpec, data: TaskData, device: torch.device, lanes: int) -> float:
+    """The time of one training step divided by the lanes, the least of a few."""
+    low = TrialParams(spec.space.lr[0], spec.space.weight_decay[0])
+    enough = replace(spec, epochs=max(spec.epochs, 1 + _MEASURED_STEPS))
+    training = Training(enough, [low] * lanes, data, device)
+    times = []
+    for _ in range(1 + _MEASURED_STEPS):  # the first one allocates
+        start = time.perf_counter()
+        training.one_step()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(time.perf_counter() - start)
+    return min(times[1:]) / lanes
+
+
+def _try(lanes: Lanes, task: Task, batch: Batch, val_batch: Batch) -> None:
+    losses = lanes.losses(task.loss, *batch)
+    lanes.backward(losses)
+    lanes.evaluate({"loss": task.loss, **task.metrics}, [val_batch])
+
+
+def _first_batches(data: TaskData) -> tuple[Batch, Batch]:
+    return next(iter(data.train.epoch(Generator()))), next(iter(data.val.epoch(Generator())))
