@@ -61,6 +61,15 @@ def test_every_cell_is_drawn_and_the_best_is_framed() -> None:
     assert [ax.get_title() for ax in figure.axes[:3]] == ["0.01", "0.1", "1"]
 
 
+def test_a_long_name_is_wrapped_inside_the_figure() -> None:
+    study = grid_study("a rather long name $ of a study, sixty characters or so, as sweeps have")
+    figure = plot_curve_grid(curves_frame(study), trials_frame(study), (*LOSSES, "val_loss"))
+    renderer = figure.canvas.get_renderer()
+    title = next(t for t in figure.texts if t.get_weight() == "bold")
+    assert "\n" in title.get_text()
+    assert title.get_window_extent(renderer).x1 < figure.bbox.width
+
+
 def test_curves_alone_are_enough() -> None:
     figure = plot_curve_grid(curves_frame(grid_study()))
     assert len(figure.axes) == 12

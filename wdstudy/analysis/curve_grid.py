@@ -253,7 +253,7 @@ def _write_head(title: str, note: str, figure: Figure) -> float:
     width, height = figure.get_size_inches()
     title, note = textwrap.fill(title, int(width * 10)), textwrap.fill(note, int(width * 18))
     below = 0.16 + 0.2 * (title.count("\n") + 1)
-    place = {"va": "top", "parse_math": False}
+    place: dict[str, Any] = {"va": "top", "parse_math": False}
     figure.text(0.02, 1 - 0.12 / height, title, size=11, weight="bold", **place)
     figure.text(0.02, 1 - below / height, note, size=7.5, color=MUTED, **place)
     return below + 0.14 * (note.count("\n") + 1)
