@@ -15,7 +15,6 @@ from optuna.trial import TrialState
 
 from wdstudy.cells import (
     DONE,
-    TAKEN,
     Queue,
     enqueue,
     missing,
@@ -25,10 +24,11 @@ from wdstudy.cells import (
 from wdstudy.curves import DIVERGED_AT, PRIMARY_LOSS, SEED, STEP, WORKER
 from wdstudy.devices import is_out_of_memory, release_memory, resolve_device
 from wdstudy.errors import RecorderError, StudyError, fault
+from wdstudy.plan import Plan
 from wdstudy.probe import LaneChoice, choose_lanes, dry_run, why_not_stacked
 from wdstudy.progress import Display, Silent, Status
 from wdstudy.recorder import LossRecorder
-from wdstudy.sampling import GRID, resolve_pruner, resolve_sampler, suggest
+from wdstudy.sampling import resolve_pruner, resolve_sampler, suggest
 from wdstudy.space import TrialParams
 from wdstudy.spec import StudySpec
 from wdstudy.storage import default_url, open_storage
@@ -179,8 +179,6 @@ class Runner:
         if trial is None:
             return None
         params = suggest(trial, self.spec.space)
-        if not self._plan.with_seed:
-            trial.set_user_attr(SEED, params.seed)
         trial.set_user_attr(WORKER, self._worker)
         self._heartbeat.add(trial._trial_id)
         eager = not isinstance(self.study.pruner, NopPruner)
@@ -192,6 +190,8 @@ class Runner:
             return None
         trial = self.study.ask()
         params = suggest(trial, self.spec.space)
+        if not self._plan.with_seed:
+            trial.set_user_attr(SEED, params.seed)
         replicas = [replace(params, seed=seed) for seed in self.spec.space.seed_list]
         enqueue(self.study, replicas[1:], with_seed=True)
         return trial
@@ -317,44 +317,6 @@ class Runner:
                 f"stopped, because {'trial after trial' if self.status.done else 'the first trial'}"
                 f" failed: {fault(error)}; mend it and run the same command again"
             ) from error
-
-
-class Plan:
-    """Which cells a spec asks for."""
-
-    def __init__(self, spec: StudySpec) -> None:
-        self._space = spec.space
-        self._sampled = spec.trials or len(spec.space)
-        self.with_seed = len(spec.space.seed_list) > 1
-        self.grid = spec.space.cells() if spec.sampler == GRID else None
-        self._wanted = None if self.grid is None else {params.cell for params in self.grid}
-
-    @property
-    def target(self) -> int:
-        """How many trials the study will have."""
-        return len(self.grid) if self.grid is not None else self._sampled + len(self._baseline())
-
-    def wants(self, params: TrialParams) -> bool:
-        """Whether a trial with these parameters counts towards the target."""
-        return self._wanted is None or params.cell in self._wanted
-
-    def cells(self, study: optuna.Study) -> list[TrialParams]:
-        """The cells known so far: the grid; or a sampler's baseline, and replicas of its points."""
-        if self.grid is not None:
-            return self.grid
-        trials = study.get_trials(deepcopy=False, states=TAKEN)
-        points = {(p.lr, p.weight_decay): None for t in trials if (p := params_of(t)) is not None}
-        replicas = [TrialParams(*point, s) for point in points for s in self._space.seed_list]
-        return self._baseline() + [params for params in replicas if params.weight_decay]
-
-    def wants_sample(self, study: optuna.Study) -> bool:
-        """Whether the sampler has made too few trials yet."""
-        trials = study.get_trials(deepcopy=False, states=TAKEN)
-        return sum(bool(p.weight_decay) for t in trials if (p := params_of(t))) < self._sampled
-
-    def _baseline(self) -> list[TrialParams]:
-        lrs = self._space.lr if 0 in self._space.weight_decay else ()
-        return [TrialParams(lr, 0.0, seed) for seed in self._space.seed_list for lr in lrs]
 
 
 class StopTraining(Exception):  # noqa: N818  # control flow, like StopIteration
