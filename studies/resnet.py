@@ -67,11 +67,13 @@ def study(data: str = "digits") -> StudySpec:
             augment=crop_and_flip() if real else None,
         ),
         space=SearchSpace(
-            lr=log_range(10**-2.5, 10**0.5, 7), weight_decay=[0, *log_range(1e-4, 1e-1, 7)]
+            lr=log_range(10**-2.5, 10**0.5, 7),
+            weight_decay=[0, *log_range(1e-4, 1e-1, 7)],
+            seeds=1 if real else 2,
         ),
         optimizer=partial(torch.optim.SGD, momentum=0.9),
         schedule="cosine",
-        epochs=50 if real else 20,
+        epochs=50 if real else 16,
         batch_size=128 if real else 32,
         record_every=None if real else 22,  # every second epoch
     )

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import time
 from pathlib import Path
 
 import optuna
+import pytest
 from optuna.trial import TrialState
 
 from wdstudy import SearchSpace, TrialParams
@@ -13,7 +15,14 @@ from wdstudy.cells import Queue, enqueue, missing, params_of, release_abandoned
 from wdstudy.curves import LAST_SEEN, WORKER
 from wdstudy.sampling import suggest
 from wdstudy.storage import open_storage
-from wdstudy.worker import STALE_SECONDS, Heartbeat, is_abandoned, worker_name
+from wdstudy.worker import (
+    NAMELESS_SECONDS,
+    STALE_SECONDS,
+    Heartbeat,
+    is_abandoned,
+    uninterrupted,
+    worker_name,
+)
 
 SPACE = SearchSpace([0.01, 0.1, 1.0], [0, 0.001], seeds=2)
 
@@ -123,7 +132,7 @@ def test_a_trial_that_never_said_who_trains_it_is_judged_by_its_start(in_folder:
     study.ask()
     (trial,) = study.get_trials()
     assert not is_abandoned(trial, time.time())
-    assert is_abandoned(trial, time.time() + 2 * STALE_SECONDS)
+    assert is_abandoned(trial, time.time() + 2 * NAMELESS_SECONDS)
 
 
 def test_the_heart_beats_while_a_trial_runs(in_folder: Path, monkeypatch: object) -> None:
@@ -145,3 +154,17 @@ def test_the_heart_beats_while_a_trial_runs(in_folder: Path, monkeypatch: object
         wdstudy.worker.HEARTBEAT_SECONDS = before
     assert isinstance(study._storage.get_trial(trial._trial_id).params, dict)
     assert TrialParams(0.1, 0).seed == 0
+
+
+def test_an_interruption_waits_for_the_end_of_what_must_not_be_halved() -> None:
+    steps = []
+
+    def critical() -> None:
+        with uninterrupted():
+            steps.append("begun")
+            os.kill(os.getpid(), signal.SIGINT)
+            steps.append("done")
+
+    with pytest.raises(KeyboardInterrupt):
+        critical()
+    assert steps == ["begun", "done"]

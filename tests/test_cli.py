@@ -192,6 +192,6 @@ def test_a_failed_trial_is_exit_code_2_with_the_way_on(
     path = study_file()
     text = path.read_text().replace("time.sleep(0.0)", "count[0] += 1; assert count[0] != 20")
     path.write_text("count = [0]\n" + text)
-    assert main(["run", str(path)]) == 2
+    assert main(["run", str(path), "--lanes", "1"]) == 2
     assert "1 of 12 trials failed; run the same command again" in capfd.readouterr().err
     assert main(["run", str(path)]) == 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from contextlib import suppress
 
 import torch
 from optuna.trial import TrialState
@@ -64,11 +63,6 @@ class BatchTrainer:
             self._failures = 0
         except Exception as error:
             self._mend(batch, error)
-        except BaseException:
-            for log in _unfinished(batch):
-                with suppress(Exception):  # the storage may be in the middle of something
-                    log.fail("interrupted")
-            raise
 
     def _train_task(self, batch: list[TrialLog], data: TaskData) -> None:
         share = 1 / len(batch)

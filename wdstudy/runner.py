@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 import optuna
@@ -21,7 +22,7 @@ from wdstudy.spec import StudySpec
 from wdstudy.storage import default_url, open_storage
 from wdstudy.studyrecord import load_data, open_or_create, study_record
 from wdstudy.triallog import TrialLog
-from wdstudy.worker import Heartbeat, worker_name
+from wdstudy.worker import Heartbeat, uninterrupted, worker_name
 
 
 def run_study(
@@ -76,6 +77,7 @@ class Runner:
         self._queue = Queue(self.study, self.storage, self._plan.grid)
         self._worker = worker_name()
         self._held: TrialLog | None = None
+        self._claimed: list[TrialLog] = []
         self.status = Status(self._plan.target, objective=spec.objective, direction=spec.direction)
 
     @property
@@ -139,9 +141,12 @@ class Runner:
                     trainer.train(batch)
                     for log in batch:
                         self._heartbeat.remove(log.trial._trial_id)
+                    self._claimed = [log for log in self._claimed if not log.ended]
             finally:
-                if self._held is not None:
-                    self._held.fail("interrupted")
+                for log in self._claimed:
+                    if not log.ended:
+                        with suppress(Exception):  # the storage may be in the middle of something
+                            log.fail("interrupted")
 
     def _note_past_trials(self) -> None:
         for trial in self.study.get_trials(deepcopy=False, states=DONE):
@@ -171,14 +176,17 @@ class Runner:
         return batch
 
     def _next_trial(self) -> TrialLog | None:
-        trial = self._queue.claim() or self._sample()
-        if trial is None:
-            return None
-        params = suggest(trial, self.spec.space)
-        trial.set_user_attr(WORKER, self._worker)
-        self._heartbeat.add(trial._trial_id)
-        eager = not isinstance(self.study.pruner, NopPruner)
-        return TrialLog(trial, params, self.spec.objective, eager=eager)
+        with uninterrupted():  # or a trial would be running, and nobody's
+            trial = self._queue.claim() or self._sample()
+            if trial is None:
+                return None
+            params = suggest(trial, self.spec.space)
+            trial.set_user_attr(WORKER, self._worker)
+            self._heartbeat.add(trial._trial_id)
+            eager = not isinstance(self.study.pruner, NopPruner)
+            log = TrialLog(trial, params, self.spec.objective, eager=eager)
+            self._claimed.append(log)
+        return log
 
     def _sample(self) -> optuna.Trial | None:
         """A new trial of the sampler, its replicas enqueued; None when there are enough."""

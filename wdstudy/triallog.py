@@ -94,13 +94,12 @@ class TrialLog:
 
     def fail(self, reason: str) -> TrialState:
         """Give the trial up. Its cell is missing again; the reason stands in an attribute."""
-        self.ended = True
         self._write({**self.curves.to_attributes(), ERROR: reason})
         self.trial.study.tell(self.trial, state=TrialState.FAIL)
+        self.ended = True
         return TrialState.FAIL
 
     def _end(self, state: TrialState, share: float) -> TrialState:
-        self.ended = True
         scalars = self.curves.scalars(self.params.lr, self.params.weight_decay)
         scalars[INITIAL_LOSS] = self.initial_loss
         scalars[TRAIN_SECONDS] = round((time.monotonic() - self._started) * share, 3)
@@ -113,6 +112,7 @@ class TrialLog:
         self.trial.study.tell(
             self.trial, self.value if state == TrialState.COMPLETE else None, state
         )
+        self.ended = True
         return state
 
     def _report(self, now: float) -> None:

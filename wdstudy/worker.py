@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import signal
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage
@@ -19,6 +22,9 @@ from wdstudy.curves import LAST_SEEN, WORKER
 HEARTBEAT_SECONDS = 15.0
 STALE_SECONDS = 120.0
 """A trial whose worker was not seen for so long is given to another."""
+
+NAMELESS_SECONDS = 20.0
+"""As long may a running trial be without the name of its worker."""
 
 
 def _place() -> str:
@@ -46,9 +52,11 @@ def is_abandoned(trial: FrozenTrial, now: float) -> bool:
     if place == _place() and rest.isdigit() and not _is_running(int(rest)):
         return True
     last_seen = trial.user_attrs.get(LAST_SEEN)
-    if last_seen is None and trial.datetime_start is not None:
-        last_seen = trial.datetime_start.timestamp()
-    return last_seen is None or now - float(last_seen) > STALE_SECONDS
+    if last_seen is not None:
+        return now - float(last_seen) > STALE_SECONDS
+    # Its worker was killed between claiming it and saying so, which takes a moment only.
+    started = trial.datetime_start
+    return started is None or now - started.timestamp() > NAMELESS_SECONDS
 
 
 def _is_running(pid: int) -> bool:
@@ -59,6 +67,26 @@ def _is_running(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C and SIGTERM back until the block is done, as far as this thread may."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    caught: list[tuple[int, FrameType | None]] = []
+    before = {
+        number: signal.signal(number, lambda *received: caught.append(received))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if caught and callable(handler := before[signal.Signals(caught[0][0])]):
+        handler(*caught[0])
 
 
 class Heartbeat:
