@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from dataclasses import dataclass, replace
@@ -24,6 +25,8 @@ BUDGET = 0.03
 
 MAX_LANES = 256
 _MEASURED_STEPS = 3
+_MEMORY_SHARE = 0.1  # of what is free, for weights: activations and other processes need theirs
+_COPIES = 6  # of the weights: themselves, gradients twice, two moments, what a step makes
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,8 @@ def choose_lanes(
     if most == 1 or reason is not None:
         return LaneChoice(1, reason or "there is one trial to train", alone)
     best, best_seconds, size = 1, alone, 2
-    while size <= min(most, MAX_LANES) and left > 0:
+    most = min(most, MAX_LANES, _lanes_that_fit(spec, device))
+    while size <= most and left > 0:
         start = time.perf_counter()
         try:
             seconds = _seconds_a_step(spec, data, device, size)
@@ -104,6 +108,17 @@ def choose_lanes(
     if best_seconds * WORTHWHILE > alone:
         return LaneChoice(1, "stacked lanes would not be faster", alone)
     return LaneChoice(best, f"{alone / best_seconds:.1f} times one at a time", best_seconds)
+
+
+def _lanes_that_fit(spec: StudySpec, device: torch.device) -> int:
+    """How many lanes may be tried on a CPU, whose memory does not say when it is used up."""
+    if device.type != "cpu" or not hasattr(os, "sysconf"):
+        return MAX_LANES
+    assert spec.task is not None
+    with torch.random.fork_rng():
+        weights = sum(p.numel() * p.element_size() for p in spec.task.model().parameters())
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return max(1, int(_MEMORY_SHARE * free / (_COPIES * max(weights, 1))))
 
 
 def _seconds_a_step(spec: StudySpec, data: TaskData, device: torch.device, lanes: int) -> float:
