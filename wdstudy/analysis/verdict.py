@@ -53,8 +53,10 @@ def _best(found: Landscape) -> Sentence:
     best, loss = found.best, found.best.loss
     half = (loss.high - loss.low) / 2
     value = number(loss.value)
-    if math.isfinite(half):
+    if half < abs(loss.value) / 4:
         value = f"{loss.value:.{_places(half)}f} ± {half:.{_places(half)}f}"
+    elif math.isfinite(half):  # a rounded mean, or equal arms, would mislead here
+        value = f"{value}, 95 % {number(loss.low)} … {number(loss.high)}"
     text = (
         f"Best cell: lr {number(best.lr)}, weight_decay {number(best.weight_decay)} "
         f"({found.name} {value}, {_count(best.seeds, 'seed')})."
