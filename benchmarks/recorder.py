@@ -23,7 +23,7 @@ from wdstudy import LossRecorder
 sys.path.insert(0, str(Path(__file__).parents[1] / "studies"))
 from resnet import resnet
 
-ROUNDS = 30
+ROUNDS = 80
 Loop = Callable[[nn.Module, torch.optim.Optimizer, Tensor, Tensor, int], None]
 
 

@@ -116,11 +116,13 @@ class DecayTerm(NamedTuple):
     """One parameter group's part of the decay loss, ½ · weight_decay · Σ squares.
 
     Attributes:
-        squares: ‖w‖² of each tensor that will be decayed: 0-d, or `[B]` for stacked lanes.
+        squares: ‖w‖² of each tensor that will be decayed: `[n]`, or `[n, B]` for stacked lanes;
+            None where there is none. One tensor, because many small ones that live from step
+            to step scatter the heap, and the model's own allocations then fault.
         weight_decay: The group's coefficient; `[B]` for stacked lanes.
     """
 
-    squares: Sequence[Tensor]
+    squares: Tensor | None
     weight_decay: float | Tensor
 
 
@@ -142,7 +144,7 @@ class DecayTerms:
     def _term(self, index: int, group: Group) -> DecayTerm:
         kind = _group_kind(type(self.optimizer), group)
         if kind == "none" or _is_zero(group["weight_decay"]):
-            return DecayTerm([], 0.0)
+            return DecayTerm(None, 0.0)
         weights = self._weights.get(index)
         if weights is None or not weights.are(group["params"]):
             weights = self._weights[index] = _Weights(group["params"])
@@ -170,10 +172,9 @@ def decayed_weights(optimizer: Optimizer) -> list[Tensor]:
 
 def _term_loss(term: DecayTerm, optimizer: Optimizer) -> Tensor:
     device = _device(optimizer)
-    if not term.squares:
+    if term.squares is None:
         return torch.zeros((), device=device)
-    squares = torch.stack([square.to(device) for square in term.squares])
-    return squares.sum() * (0.5 * term.weight_decay)
+    return term.squares.sum().to(device) * (0.5 * term.weight_decay)
 
 
 class _Weights:
@@ -195,9 +196,12 @@ class _Weights:
         """Whether these are still the tensors, with the same ones to be counted."""
         return _state(parameters) == self._state
 
-    def squares(self) -> list[Tensor]:
-        """‖w‖² of each tensor, 0-d."""
-        return [square for batch in self._batches.values() for square in _squares(batch)]
+    def squares(self) -> Tensor | None:
+        """‖w‖² of each tensor, `[n]`; None of none."""
+        each = [torch.stack(_squares(batch)) for batch in self._batches.values()]
+        if len(each) < 2:
+            return each[0] if each else None
+        return torch.cat([squares.to(each[0].device) for squares in each])
 
 
 def _state(parameters: Sequence[Tensor]) -> list[int]:
@@ -208,7 +212,7 @@ def _state(parameters: Sequence[Tensor]) -> list[int]:
     ]
 
 
-def _squares(tensors: list[Tensor]) -> Sequence[Tensor]:
+def _squares(tensors: list[Tensor]) -> list[Tensor]:
     """‖w‖² of flat tensors of one device and dtype; those of half precision in float32."""
     first = tensors[0]
     if first.is_cpu and first.dtype in (torch.float32, torch.float64):
@@ -216,7 +220,7 @@ def _squares(tensors: list[Tensor]) -> Sequence[Tensor]:
         return [torch.dot(tensor, tensor) for tensor in tensors]
     wide = torch.float32 if first.dtype in (torch.bfloat16, torch.float16) else None
     norms = torch._foreach_norm(tensors, 2, wide)
-    return torch._foreach_mul(norms, norms)
+    return list(torch._foreach_mul(norms, norms))
 
 
 def _flat(tensor: Tensor) -> Tensor:

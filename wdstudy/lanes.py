@@ -294,18 +294,13 @@ class _StackedDecayTerms:
         ]
 
     def read(self) -> list[DecayTerm]:
-        stacked = self._lanes.stacked
         return [
-            DecayTerm(
-                [
-                    _square_of_lanes(stacked[name].detach())
-                    for name in names
-                    if stacked[name].grad is not None
-                ],
-                weight_decay,
-            )
-            for names, weight_decay in self._terms
+            DecayTerm(self._squares(names), weight_decay) for names, weight_decay in self._terms
         ]
+
+    def _squares(self, names: list[str]) -> Tensor | None:
+        counted = [s for n in names if (s := self._lanes.stacked[n]).grad is not None]
+        return torch.stack([_square_of_lanes(s.detach()) for s in counted]) if counted else None
 
 
 def _stack(tensor: Tensor, size: int) -> Tensor:

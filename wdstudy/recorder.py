@@ -70,11 +70,14 @@ class LossMeter:
             return Interval(np.empty((0, 1)), np.empty((0, 1)))
         primary = _rows(self._primary)
         decay = np.zeros_like(primary)
-        terms = [(step, t) for step, at in enumerate(self._terms) for t in at if t.squares]
+        terms = [
+            (step, t) for step, at in enumerate(self._terms) for t in at if t.squares is not None
+        ]
         if terms:
-            counts = [len(term.squares) for _, term in terms]
+            each = [term.squares for _, term in terms if term.squares is not None]
+            counts = [len(squares) for squares in each]
             halves = np.vstack([0.5 * _coefficient(term.weight_decay) for _, term in terms])
-            squares = _rows([square for _, term in terms for square in term.squares])
+            squares = _on_host(torch.cat(each).reshape(sum(counts), -1))
             steps = np.repeat([step for step, _ in terms], counts)
             halves = np.repeat(halves, counts, axis=0)
             # A lane without weight decay has no decay loss, also when its weights are infinite.
@@ -85,7 +88,11 @@ class LossMeter:
 
 def _rows(tensors: list[Tensor]) -> FloatArray:
     """Equal small tensors, 0-d or `[B]`, on the host as `[n, B]`."""
-    return torch.stack(tensors).reshape(len(tensors), -1).cpu().double().numpy()
+    return _on_host(torch.stack(tensors).reshape(len(tensors), -1))
+
+
+def _on_host(tensor: Tensor) -> FloatArray:
+    return tensor.cpu().double().numpy()
 
 
 def _coefficient(weight_decay: float | Tensor) -> FloatArray:
