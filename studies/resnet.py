@@ -4,8 +4,10 @@ With normalisation layers the size of most weights does not matter to the output
 decay acts through the effective learning rate (van Laarhoven 2017, arXiv:1706.05350): the two
 should trade off against each other.
 
-By default on scikit-learn's handwritten digits, with a small ResNet; with `--set data=cifar10`
-on CIFAR-10 from the Hugging Face hub, with the ResNet-20 of He et al. 2016.
+By default on scikit-learn's handwritten digits, with a small ResNet: a fifth of them to train on,
+because little data is where weight decay shows, and the rest to validate, which makes the loss
+precise. With `--set data=cifar10` on CIFAR-10 from the Hugging Face hub, with the ResNet-20 of
+He et al. 2016.
 """
 
 from functools import partial
@@ -59,14 +61,17 @@ def study(data: str = "digits") -> StudySpec:
             model=partial(resnet, channels=3 if real else 1, blocks=3 if real else 1),
             data=partial(hub_images, "uoft-cs/cifar10" if data == "cifar10" else data)
             if real
-            else digits,
+            else partial(digits, train=360),
             loss=nn.functional.cross_entropy,
             metrics={"accuracy": accuracy},
             augment=crop_and_flip() if real else None,
         ),
-        space=SearchSpace(lr=log_range(1e-3, 1, 7), weight_decay=[0, *log_range(1e-4, 1e-1, 7)]),
+        space=SearchSpace(
+            lr=log_range(10**-2.5, 10**0.5, 7), weight_decay=[0, *log_range(1e-4, 1e-1, 7)]
+        ),
         optimizer=partial(torch.optim.SGD, momentum=0.9),
         schedule="cosine",
-        epochs=50 if real else 10,
-        batch_size=128 if real else 64,
+        epochs=50 if real else 20,
+        batch_size=128 if real else 32,
+        record_every=None if real else 22,  # every second epoch
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from wdstudy import SearchSpace, StudySpec, Task
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 torch.set_num_threads(1)
+os.environ["MPLBACKEND"] = "agg"  # before anybody imports matplotlib: figures without a screen
 
 
 def blobs() -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
@@ -30,6 +33,14 @@ def mlp() -> nn.Sequential:
 
 def accuracy(output: Tensor, y: Tensor) -> Tensor:
     return (output.argmax(-1) == y).float().mean()
+
+
+@pytest.fixture(autouse=True)
+def closed_figures() -> Iterator[None]:
+    """Whatever a test draws is closed after it."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import multiprocessing
+import os
 import sqlite3
 from pathlib import Path
 
@@ -75,3 +77,18 @@ def test_a_storage_that_cannot_be_used_is_told_in_one_line(
         open_storage(url)
     assert "\n" not in str(error.value)
     assert sorted(p.name for p in in_folder.iterdir()) == ["folder", "text.db"]
+
+
+def create(folder: str) -> None:
+    os.chdir(folder)
+    open_storage("sqlite:///wd.db")
+
+
+def test_many_processes_may_create_one_storage_at_once(in_folder: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=create, args=(str(in_folder),)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * 4

@@ -10,8 +10,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from wdstudy.analysis.figures import plot_curve_grid, plot_heatmap
-    from wdstudy.analysis.frames import curves_frame, trials_frame
+    from wdstudy.analysis.comparison_report import write_reports
+    from wdstudy.analysis.figures import (
+        plot_angular_update,
+        plot_axis,
+        plot_best_of_n,
+        plot_comparison,
+        plot_components,
+        plot_curve_grid,
+        plot_heatmap,
+        plot_isolation,
+        plot_landscape,
+        plot_product,
+        plot_ridge,
+        plot_search_cost,
+        plot_weight_norm,
+    )
+    from wdstudy.analysis.frames import curves_frame, series_at, trials_frame
+    from wdstudy.analysis.landscape import landscape
     from wdstudy.analysis.report import write_report
     from wdstudy.curves import LossCurves
     from wdstudy.decay import decay_kind, decay_loss, register_decay
@@ -36,9 +52,23 @@ _HOMES = {
     "register_decay": "decay",
     "trials_frame": "analysis.frames",
     "curves_frame": "analysis.frames",
-    "plot_heatmap": "analysis.figures",
+    "series_at": "analysis.frames",
+    "landscape": "analysis.landscape",
+    "plot_angular_update": "analysis.figures",
+    "plot_axis": "analysis.figures",
+    "plot_best_of_n": "analysis.figures",
+    "plot_comparison": "analysis.figures",
+    "plot_components": "analysis.figures",
     "plot_curve_grid": "analysis.figures",
+    "plot_heatmap": "analysis.figures",
+    "plot_isolation": "analysis.figures",
+    "plot_landscape": "analysis.figures",
+    "plot_product": "analysis.figures",
+    "plot_ridge": "analysis.figures",
+    "plot_search_cost": "analysis.figures",
+    "plot_weight_norm": "analysis.figures",
     "write_report": "analysis.report",
+    "write_reports": "analysis.comparison_report",
 }
 
 __all__ = [
@@ -51,14 +81,28 @@ __all__ = [
     "curves_frame",
     "decay_kind",
     "decay_loss",
+    "landscape",
     "log_range",
     "open_study",
+    "plot_angular_update",
+    "plot_axis",
+    "plot_best_of_n",
+    "plot_comparison",
+    "plot_components",
     "plot_curve_grid",
     "plot_heatmap",
+    "plot_isolation",
+    "plot_landscape",
+    "plot_product",
+    "plot_ridge",
+    "plot_search_cost",
+    "plot_weight_norm",
     "register_decay",
     "run_study",
+    "series_at",
     "trials_frame",
     "write_report",
+    "write_reports",
 ]
 
 

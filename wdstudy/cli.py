@@ -202,20 +202,27 @@ def list_studies(storage: StorageURL = None) -> None:
 
 @app.command()
 def report(
-    names: Annotated[list[str], Argument(metavar="NAME…", help="One study or more.")],
+    names: Annotated[list[str], Argument(metavar="NAME…", help="One study, or several.")],
     storage: StorageURL = None,
     out: Annotated[Path, Option(metavar="DIR", help="Where to write.")] = Path("reports"),
+    format: Annotated[
+        str, Option(metavar="FORMAT", help="Of the files in figures/: png, svg or pdf.")
+    ] = "png",
 ) -> None:
-    """Write the figures of finished studies, and say where they are.
+    """Write DIR/NAME/report.html: verdict, figures, explorer and every trial, in one file.
+
+    Several names make a report that compares them as well, in DIR/comparison.
 
     Example: wdstudy report resnet --out reports
+
+    Example: wdstudy report sgd adamw --format pdf
     """
-    from wdstudy.analysis.report import write_report
+    from wdstudy.analysis.comparison_report import write_reports
     from wdstudy.storage import open_study
 
-    for name in names:
-        path = write_report(open_study(name, storage), out)
-        typer.echo(f"report of '{name}': {path}")
+    studies = [open_study(name, storage) for name in names]
+    for path in write_reports(studies, out, format):
+        typer.echo(f"report: {path}")
 
 
 @app.command()

@@ -12,11 +12,14 @@ from wdstudy.errors import DataError, MissingPackageError
 Pair = tuple[Tensor, Tensor]
 
 
-def digits() -> tuple[Pair, Pair]:
+def digits(train: int = 1440) -> tuple[Pair, Pair]:
     """The 1,797 handwritten digits that ship with scikit-learn (UCI, Alpaydin & Kaynak 1998).
 
+    Args:
+        train: How many to train on; the others validate.
+
     Returns:
-        `(train, val)`: images `[N, 1, 8, 8]`, standardised, and labels `[N]`; 1,440 and 357.
+        `(train, val)`: images `[N, 1, 8, 8]`, standardised, and labels `[N]`.
     """
     try:
         from sklearn.datasets import load_digits
@@ -26,10 +29,9 @@ def digits() -> tuple[Pair, Pair]:
     x = torch.from_numpy(bunch.images).float().unsqueeze(1)
     y = torch.from_numpy(bunch.target).long()
     order = torch.randperm(len(x), generator=Generator().manual_seed(0))
-    train, val = order[:1440], order[1440:]
-    mean, std = x[train].mean(), x[train].std()
-    x = (x - mean) / std
-    return (x[train], y[train]), (x[val], y[val])
+    chosen, others = order[:train], order[train:]
+    x = (x - x[chosen].mean()) / x[chosen].std()
+    return (x[chosen], y[chosen]), (x[others], y[others])
 
 
 def hub_images(path: str) -> tuple[Pair, Pair]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Generator
@@ -109,7 +109,8 @@ def choose_lanes(
 def _seconds_a_step(spec: StudySpec, data: TaskData, device: torch.device, lanes: int) -> float:
     """The time of one training step divided by the lanes, the least of a few."""
     low = TrialParams(spec.space.lr[0], spec.space.weight_decay[0])
-    training = Training(spec, [low] * lanes, data, device)
+    enough = replace(spec, epochs=max(spec.epochs, 1 + _MEASURED_STEPS))
+    training = Training(enough, [low] * lanes, data, device)
     times = []
     for _ in range(1 + _MEASURED_STEPS):  # the first one allocates
         start = time.perf_counter()

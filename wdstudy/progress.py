@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -70,6 +71,16 @@ class Status:
         """The optimizer steps a second, over the whole run."""
         return f" · {self.steps / self.elapsed:,.0f} steps/s" if self.steps else ""
 
+    def note(self, state: str, params: TrialParams, value: float | None, diverged: bool) -> None:
+        """Count a trial that ended: COMPLETE, PRUNED or FAIL."""
+        if state == "FAIL":
+            self.failed += 1
+            return
+        self.done += 1
+        self.diverged += diverged
+        if state == "COMPLETE" and value is not None and self.better(value):
+            self.best, self.best_params = value, params
+
     def headline(self) -> str:
         """The best so far, and what went wrong, in a line."""
         parts = []
@@ -84,7 +95,7 @@ class Status:
             parts.append(f"{self.failed} failed")
         return " · ".join(parts)
 
-    def describe(self, params: TrialParams, point: dict[str, float]) -> None:
+    def describe(self, params: TrialParams, point: Mapping[str, float]) -> None:
         """Note the newest record point of a trial that runs."""
         shown = [f"{name} {point[name]:.4g}" for name in _SHOWN if name in point]
         self.now = f"lr {params.lr:g} · weight_decay {params.weight_decay:g} · " + " · ".join(shown)

@@ -76,7 +76,9 @@ class LossMeter:
             halves = np.vstack([0.5 * _coefficient(term.weight_decay) for _, term in terms])
             squares = _rows([square for _, term in terms for square in term.squares])
             steps = np.repeat([step for step, _ in terms], counts)
-            np.add.at(decay, steps, np.repeat(halves, counts, axis=0) * squares)
+            halves = np.repeat(halves, counts, axis=0)
+            # A lane without weight decay has no decay loss, also when its weights are infinite.
+            np.add.at(decay, steps, halves * np.where(halves, squares, 0))
         self._primary, self._terms = [], []
         return Interval(primary, decay)
 

@@ -2,43 +2,26 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 
 import optuna
-import torch
 from optuna.pruners import NopPruner
 from optuna.storages import BaseStorage
-from optuna.trial import TrialState
 
-from wdstudy.cells import (
-    DONE,
-    TAKEN,
-    Queue,
-    enqueue,
-    missing,
-    params_of,
-    release_abandoned,
-)
-from wdstudy.curves import DIVERGED_AT, PRIMARY_LOSS, SEED, STEP, WORKER
-from wdstudy.devices import is_out_of_memory, release_memory, resolve_device
-from wdstudy.errors import RecorderError, StudyError, fault
+from wdstudy.batch import BatchTrainer
+from wdstudy.cells import DONE, Queue, enqueue, missing, params_of, release_abandoned
+from wdstudy.curves import DIVERGED_AT, SEED, WORKER
+from wdstudy.devices import resolve_device
+from wdstudy.errors import fault
+from wdstudy.plan import Plan
 from wdstudy.probe import LaneChoice, choose_lanes, dry_run, why_not_stacked
 from wdstudy.progress import Display, Silent, Status
-from wdstudy.recorder import LossRecorder
-from wdstudy.sampling import GRID, resolve_pruner, resolve_sampler, suggest
-from wdstudy.space import TrialParams
+from wdstudy.sampling import resolve_pruner, resolve_sampler, suggest
 from wdstudy.spec import StudySpec
 from wdstudy.storage import default_url, open_storage
 from wdstudy.studyrecord import load_data, open_or_create, study_record
-from wdstudy.training import Training
 from wdstudy.triallog import TrialLog
 from wdstudy.worker import Heartbeat, worker_name
-
-MAX_FAILURES = 3
-"""Trials that may fail one after the other before the run stops: the fault is not in the cell."""
 
 
 def run_study(
@@ -92,10 +75,13 @@ class Runner:
         self._plan = Plan(spec)
         self._queue = Queue(self.study, self.storage, self._plan.grid)
         self._worker = worker_name()
-        self._failures = 0
         self._held: TrialLog | None = None
-        self._lanes = 1
         self.status = Status(self._plan.target, objective=spec.objective, direction=spec.direction)
+
+    @property
+    def total_steps(self) -> int:
+        """Optimizer steps of one trial; 0 where a loop of its own decides."""
+        return self.spec.epochs * self._data.train.steps if self._data is not None else 0
 
     def prepare(self) -> int:
         """Make the study ready to be worked on: free what a lost worker held, enqueue what lacks.
@@ -131,7 +117,10 @@ class Runner:
             return LaneChoice(1, "one lane at a time")
         if lanes is None:
             most = -(-left // (jobs * len(self.spec.space.seed_list)))
-            return choose_lanes(self.spec, self._data, self._device, left, most)
+            try:
+                return choose_lanes(self.spec, self._data, self._device, left, most)
+            except Exception as error:  # what is wrong will show again, in a trial
+                return LaneChoice(1, fault(error))
         reason = why_not_stacked(self.spec, self._data, self._device)
         if reason is not None:
             self._display.say(f"lanes can't be stacked, so they train one at a time: {reason}")
@@ -140,17 +129,27 @@ class Runner:
 
     def work(self, choice: LaneChoice) -> None:
         """Train until no trial is waiting and the sampler has made enough."""
-        self._lanes = choice.lanes
         with self._display, Heartbeat(self.storage) as self._heartbeat:
             self._display.show(self.status)
-            while batch := self._next_batch():
-                self._train(batch)
+            trainer = BatchTrainer(
+                self.spec, self._data, self._device, choice.lanes, self.status, self._display
+            )
+            try:
+                while batch := self._next_batch(trainer.lanes):
+                    trainer.train(batch)
+                    for log in batch:
+                        self._heartbeat.remove(log.trial._trial_id)
+            finally:
+                if self._held is not None:
+                    self._held.fail("interrupted")
 
     def _note_past_trials(self) -> None:
         for trial in self.study.get_trials(deepcopy=False, states=DONE):
             params = params_of(trial)
             if params is not None and self._plan.wants(params):
-                self._note_end(trial.state, params, trial.value, DIVERGED_AT in trial.user_attrs)
+                self.status.note(
+                    trial.state.name, params, trial.value, DIVERGED_AT in trial.user_attrs
+                )
         if self.status.done:
             left = max(self.status.total - self.status.done, 0)
             self._display.say(
@@ -158,10 +157,10 @@ class Runner:
                 f"{left} to train"
             )
 
-    def _next_batch(self) -> list[TrialLog]:
-        """Trials of one seed, as many as there are lanes; none when nothing is left."""
+    def _next_batch(self, size: int) -> list[TrialLog]:
+        """At most so many trials, of one seed; none when nothing is left."""
         batch: list[TrialLog] = []
-        while len(batch) < self._lanes:
+        while len(batch) < size:
             log, self._held = self._held or self._next_trial(), None
             if log is not None and batch and log.params.seed != batch[0].params.seed:
                 self._held = log  # it begins the next batch
@@ -176,8 +175,6 @@ class Runner:
         if trial is None:
             return None
         params = suggest(trial, self.spec.space)
-        if not self._plan.with_seed:
-            trial.set_user_attr(SEED, params.seed)
         trial.set_user_attr(WORKER, self._worker)
         self._heartbeat.add(trial._trial_id)
         eager = not isinstance(self.study.pruner, NopPruner)
@@ -189,191 +186,11 @@ class Runner:
             return None
         trial = self.study.ask()
         params = suggest(trial, self.spec.space)
+        if not self._plan.with_seed:
+            trial.set_user_attr(SEED, params.seed)
         replicas = [replace(params, seed=seed) for seed in self.spec.space.seed_list]
         enqueue(self.study, replicas[1:], with_seed=True)
         return trial
-
-    def _train(self, batch: list[TrialLog]) -> None:
-        """Train a batch to its end, whatever happens in it."""
-        try:
-            if self.spec.task is not None:
-                self._train_task(batch)
-            else:
-                self._finish(batch[0], self._train_loop(batch[0]))
-            self._failures = 0
-        except Exception as error:
-            self._mend(batch, error)
-        except BaseException:
-            for log in self._unfinished(batch):
-                with suppress(Exception):  # the storage may be in the middle of something
-                    log.fail("interrupted")
-            raise
-        finally:
-            for log in batch:
-                self._heartbeat.remove(log.trial._trial_id)
-
-    def _train_task(self, batch: list[TrialLog]) -> None:
-        assert self._data is not None
-        share = 1 / len(batch)
-        training = Training(self.spec, [log.params for log in batch], self._data, self._device)
-        going = list(batch)
-        for measurement in training:
-            for lane, log in enumerate(going):
-                log.initial_loss = float(measurement.initial_loss[lane])
-                log.diverged_at = int(measurement.diverged_at[lane])
-                self._log_point(log, measurement.point(lane))
-                if log.diverged_at:
-                    self._finish(log, log.complete(share))
-                elif measurement.step < training.total_steps and log.trial.should_prune():
-                    self._finish(log, log.prune(share))
-            lanes = [lane for lane, log in enumerate(going) if not log.ended]
-            if not lanes:
-                return
-            going = [going[lane] for lane in lanes]
-            training.keep(lanes)
-        for log in going:
-            self._finish(log, log.complete(share))
-
-    def _mend(self, batch: list[TrialLog], error: Exception) -> None:
-        """After an error in a batch: smaller batches if memory ran out, else its trials failed."""
-        unfinished = self._unfinished(batch)
-        if is_out_of_memory(error) and len(unfinished) > 1:
-            self._lanes = (len(unfinished) + 1) // 2
-            self._display.say(f"out of memory with {len(batch)} lanes: going on with {self._lanes}")
-            release_memory()
-            for log in unfinished:
-                log.restart()
-            self._train(unfinished[: self._lanes])
-            if len(unfinished) > self._lanes:
-                self._train(unfinished[self._lanes :])
-            return
-        for log in unfinished:
-            self._finish(log, log.fail(fault(error)))
-        self._note_failure(error)
-
-    @staticmethod
-    def _unfinished(batch: list[TrialLog]) -> list[TrialLog]:
-        return [log for log in batch if not log.ended]
-
-    @property
-    def device(self) -> torch.device:
-        """Where this process trains."""
-        return self._device
-
-    @property
-    def total_steps(self) -> int:
-        """Optimizer steps of one trial; 0 where a loop of its own decides."""
-        return self.spec.epochs * self._data.train.steps if self._data is not None else 0
-
-    def _finish(self, log: TrialLog, state: TrialState) -> None:
-        self._heartbeat.remove(log.trial._trial_id)
-        value = log.value if state == TrialState.COMPLETE else None
-        self._note_end(state, log.params, value, bool(log.diverged_at))
-        self._display.show(self.status)
-
-    def _train_loop(self, log: TrialLog) -> TrialState:
-        """Call somebody's own loop; its recorder's points come here, and may end it."""
-        assert self.spec.train is not None
-        recorder = LossRecorder()
-        recorder.trackers.append(_LoopWatch(self, log, recorder))
-        try:
-            self.spec.train(log.params, recorder)
-        except StopTraining:
-            return log.complete() if log.diverged_at else log.prune()
-        if self.spec.objective not in log.curves:
-            raise RecorderError(
-                f"the loop recorded no {self.spec.objective}; call "
-                f"recorder.point({self.spec.objective}=...) in it"
-            )
-        return log.complete()
-
-    def _log_point(self, log: TrialLog, point: dict[str, float]) -> None:
-        steps = point[STEP] - (log.curves.last(STEP) if len(log.curves) else 0)
-        log.log(point)
-        self.status.tick(int(steps))
-        self.status.describe(log.params, point)
-        self._display.show(self.status)
-
-    def _note_end(
-        self, state: TrialState, params: TrialParams, value: float | None, diverged: bool
-    ) -> None:
-        if state == TrialState.FAIL:
-            self.status.failed += 1
-            return
-        self.status.done += 1
-        self.status.diverged += diverged
-        if state == TrialState.COMPLETE and value is not None and self.status.better(value):
-            self.status.best, self.status.best_params = value, params
-
-    def _note_failure(self, error: Exception) -> None:
-        """Go on after a trial that failed, unless trial after trial does."""
-        self._failures += 1
-        self._display.say(f"a trial failed: {fault(error)}")
-        if self._failures >= MAX_FAILURES or self.status.done == 0:
-            raise StudyError(
-                f"stopped, because {'trial after trial' if self.status.done else 'the first trial'}"
-                f" failed: {fault(error)}; mend it and run the same command again"
-            ) from error
-
-
-class Plan:
-    """Which cells a spec asks for."""
-
-    def __init__(self, spec: StudySpec) -> None:
-        self._space = spec.space
-        self._sampled = spec.trials or len(spec.space)
-        self.with_seed = len(spec.space.seed_list) > 1
-        self.grid = spec.space.cells() if spec.sampler == GRID else None
-        self._wanted = None if self.grid is None else {params.cell for params in self.grid}
-
-    @property
-    def target(self) -> int:
-        """How many trials the study will have."""
-        return len(self.grid) if self.grid is not None else self._sampled + len(self._baseline())
-
-    def wants(self, params: TrialParams) -> bool:
-        """Whether a trial with these parameters counts towards the target."""
-        return self._wanted is None or params.cell in self._wanted
-
-    def cells(self, study: optuna.Study) -> list[TrialParams]:
-        """The cells known so far: the grid; or a sampler's baseline, and replicas of its points."""
-        if self.grid is not None:
-            return self.grid
-        trials = study.get_trials(deepcopy=False, states=TAKEN)
-        points = {(p.lr, p.weight_decay): None for t in trials if (p := params_of(t)) is not None}
-        replicas = [TrialParams(*point, s) for point in points for s in self._space.seed_list]
-        return self._baseline() + [params for params in replicas if params.weight_decay]
-
-    def wants_sample(self, study: optuna.Study) -> bool:
-        """Whether the sampler has made too few trials yet."""
-        trials = study.get_trials(deepcopy=False, states=TAKEN)
-        return sum(bool(p.weight_decay) for t in trials if (p := params_of(t))) < self._sampled
-
-    def _baseline(self) -> list[TrialParams]:
-        lrs = self._space.lr if 0 in self._space.weight_decay else ()
-        return [TrialParams(lr, 0.0, seed) for seed in self._space.seed_list for lr in lrs]
-
-
-class StopTraining(Exception):  # noqa: N818  # control flow, like StopIteration
-    """Leaves somebody's own loop from inside `recorder.point`: it diverged, or was pruned."""
-
-
-class _LoopWatch:
-    """The tracker through which a loop's record points reach the study."""
-
-    def __init__(self, runner: Runner, log: TrialLog, recorder: LossRecorder) -> None:
-        self._runner, self._log, self._recorder = runner, log, recorder
-
-    def log(self, point: Mapping[str, float]) -> None:
-        log, initial = self._log, self._recorder.initial_loss
-        log.initial_loss = initial
-        limit = self._runner.spec.diverged_factor * initial if initial > 0 else math.inf
-        primary = point[PRIMARY_LOSS]
-        if not math.isfinite(primary) or primary > limit:
-            log.diverged_at = int(point[STEP])
-        self._runner._log_point(log, dict(point))
-        if log.diverged_at or log.trial.should_prune():
-            raise StopTraining
 
 
 def counted(n: int, noun: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from wdstudy.errors import MissingPackageError, StorageError, StudyError, neares
 DEFAULT_URL = "sqlite:///wdstudy.db"
 SCHEMES = ("sqlite", "journal", "postgresql", "mysql")
 
+_CREATE_ATTEMPTS = 5
 _SQLITE_TIMEOUT = 60  # seconds to wait for another process's lock
 # SQLAlchemy's own default drivers differ between its versions.
 _DRIVERS = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql"}
@@ -102,7 +104,7 @@ def _database(url: str, shown: str, for_writing: bool) -> BaseStorage:
     if url.startswith("sqlite"):
         engine = {"connect_args": {"timeout": _SQLITE_TIMEOUT}}
     try:
-        storage = RDBStorage(url, engine_kwargs=engine)
+        storage = _rdb(url, engine)
         if storage.engine.dialect.name == "sqlite":
             _tune_sqlite(storage.engine, for_writing)
     except ImportError as error:
@@ -111,6 +113,19 @@ def _database(url: str, shown: str, for_writing: bool) -> BaseStorage:
     except (SQLAlchemyError, OSError, RuntimeError) as error:
         raise _unusable(shown, error) from error
     return storage
+
+
+def _rdb(url: str, engine: dict[str, Any]) -> RDBStorage:
+    """Open a database, again if another process made its tables in the same moment."""
+    for attempt in range(_CREATE_ATTEMPTS):
+        try:
+            return RDBStorage(url, engine_kwargs=dict(engine))
+        except SQLAlchemyError as error:
+            if "exist" not in str(error) and "UNIQUE" not in str(error).upper():
+                raise
+            last = error
+            time.sleep(0.2 * (attempt + 1))
+    raise last
 
 
 def _tune_sqlite(engine: sqlalchemy.Engine, for_writing: bool) -> None:

@@ -1,13 +1,21 @@
-"""Studies as tidy frames: one row a trial, or one row a trial, series and record point."""
+"""Studies as tidy frames: one row a trial, or one row a trial, series and record point.
+
+Any study with the parameters `lr` and `weight_decay` can be read, half-written or made by another
+program. What is missing is NaN; `frame.attrs["notes"]` says once what that is.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import optuna
 import pandas as pd
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from wdstudy.curves import (
@@ -16,15 +24,16 @@ from wdstudy.curves import (
     SEED,
     STEP,
     STUDY_KEY,
-    LossCurves,
     is_series,
 )
-from wdstudy.errors import MissingPackageError, SpecError, StorageError
+from wdstudy.errors import MissingPackageError, SpecError, StorageError, StudyError, nearest
 from wdstudy.storage import open_storage
 
 PARAMS = ["lr", "weight_decay", "seed"]
 TRIAL_COLUMNS = ["trial", "state", "lr", "weight_decay", LR_X_WD, "seed", "value", "diverged"]
 CURVE_COLUMNS = ["trial", "lr", "weight_decay", "seed", "step", "epoch", "series", "value"]
+
+Series = dict[str, npt.NDArray[np.float64]]
 
 
 def spec_of(study: optuna.Study) -> dict[str, Any]:
@@ -39,32 +48,78 @@ def trials_frame(study: optuna.Study) -> pd.DataFrame:
     Returns:
         Columns `trial, state, lr, weight_decay, lr_x_wd, seed, value, diverged` and every scalar
         attribute. `value` is NaN unless the trial is complete; what a trial lacks is NaN.
+
+    Raises:
+        StudyError: the study has several objectives, or no trial with lr and weight_decay.
     """
-    rows = [_trial_row(trial) for trial in study.get_trials(deepcopy=False) if _has_cell(trial)]
+    attrs = _attributes(study)
+    trials, notes = _placed(study)
+    rows = [_trial_row(trial, cell) for trial, cell in trials]
     frame = pd.DataFrame(rows, columns=None if rows else TRIAL_COLUMNS)
     others = sorted(set(frame.columns) - set(TRIAL_COLUMNS))
-    return _described(frame.reindex(columns=[*TRIAL_COLUMNS, *others]), study)
+    frame = frame.reindex(columns=[*TRIAL_COLUMNS, *others])
+    frame["diverged"] = frame["diverged"].astype(bool)
+    frame.attrs = {**attrs, "notes": [*notes, *_no_curves(trials)]}
+    return frame
 
 
 def curves_frame(study: optuna.Study) -> pd.DataFrame:
     """One row a trial, series and record point, of every trial that has curves.
 
     Returns:
-        Columns `trial, lr, weight_decay, seed, step, epoch, series, value`. `epoch` is NaN where
-        the study does not tell its steps per epoch.
+        Columns `trial, lr, weight_decay, seed, step, epoch, series, value`, `series` categorical.
+        `epoch` is NaN where the study does not tell its steps per epoch; where a trial has
+        no steps, its record points are counted instead.
     """
-    steps_per_epoch = spec_of(study).get("steps_per_epoch") or math.nan
-    parts = [
-        part
-        for trial in study.get_trials(deepcopy=False)
-        if _has_cell(trial) and (part := _long(trial)) is not None
-    ]
+    attrs = _attributes(study)
+    placed, notes = _placed(study)
+    parts = [(t.number, cell, series) for t, cell in placed if (series := _series(t.user_attrs))]
     if not parts:
-        return pd.DataFrame(columns=CURVE_COLUMNS)
-    columns = {name: [v for part in parts for v in part[name]] for name in parts[0]}
-    frame = pd.DataFrame(columns)
-    frame["epoch"] = frame["step"] / steps_per_epoch
-    return _described(frame[CURVE_COLUMNS], study)
+        frame = pd.DataFrame(columns=CURVE_COLUMNS)
+        frame.attrs = {**attrs, "notes": notes}
+        return frame
+    counted = sum(STEP not in series for *_, series in parts)
+    if counted:
+        notes.append(f"{_count(counted, 'trial')} without steps: record points are counted instead")
+    frame = _stacked(parts)
+    steps_per_epoch = _number(spec_of(study).get("steps_per_epoch"))
+    known = steps_per_epoch > 0
+    if not known:
+        notes.append("the study does not tell its steps per epoch: curves are shown over steps")
+    frame["epoch"] = frame["step"] / (steps_per_epoch if known else math.nan)
+    frame = frame[CURVE_COLUMNS]
+    frame.attrs = {**attrs, "notes": notes}
+    return frame
+
+
+def series_at(
+    trials: pd.DataFrame, curves: pd.DataFrame, series: str, step: float | None = None
+) -> pd.DataFrame:
+    """The trials with one series' value at a record point as one more column, named `series`.
+
+    Args:
+        trials: As from `trials_frame`.
+        curves: As from `curves_frame`.
+        series: Such as `val_loss`.
+        step: The last record point up to this step, of the trials that came so far; the last
+            of all where it is None.
+
+    Raises:
+        StudyError: no trial has recorded this series there.
+    """
+    points = curves[(curves["series"] == series) & curves["value"].notna()]
+    if points.empty:
+        known = curves["series"].dropna().unique()
+        raise StudyError(f"no trial has recorded '{series}'; {nearest(series, map(str, known))}")
+    if step is not None:
+        reached = points.groupby("trial")["step"].transform("max") >= step
+        points = points[reached & (points["step"] <= step)]
+        if points.empty:
+            raise StudyError(f"no trial has recorded '{series}' at step {step:g}; name another")
+    last = points.groupby("trial")["value"].last()
+    frame = trials.assign(**{series: trials["trial"].map(last)})
+    frame.attrs = {**trials.attrs, "step": step}
+    return frame
 
 
 def studies_frame(url: str | None = None) -> pd.DataFrame:
@@ -116,62 +171,135 @@ _DECAY_NOTES = {
 }
 
 
-def _described(frame: pd.DataFrame, study: optuna.Study) -> pd.DataFrame:
-    """The frame with what figures say about the study, in `attrs`."""
-    spec = spec_of(study).get("spec", {})
-    kind = spec.get("decay_kind", "")
+def _attributes(study: optuna.Study) -> dict[str, Any]:
+    """What figures say about the study."""
+    if len(study.directions) != 1:
+        raise StudyError(
+            f"the study '{study.study_name}' has {len(study.directions)} objectives; "
+            "wdstudy reads studies with one"
+        )
+    spec = spec_of(study).get("spec") or {}
+    kind = spec.get("decay_kind") or ""
     note = _DECAY_NOTES.get(kind, kind)
     if spec.get("decay") == "independent":
         note = "independent decay (not scaled by lr; a diagnostic, not in the objective)"
-    frame.attrs = {
+    return {
         "study": study.study_name,
-        "optimizer": spec.get("optimizer", ""),
+        "optimizer": spec.get("optimizer") or "",
         "decay": note,
-        "objective": spec.get("objective", "value"),
+        "objective": spec.get("objective") or "value",
+        "minimize": study.directions[0] != StudyDirection.MAXIMIZE,
     }
-    return frame
 
 
-def _has_cell(trial: FrozenTrial) -> bool:
-    return "lr" in trial.params and "weight_decay" in trial.params
+def _placed(study: optuna.Study) -> tuple[list[tuple[FrozenTrial, dict[str, Any]]], list[str]]:
+    """The trials that have a place on the plane, with it; and what is to be said of the others."""
+    trials = [t for t in study.get_trials(deepcopy=False) if t.params]
+    placed = [(trial, cell) for trial in trials if (cell := _cell(trial)) is not None]
+    if trials and not placed:
+        names = sorted({name for trial in trials for name in trial.params})
+        raise StudyError(
+            f"the study '{study.study_name}' has no trial with numbers lr > 0 and "
+            f"weight_decay ≥ 0; its parameters are: {', '.join(names)}"
+        )
+    notes = []
+    if len(placed) < len(trials):
+        left = _count(len(trials) - len(placed), "trial")
+        notes.append(f"{left} without a number lr > 0 and weight_decay ≥ 0 left out")
+    return placed, notes
 
 
-def _cell(trial: FrozenTrial) -> dict[str, Any]:
-    seed = trial.params.get(SEED, trial.user_attrs.get(SEED, 0))
-    return {"lr": trial.params["lr"], "weight_decay": trial.params["weight_decay"], "seed": seed}
+def _cell(trial: FrozenTrial) -> dict[str, Any] | None:
+    lr, weight_decay = (_number(trial.params.get(name)) for name in ("lr", "weight_decay"))
+    if not (0 < lr < math.inf and 0 <= weight_decay < math.inf):
+        return None
+    seed = _number(trial.params.get(SEED, trial.user_attrs.get(SEED, 0)))
+    return {"lr": lr, "weight_decay": weight_decay, "seed": int(seed) if seed == seed else 0}
 
 
-def _trial_row(trial: FrozenTrial) -> dict[str, Any]:
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else math.nan
+
+
+def _trial_row(trial: FrozenTrial, cell: dict[str, Any]) -> dict[str, Any]:
     scalars = {
         name: value
         for name, value in trial.user_attrs.items()
         if not isinstance(value, list | dict) and not is_series(name)
     }
-    cell = _cell(trial)
-    complete = trial.state == TrialState.COMPLETE and trial.value is not None
+    value = trial.value if trial.state == TrialState.COMPLETE else None
+    lost = trial.state == TrialState.COMPLETE and not math.isfinite(_number(value))
     return {
         **scalars,
         **cell,
         "trial": trial.number,
         "state": trial.state.name,
         LR_X_WD: cell["lr"] * cell["weight_decay"],
-        "value": trial.value if complete else math.nan,
-        "diverged": trial.user_attrs.get(DIVERGED_AT) is not None,
+        "value": _number(value) if not lost else math.nan,
+        # A foreign study tells infinity where its loss was lost: that is divergence too.
+        "diverged": trial.user_attrs.get(DIVERGED_AT) is not None or lost,
     }
 
 
-def _long(trial: FrozenTrial) -> dict[str, list[Any]] | None:
-    """The trial's series one under the other, as columns."""
-    curves = LossCurves.from_attributes(trial.user_attrs)
-    if STEP not in curves:
-        return None
-    steps = curves[STEP]
-    series = {n: curves[n] for n in curves if n != STEP and len(curves[n]) == len(steps)}
-    points = len(steps) * len(series)
-    return {
-        "trial": [trial.number] * points,
-        **{name: [value] * points for name, value in _cell(trial).items()},
-        "step": steps * len(series),
-        "series": [name for name in series for _ in steps],
-        "value": [value for values in series.values() for value in values],
-    }
+def _series(attributes: dict[str, Any]) -> Series:
+    """The series among a trial's attributes, cut or filled with NaN to the length of its steps.
+
+    A worker that is killed leaves series of unequal length; they grow from the same start.
+    """
+    series: Series = {}
+    for name, values in attributes.items():
+        if is_series(name) and isinstance(values, list) and values:
+            try:
+                series[name] = np.array(values, dtype=float)
+            except (TypeError, ValueError):
+                continue  # a foreign attribute that is no list of numbers
+    series = {name: values for name, values in series.items() if values.ndim == 1}
+    longest = max(series.values(), key=len, default=np.empty(0))
+    length = len(series.get(STEP, longest))
+    return {name: _of_length(values, length) for name, values in series.items()}
+
+
+def _of_length(values: npt.NDArray[np.float64], length: int) -> npt.NDArray[np.float64]:
+    lacking = length - len(values)
+    return np.pad(values, (0, lacking), constant_values=np.nan) if lacking > 0 else values[:length]
+
+
+def _stacked(parts: list[tuple[int, dict[str, Any], Series]]) -> pd.DataFrame:
+    """All series of all trials, one under the other."""
+    names = sorted({name for *_, series in parts for name in series if name != STEP})
+    codes = {name: code for code, name in enumerate(names)}
+    lengths, kinds, steps, values = [], [], [], []
+    rows: list[tuple[float, ...]] = []
+    for number, cell, series in parts:
+        for name, column in series.items():
+            if name == STEP:
+                continue
+            rows.append((number, cell["lr"], cell["weight_decay"], cell["seed"]))
+            lengths.append(len(column))
+            kinds.append(codes[name])
+            steps.append(series.get(STEP, np.arange(1.0, len(column) + 1)))
+            values.append(column)
+    if not rows:
+        return pd.DataFrame(columns=CURVE_COLUMNS)
+    trial, lr, weight_decay, seed = (np.repeat(c, lengths) for c in zip(*rows, strict=True))
+    return pd.DataFrame(
+        {
+            "trial": trial,
+            "lr": lr,
+            "weight_decay": weight_decay,
+            "seed": seed,
+            "step": np.concatenate(steps),
+            "series": pd.Categorical.from_codes(np.repeat(kinds, lengths), categories=names),
+            "value": np.concatenate(values),
+        }
+    )
+
+
+def _no_curves(trials: Iterable[tuple[FrozenTrial, dict[str, Any]]]) -> list[str]:
+    done = [t for t, _ in trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+    without = sum(not any(map(is_series, trial.user_attrs)) for trial in done)
+    return [f"{_count(without, 'finished trial')} without curves"] if without else []
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"

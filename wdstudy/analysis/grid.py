@@ -1,73 +1,124 @@
-"""Trials laid out over the lr × weight_decay plane: one number a cell, seeds averaged."""
+"""Trials gathered over the lr × weight_decay plane: one row a cell, seeds averaged."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
-from wdstudy.errors import StudyError
+from wdstudy.curves import INITIAL_LOSS
+from wdstudy.errors import StudyError, nearest
+
+FINISHED = ("COMPLETE", "PRUNED")
+TOP = 10
+DENSE = 0.5  # of the places of a grid: where fewer are filled, the cells are scattered samples
+
+Cell = tuple[float, float]
+"""`(weight_decay, lr)`, as rows and columns of a table."""
 
 
 @dataclass(frozen=True)
 class CellGrid:
-    """A value over the plane. Rows are weight_decay, from high to low; columns are lr.
+    """A value over the plane.
 
     Attributes:
-        values: Means over the seeds of complete trials; NaN where there is none.
-        spread: Standard deviations over seeds; NaN for a single seed.
-        diverged: Whether every finished trial of the cell diverged.
-        best: `(weight_decay, lr)` of the best cell, None where no cell has a value.
+        cells: Columns `weight_decay, lr, value, spread, seeds, diverged`, one row a cell; `value`
+            the mean over the seeds of complete trials, `spread` their standard deviation,
+            `diverged` the share of its trials that diverged. Where that is half or more, there is
+            no value, as in `landscape`.
+        best, top: The best cell, None where no cell has a value, and the best ten.
         trials, seeds: How many finished trials and seeds the grid rests on.
     """
 
-    values: pd.DataFrame
-    spread: pd.DataFrame
-    diverged: pd.DataFrame
-    best: tuple[float, float] | None
+    cells: pd.DataFrame
+    best: Cell | None
+    top: tuple[Cell, ...]
     trials: int
     seeds: int
 
+    @property
+    def scattered(self) -> bool:
+        """Whether the cells are samples of the plane, rather than a grid."""
+        places = self.cells["lr"].nunique() * self.cells["weight_decay"].nunique()
+        return bool(len(self.cells) < DENSE * places)
 
-def cell_grid(trials: pd.DataFrame, value: str = "value", *, minimize: bool = True) -> CellGrid:
-    """Average a column of a trials frame over seeds, on the grid of its lr and weight_decay.
+    def table(self, column: str = "value") -> pd.DataFrame:
+        """A column over the grid: rows weight_decay, from high to low, columns lr."""
+        table = self.cells.pivot(index="weight_decay", columns="lr", values=column)
+        return table.sort_index(ascending=False).astype(float)
+
+
+def cell_grid(
+    trials: pd.DataFrame, value: str = "value", *, minimize: bool | None = None
+) -> CellGrid:
+    """Average a column of a trials frame over the seeds of every cell.
+
+    Args:
+        trials: As from `trials_frame`.
+        value: A numeric column.
+        minimize: Whether the best cell is the lowest; as the study says where it is None.
 
     Raises:
         StudyError: the frame has no such column, or no finished trial.
     """
-    if value not in trials.columns:
-        known = ", ".join(c for c in trials.columns if pd.api.types.is_numeric_dtype(trials[c]))
-        raise StudyError(f"the trials have no column '{value}'; there are: {known}")
-    finished = trials[trials["state"].isin(("COMPLETE", "PRUNED"))]
-    if finished.empty:
-        raise StudyError("no trial has finished yet, so there is nothing to show")
-    kept = finished[finished["state"] == "COMPLETE"]
-    index, columns = _axes(finished)
-    values = _pivot(kept, value, "mean", index, columns)
-    minimum = values.min().min() if minimize else values.max().max()
-    best = None
-    if not math.isnan(minimum):
-        row, column = divmod(int((values.to_numpy() == minimum).argmax()), len(columns))
-        best = (float(index[row]), float(columns[column]))
-    diverged = finished.assign(diverged=finished["diverged"].astype(float))
+    finished = finished_trials(trials)
+    if value not in trials.columns or not pd.api.types.is_numeric_dtype(trials[value]):
+        known = [c for c in trials.columns if pd.api.types.is_numeric_dtype(trials[c])]
+        raise StudyError(f"the trials have no numbers '{value}'; {nearest(value, known)}")
+    number = pd.to_numeric(finished[value]).astype(float).replace([math.inf, -math.inf], math.nan)
+    rows = pd.DataFrame(
+        {
+            "weight_decay": rounded(finished["weight_decay"]),
+            "lr": rounded(finished["lr"]),
+            "value": number.where((finished["state"] == "COMPLETE") & ~finished["diverged"]),
+            "diverged": finished["diverged"].astype(float),
+        }
+    )
+    cells = (
+        rows.groupby(["weight_decay", "lr"])
+        .agg(
+            value=("value", "mean"),
+            spread=("value", "std"),
+            seeds=("value", "count"),
+            diverged=("diverged", "mean"),
+        )
+        .reset_index()
+    )
+    cells.loc[cells["diverged"] >= 0.5, ["value", "spread"]] = math.nan
+    if minimize is None:
+        minimize = bool(trials.attrs.get("minimize", True))
+    known = cells.dropna(subset="value").sort_values("value", ascending=minimize, kind="stable")
+    top = tuple(zip(known["weight_decay"][:TOP], known["lr"][:TOP], strict=True))
     return CellGrid(
-        values,
-        _pivot(kept, value, "std", index, columns),
-        _pivot(diverged, "diverged", "min", index, columns) == 1,
-        best,
-        len(finished),
-        finished["seed"].nunique(),
+        cells, top[0] if top else None, top, len(finished), int(finished["seed"].nunique())
     )
 
 
-def _axes(trials: pd.DataFrame) -> tuple[pd.Index, pd.Index]:
-    index = pd.Index(sorted(trials["weight_decay"].unique(), reverse=True), name="weight_decay")
-    return index, pd.Index(sorted(trials["lr"].unique()), name="lr")
+def finished_trials(trials: pd.DataFrame) -> pd.DataFrame:
+    """The trials that are complete or pruned, diverged ones among them.
+
+    Raises:
+        StudyError: there is none.
+    """
+    finished = trials[trials["state"].isin(FINISHED)]
+    if finished.empty:
+        raise StudyError(
+            f"the study '{trials.attrs.get('study', '')}' has no finished trial yet; "
+            "run it first, or wait"
+        )
+    return finished
 
 
-def _pivot(
-    frame: pd.DataFrame, value: str, how: str, index: pd.Index, columns: pd.Index
-) -> pd.DataFrame:
-    table = frame.groupby(["weight_decay", "lr"])[value].agg(how).unstack("lr")
-    return table.reindex(index=index, columns=columns).astype(float)
+def initial_loss(trials: pd.DataFrame) -> float:
+    """The median loss at initialisation, NaN where it was not recorded."""
+    if INITIAL_LOSS not in trials.columns:
+        return math.nan
+    return float(pd.to_numeric(trials[INITIAL_LOSS], errors="coerce").median())
+
+
+def rounded(values: pd.Series) -> pd.Series:
+    """Nine digits: a float that was computed in another way is still the same cell."""
+    unique = {v: float(f"{v:.9g}") for v in values.unique()}
+    return values.map(unique).astype(np.float64)

@@ -235,6 +235,7 @@ def _work(job: _Job, events: ProcessQueue[Any]) -> None:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     torch.set_num_threads(job.threads)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent decides
     signal.signal(signal.SIGTERM, _interrupt)
     threading.Thread(target=_end_with_parent, args=(job.parent,), daemon=True).start()
     try:
@@ -245,9 +246,12 @@ def _work(job: _Job, events: ProcessQueue[Any]) -> None:
         os._exit(0)
     except WdstudyError as error:
         events.put((job.number, "error", str(error)))
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the end has begun
 
 
 def _interrupt(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
     raise KeyboardInterrupt
 
 

@@ -1,0 +1,136 @@
+"""How often the intervals of the ridge and the frontier cover the truth.
+
+Sweeps over surfaces of known slope, many times each: mean estimate, median width of the 95 %
+interval, share of the told intervals that hold the truth, share of "cannot say".
+
+    python benchmarks/coverage.py --runs 200 --csv coverage.csv
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "analysis"))
+
+from known_surfaces import (
+    INITIAL,
+    Surface,
+    Sweep,
+    bent,
+    bowl,
+    flat,
+    grid,
+    lopsided,
+    only_hurts,
+    scatter,
+)
+
+from wdstudy.analysis.cells import gather
+from wdstudy.analysis.estimate import Estimate
+from wdstudy.analysis.frontier import frontier
+from wdstudy.analysis.ridge import fit_ridge
+from wdstudy.analysis.surface import Surface as Table
+from wdstudy.analysis.surface import surface as tabulate
+
+# name: surface, slope of the ridge, slope of the frontier; NaN: there is none
+SURFACES: dict[str, tuple[Surface, float, float]] = {
+    "bowl, separable": (bowl(0), 0, 0),
+    "bowl, slope -1": (bowl(-1), -1, -1),
+    "bowl, slope -1/2": (bowl(-0.5), -0.5, -0.5),
+    "bowl, slope +1": (bowl(1), 1, 1),
+    "valley, slope -1": (bowl(-1, along=0.02), -1, -1),
+    "lopsided, separable": (lopsided(0), 0, 0),
+    "lopsided, slope -1": (lopsided(-1), -1, -1),
+    "lopsided, slope -1/2": (lopsided(-0.5), -0.5, -0.5),
+    "lopsided, slope +1": (lopsided(1), 1, 1),
+    "lopsided valley, -1": (lopsided(-1, along=0.002), -1, -1),
+    "lopsided, growing, -1": (lopsided(-1, growth=0.2), -1, math.nan),
+    "bent, mean slope -1": (bent(), -1, -1),
+    "only hurts, -1": (only_hurts(-1), math.nan, -1),
+    "flat": (flat(), math.nan, math.nan),
+    "optimum below range": (lopsided(-1, y0=-8), math.nan, math.nan),
+}
+
+SWEEPS: dict[str, Sweep] = {
+    "grid 8x8, 1 %": Sweep(noise=0.01),
+    "grid 8x8, 5 %": Sweep(noise=0.05),
+    "grid 8x8, 15 %": Sweep(noise=0.15),
+    "grid 12x12, 5 %": Sweep(noise=0.05, points=grid(12, 12)),
+    "grid 8x8, 3 seeds, 5 %, cliff, holes": Sweep(
+        noise=0.05, seeds=3, cliff=-1.2, holes=0.1, shared=0.02, without=True
+    ),
+    "grid 6x5, 3 seeds, 3 %": Sweep(noise=0.03, seeds=3, points=grid(6, 5)),
+    "scatter 64, 2 %": Sweep(noise=0.02, points=(np.empty(64), np.empty(64))),
+    "scatter 150, 5 %": Sweep(noise=0.05, points=(np.empty(150), np.empty(150))),
+}
+
+
+def slopes(trials: pd.DataFrame, rng: np.random.Generator) -> tuple[Estimate, Estimate]:
+    """Slope of the ridge and of the frontier."""
+    cells = gather(trials, "value")
+    decayed = cells.decayed
+    x, y, z = (decayed[name].to_numpy(dtype=float) for name in ("x", "y", "z"))
+    ridge = fit_ridge(x, y, z, math.log(INITIAL), rng)
+    sd = cells.noise.sd if cells.noise.df else ridge.scatter
+    table = tabulate(cells, ridge.scatter, rng)
+    line = frontier(table, cells, sd).slope if isinstance(table, Table) else ridge.slope
+    return ridge.slope, line
+
+
+def simulate(runs: int, names: list[str], sweeps: list[str]) -> Iterator[dict[str, object]]:
+    """One row a sweep, surface and slope."""
+    for sweep_name in sweeps:
+        for name in names:
+            sweep, (surface, *truths) = SWEEPS[sweep_name], SURFACES[name]
+            rng = np.random.default_rng(0)
+            told = []
+            for _ in range(runs):
+                if sweep_name.startswith("scatter"):
+                    sweep = replace(sweep, points=scatter(len(sweep.points[0]), rng))
+                told.append(slopes(sweep.trials(surface, rng), rng))
+            for i, which in enumerate(("ridge", "frontier")):
+                truth, found = truths[i], tuple(pair[i] for pair in told)
+                yield {"sweep": sweep_name, "surface": name, "slope": which, **row(truth, found)}
+
+
+def row(truth: float, found: tuple[Estimate, ...]) -> dict[str, float]:
+    """The summary of one simulation."""
+    known = [e for e in found if e.known]
+    covered = [e.low <= truth <= e.high for e in known]
+    return {
+        "truth": truth,
+        "mean": float(np.mean([e.value for e in known])) if known else math.nan,
+        "sd": float(np.std([e.value for e in known])) if known else math.nan,
+        "width": float(np.median([e.high - e.low for e in known])) if known else math.nan,
+        "coverage": float(np.mean(covered)) if known and truth == truth else math.nan,
+        "cannot_say": 1 - len(known) / len(found),
+    }
+
+
+def main() -> None:
+    """Print the table, and write it if asked."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=200)
+    parser.add_argument("--surface", action="append", choices=SURFACES)
+    parser.add_argument("--sweep", action="append", choices=SWEEPS)
+    parser.add_argument("--csv", type=Path)
+    options = parser.parse_args()
+    rows = []
+    for line in simulate(options.runs, options.surface or [*SURFACES], options.sweep or [*SWEEPS]):
+        rows.append(line)
+        numbers = "  ".join(f"{k} {v:6.2f}" for k, v in line.items() if isinstance(v, float | int))
+        print(f"{line['sweep']:38}{line['surface']:24}{line['slope']:9}{numbers}", flush=True)
+    if options.csv:
+        pd.DataFrame(rows).to_csv(options.csv, index=False, float_format="%.4f")
+
+
+if __name__ == "__main__":
+    main()

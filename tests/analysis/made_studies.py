@@ -1,0 +1,144 @@
+"""Studies made by formula, with the attributes that training writes, for tests of the analysis."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import optuna
+from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+LRS = (0.01, 0.1, 1.0)
+WEIGHT_DECAYS = (0.0, 0.001, 0.01, 0.1)
+STEPS_PER_EPOCH = 10
+
+_PLACES = {
+    "lr": FloatDistribution(1e-6, 1e3, log=True),
+    "weight_decay": FloatDistribution(0, 1e3),
+    "seed": IntDistribution(0, 99),
+}
+
+
+def valley(lr: float, weight_decay: float, seed: int = 0) -> float:
+    """A loss with its best at lr 0.1, weight_decay 0.01, in a valley of constant product."""
+    x, y = math.log10(lr) + 1, math.log10(max(weight_decay, 1e-4)) + 2
+    return 0.1 + 0.1 * (x + y) ** 2 + 0.02 * x**2 + 0.001 * seed
+
+
+def placed(
+    lr: float,
+    weight_decay: float,
+    value: float | None = None,
+    state: TrialState = TrialState.COMPLETE,
+    **attributes: Any,
+) -> FrozenTrial:
+    """A trial at a place of the plane."""
+    parameters = {"lr": lr, "weight_decay": weight_decay}
+    return create_trial(
+        params=parameters,
+        distributions={name: _PLACES[name] for name in parameters},
+        value=value,
+        state=state,
+        user_attrs=attributes,
+    )
+
+
+def trained(
+    lr: float,
+    weight_decay: float,
+    seed: int = 0,
+    *,
+    points: int = 5,
+    loss: Callable[[float, float, int], float] = valley,
+    diverged: bool = False,
+    maximize: bool = False,
+) -> FrozenTrial:
+    """A trial as training leaves it. Its losses fall from 2 to `loss`; diverged, they end early."""
+    end = loss(lr, weight_decay, seed)
+    shown = max(1, points // 2) if diverged else points
+    share = [(i + 1) / points for i in range(shown)]
+    falling: list[float | None] = [2.0 * (end / 2.0) ** t for t in share]
+    steps = [STEPS_PER_EPOCH * (i + 1) for i in range(shown)]
+    decay = [0.5 * weight_decay * 16.0 for _ in share]
+    accuracy = [None if v is None else 1 - v / 2 for v in falling]
+    if diverged:
+        falling[-1] = accuracy[-1] = None
+    attributes: dict[str, Any] = {
+        "step": steps,
+        "primary_loss": falling,
+        "decay_loss": decay,
+        "val_loss": falling,
+        "val_accuracy": accuracy,
+        "weight_norm": [4.0 for _ in share],
+        "learning_rate": [lr for _ in share],
+        "final_primary_loss": falling[-1],
+        "final_decay_loss": decay[-1],
+        "final_val_loss": falling[-1],
+        "final_val_accuracy": accuracy[-1],
+        "initial_loss": 2.0,
+        "seed": seed,
+        "train_seconds": 1.0,
+        "worker": "w",
+    }
+    if not diverged:
+        attributes["decay_share"] = decay[-1] / (decay[-1] + end)
+        value = accuracy[-1] if maximize else falling[-1]
+        return placed(lr, weight_decay, value, **attributes)
+    attributes["diverged_at"] = steps[-1]
+    return placed(lr, weight_decay, None, TrialState.PRUNED, **attributes)
+
+
+def study_of(
+    trials: Iterable[FrozenTrial], name: str = "made", direction: str = "minimize", **spec: Any
+) -> optuna.Study:
+    """A study in memory that holds these trials; with `spec`, described as training does it."""
+    study = optuna.create_study(study_name=name, direction=direction)
+    study.add_trials(trials)
+    if spec:
+        plan = {
+            "objective": "val_loss",
+            "optimizer": "SGD",
+            "optimizer_options": {"momentum": 0.9},
+            "decay": "pytorch",
+            "decay_kind": "coupled",
+            "sampler": "grid",
+            "epochs": 5,
+            **spec,
+        }
+        parameters = {"total": 100, "decayed": 80}
+        record = {"schema": 1, "spec": plan, "parameters": parameters}
+        study.set_user_attr("wdstudy", {**record, "steps_per_epoch": STEPS_PER_EPOCH})
+    return study
+
+
+def grid_study(
+    name: str = "made",
+    lrs: Sequence[float] = LRS,
+    weight_decays: Sequence[float] = WEIGHT_DECAYS,
+    seeds: int = 1,
+    *,
+    points: int = 5,
+    diverges: Callable[[float, float], bool] = lambda lr, weight_decay: False,
+    loss: Callable[[float, float, int], float] = valley,
+    **spec: Any,
+) -> optuna.Study:
+    """A full grid of trained cells."""
+    maximize = spec.get("direction") == "maximize"
+    trials = [
+        trained(
+            lr,
+            weight_decay,
+            seed,
+            points=points,
+            loss=loss,
+            diverged=diverges(lr, weight_decay),
+            maximize=maximize,
+        )
+        for seed in range(seeds)
+        for lr in lrs
+        for weight_decay in weight_decays
+    ]
+    objective = "val_accuracy" if maximize else "val_loss"
+    return study_of(trials, name, **{"optimizer": "SGD", "objective": objective, **spec})

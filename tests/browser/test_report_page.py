@@ -1,0 +1,238 @@
+"""What a reader of a report can do with it, in a real, headless Chromium without a network."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_studies import grid_study, placed, study_of
+
+from wdstudy.analysis.comparison_report import write_reports
+
+pytestmark = pytest.mark.slow
+
+Reports = dict[str, Path]
+
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+
+
+@dataclass
+class Watched:
+    """What a page said and asked for."""
+
+    console: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """The Chromium of the system, else the one that Playwright installed."""
+    from playwright.sync_api import sync_playwright
+
+    program = next((path for name in PROGRAMS if (path := shutil.which(name))), None)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Opens a file with the network cut; what it said and asked for is checked at the end."""
+    contexts, watched = [], Watched()
+
+    def opened(path: Path, width: int = 1280, scheme: str = "light") -> Any:
+        context = browser.new_context(
+            viewport={"width": width, "height": 800}, color_scheme=scheme, offline=True
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: watched.console.append(message.text))
+        page.on("pageerror", lambda error: watched.console.append(str(error)))
+        page.on("request", lambda asked: watched.requests.append(asked.url))
+        page.goto(path.as_uri())
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert watched.console == []
+    assert [url for url in watched.requests if not url.startswith(("file:", "data:"))] == []
+
+
+@pytest.fixture(scope="session")
+def reports(tmp_path_factory: pytest.TempPathFactory) -> Reports:
+    """Pages of a grid with seeds and diverged cells, of samples, and of both compared."""
+    grid = grid_study(
+        "grid", seeds=2, points=8, diverges=lambda lr, wd: lr == 1.0 and wd == 0.1, model="net"
+    )
+    rows = []
+    for i in range(40):
+        lr, weight_decay = 10 ** (-3 + 3 * i / 40), 10 ** (-4 + ((17 * i) % 40) / 10)
+        end = 0.1 + (math.log10(lr * weight_decay) + 3) ** 2
+        rows.append(placed(lr, weight_decay, end, step=[1, 2], val_loss=[2.0, end]))
+    samples = study_of(rows, "samples", sampler="tpe")
+    folder = tmp_path_factory.mktemp("reports")
+    paths = write_reports([grid, samples], folder)
+    return dict(zip(("grid", "samples", "comparison"), paths, strict=True))
+
+
+def fills(page: Any) -> list[str]:
+    script = "nodes => nodes.map(node => node.getAttribute('fill'))"
+    shades: list[str] = page.locator("[data-part=map] [data-cell]").evaluate_all(script)
+    return shades
+
+
+def cell(page: Any, lr: str, weight_decay: str) -> Any:
+    return page.locator(f"[data-cell][aria-label^='lr {lr}, weight_decay {weight_decay}:']")
+
+
+def test_the_slider_moves_the_heatmap(open_page: Any, reports: Reports) -> None:
+    page = open_page(reports["grid"])
+    slider = page.get_by_label("Record point")
+    at_end, said = fills(page), page.locator("output").inner_text()
+    assert said == "epoch 8"
+    slider.fill("0")
+    assert page.locator("output").inner_text() == "epoch 1"
+    assert fills(page) != at_end
+    slider.fill("7")
+    assert fills(page) == at_end
+
+
+def test_a_diverged_cell_is_hatched_from_where_it_is_lost(open_page: Any, reports: Reports) -> None:
+    page = open_page(reports["grid"])
+    lost = cell(page, "1", "0.1")
+    assert lost.get_attribute("fill") == "url(#hatch)"
+    assert "diverged" in lost.get_attribute("aria-label")
+    page.get_by_label("Record point").fill("0")
+    assert cell(page, "1", "0.1").get_attribute("fill").startswith("#")
+
+
+def test_a_click_draws_the_cells_curves(open_page: Any, reports: Reports) -> None:
+    page = open_page(reports["grid"])
+    title = page.locator("[data-part=cell]")
+    assert title.inner_text() == "lr 0.1, weight_decay 0.01"  # the best cell, at first
+    cell(page, "0.01", "0.1").click()
+    assert title.inner_text() == "lr 0.01, weight_decay 0.1"
+    drawn = page.locator("[data-part=curves] path[data-series]").evaluate_all(
+        "nodes => nodes.map(node => node.dataset.series)"
+    )
+    assert set(drawn) == {"val_loss", "primary_loss", "decay_loss", "total_loss", "best"}
+    entries = page.locator("[data-part=legend] li").all_inner_texts()
+    assert "decay loss" in [entry.strip() for entry in entries]
+    assert "trial 3, 15" in page.locator("[data-part=facts]").inner_text()
+
+
+def test_another_series_changes_heatmap_and_curves(open_page: Any, reports: Reports) -> None:
+    page = open_page(reports["grid"])
+    before = fills(page)
+    page.get_by_label("Series").select_option("decay loss")
+    assert fills(page) != before
+    page.get_by_label("Series").select_option("weight norm (L2)")
+    drawn = page.locator("[data-part=curves] path[data-series=weight_norm]")
+    assert drawn.count() == 1
+
+
+def test_hovering_shows_the_cells_numbers(open_page: Any, reports: Reports) -> None:
+    page = open_page(reports["grid"])
+    cell(page, "0.1", "0.01").hover()
+    tip = page.locator("[data-part=tip]").inner_text()
+    assert "lr 0.1 · weight_decay 0.01" in tip
+    assert "validation loss at epoch 8: 0.101" in tip
+    assert "2 seeds" in tip
+    page.mouse.move(1, 1)
+    assert page.locator("[data-part=tip]").is_hidden()
+
+
+def test_arrow_keys_walk_over_the_cells(open_page: Any, reports: Reports) -> None:
+    page = open_page(reports["grid"])
+    cell(page, "0.1", "0.01").focus()
+    title = page.locator("[data-part=cell]")
+    for key, expected in (
+        ("ArrowRight", "lr 1, weight_decay 0.01"),
+        ("ArrowRight", "lr 1, weight_decay 0.01"),  # the edge
+        ("ArrowUp", "lr 1, weight_decay 0.1"),
+        ("ArrowLeft", "lr 0.1, weight_decay 0.1"),
+        ("ArrowDown", "lr 0.1, weight_decay 0.01"),
+    ):
+        page.keyboard.press(key)
+        assert title.inner_text() == expected
+    assert page.locator("[data-cell][tabindex='0']").count() == 1
+
+
+def test_samples_are_points_that_can_be_chosen(open_page: Any, reports: Reports) -> None:
+    page = open_page(reports["samples"])
+    assert page.locator("circle[data-cell]").count() == 40
+    page.locator("circle[data-cell]").nth(5).dispatch_event("click")
+    assert page.locator("[data-part=curves] path[data-series=val_loss]").count() == 1
+
+
+def test_the_table_sorts_by_a_click(open_page: Any, reports: Reports) -> None:
+    page = open_page(reports["grid"])
+    column = "#trials tbody td:nth-child(3)"
+    head = page.locator("#trials th", has_text="lr").first
+    head.locator("button").click()
+    rising = [float(text) for text in page.locator(column).all_inner_texts()]
+    assert rising == sorted(rising)
+    assert head.get_attribute("aria-sort") == "ascending"
+    head.locator("button").click()
+    falling = [float(text) for text in page.locator(column).all_inner_texts()]
+    assert falling == rising[::-1]
+    value = page.locator("#trials th", has_text="value").first
+    value.locator("button").click()
+    value.locator("button").click()
+    states = page.locator("#trials tbody td:nth-child(2)").all_inner_texts()
+    assert states[-2:] == ["diverged", "diverged"]  # without a value, last in either order
+
+
+@pytest.mark.parametrize("width", [360, 768, 1280])
+@pytest.mark.parametrize("name", ["grid", "samples", "comparison"])
+def test_nothing_is_wider_than_the_window(
+    open_page: Any, reports: Reports, name: str, width: int
+) -> None:
+    page = open_page(reports[name], width)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    if name != "comparison":
+        box = page.locator("[data-part=map] svg").bounding_box()
+        assert box["x"] + box["width"] <= width
+
+
+def test_the_explorer_follows_the_width_of_the_window(open_page: Any, reports: Reports) -> None:
+    page = open_page(reports["grid"])
+    page.set_viewport_size({"width": 400, "height": 800})
+    page.wait_for_function("document.querySelector('[data-part=map] svg').clientWidth < 400")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["grid", "comparison"])
+def test_axe_finds_nothing_serious(
+    open_page: Any, reports: Reports, name: str, scheme: str
+) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = open_page(reports[name], scheme=scheme)
+    found = Axe().run(page).response
+    assert found["passes"]
+    assert [v["id"] for v in found["violations"] if v["impact"] in ("serious", "critical")] == []
+
+
+def test_it_prints_without_controls_on_few_pages(
+    open_page: Any, reports: Reports, tmp_path: Path
+) -> None:
+    page = open_page(reports["grid"])
+    page.emulate_media(media="print")
+    assert page.locator("#explorer-section").is_hidden()
+    assert page.locator("nav").is_hidden()
+    printed = page.pdf(format="A4", prefer_css_page_size=True)
+    pages = printed.count(b"/Type /Page\n") or printed.count(b"/Type /Page ")
+    assert 2 <= pages <= 12

@@ -1,0 +1,297 @@
+"""Every cell's curves as small multiples over the plane."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Rectangle
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from wdstudy.analysis.grid import DENSE, Cell, cell_grid, rounded
+from wdstudy.analysis.theme import (
+    INK,
+    LINES,
+    MUTED,
+    OTHER_LINE,
+    described,
+    dress_log,
+    shortened,
+    spans_decades,
+    styled,
+)
+from wdstudy.analysis.verdict import number
+from wdstudy.curves import DECAY_LOSS, PRIMARY_LOSS
+from wdstudy.errors import StudyError, nearest
+
+MAX_GRID = 12
+"""Curves of more rows or columns than this are too small to read: a sub-grid is drawn."""
+
+BINS = 8
+"""Scattered samples are gathered in as many bins an axis."""
+
+HATCHED: dict[str, Any] = {"fc": "none", "ec": "#b5b5b5", "hatch": "////", "lw": 0}
+
+
+@dataclass(frozen=True)
+class CurveGridInfo:
+    """What a curve grid shows.
+
+    lines: columns `weight_decay, lr, series, x, value`, means over seeds. lrs, weight_decays:
+    the columns from left to right, the rows from top to bottom. x: "epoch" or "step".
+    """
+
+    lines: pd.DataFrame
+    lrs: tuple[float, ...]
+    weight_decays: tuple[float, ...]
+    x: str
+    diverged: frozenset[Cell]
+    best: Cell | None
+    limits: tuple[float, float]
+    logarithmic: bool
+    note: str
+
+
+@styled
+def plot_curve_grid(
+    curves: pd.DataFrame,
+    trials: pd.DataFrame | None = None,
+    series: Sequence[str] = (PRIMARY_LOSS, DECAY_LOSS),
+) -> Figure:
+    """Every cell's curves as small multiples: lr to the right, weight_decay upwards.
+
+    Of a large grid a sub-grid is drawn; of scattered samples, the best of each bin.
+
+    Args:
+        curves: As from `curves_frame`; the mean over seeds is drawn.
+        trials: As from `trials_frame`, to mark the best cell and the diverged ones.
+        series: Which series to draw into every cell.
+
+    Returns:
+        A new figure.
+
+    Raises:
+        StudyError: no trial has recorded any of these series.
+    """
+    info = _curve_grid_info(curves, trials, series)
+    rows, columns = len(info.weight_decays), len(info.lrs)
+    figure, axes = plt.subplots(
+        rows,
+        columns,
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+        figsize=(max(6.0, 1.7 + 1.05 * columns), max(3.6, 1.9 + 0.82 * rows)),
+    )
+    lines = dict(list(info.lines.groupby(["weight_decay", "lr"])))
+    for row, weight_decay in enumerate(info.weight_decays):
+        for column, lr in enumerate(info.lrs):
+            cell = (weight_decay, lr)
+            _draw_cell(info, lines.get(cell), cell, series, axes[row, column])
+    _dress_grid(info, axes)
+    name = shortened(str(curves.attrs.get("study", "")))
+    title = " and ".join(s.replace("_", " ") for s in series) + " of every cell"
+    head = _write_head(f"{name}: {title}" if name else title, info.note, figure)
+    _frame(info, series, axes, figure, head)
+    return figure
+
+
+def _curve_grid_info(
+    curves: pd.DataFrame, trials: pd.DataFrame | None, series: Sequence[str]
+) -> CurveGridInfo:
+    shown = curves[curves["series"].isin(list(series))].dropna(subset=["value"])
+    if shown.empty:
+        known = sorted(map(str, curves["series"].dropna().unique()))
+        raise StudyError(
+            f"no trial has recorded {' or '.join(series)}; {nearest(series[0], known)}"
+        )
+    attrs = curves.attrs
+    shown = shown.assign(lr=rounded(shown["lr"]), weight_decay=rounded(shown["weight_decay"]))
+    grid = cell_grid(trials) if trials is not None else None
+    cells = grid.cells if grid is not None else shown
+    x = "epoch" if shown["epoch"].notna().all() else "step"
+    note = described(attrs, curves["trial"].nunique(), curves["seed"].nunique())
+    places = cells[["lr", "weight_decay"]].drop_duplicates()
+    every = [np.unique(cells[axis]) for axis in ("lr", "weight_decay")]
+    if len(places) < DENSE * len(every[0]) * len(every[1]):
+        shown, cells = _binned(shown, cells)
+        note += f" · scattered samples: of each of {BINS} × {BINS} bins, the best trial"
+        every = [np.unique(cells[axis]) for axis in ("lr", "weight_decay")]
+    lrs, weight_decays = (_thin(values.tolist()) for values in every)
+    if len(lrs) < len(every[0]) or len(weight_decays) < len(every[1]):
+        note += f" · {len(lrs)} × {len(weight_decays)} of {len(every[0])} × {len(every[1])} cells"
+    shown = shown[shown["lr"].isin(lrs) & shown["weight_decay"].isin(weight_decays)]
+    keys = ["weight_decay", "lr", "series", x]
+    lines = shown.groupby(keys, observed=True)["value"].mean().reset_index()
+    logarithmic = spans_decades(shown.loc[shown["value"] > 0, "value"])
+    lost = cells[cells["diverged"] >= 0.5] if grid is not None else cells[:0]
+    return CurveGridInfo(
+        lines.rename(columns={x: "x"}),
+        tuple(lrs),
+        tuple(weight_decays[::-1]),
+        x,
+        frozenset(zip(lost["weight_decay"], lost["lr"], strict=True)),
+        _best_of(cells, trials) if grid is not None else None,
+        _limits(lines["value"], logarithmic),
+        logarithmic,
+        note,
+    )
+
+
+def _best_of(cells: pd.DataFrame, trials: pd.DataFrame | None) -> Cell | None:
+    """The best cell by the study's objective, if it is known."""
+    if trials is None or cells["value"].isna().all():
+        return None
+    minimize = bool(trials.attrs.get("minimize", True))
+    row = cells.loc[cells["value"].idxmin() if minimize else cells["value"].idxmax()]
+    return float(row["weight_decay"]), float(row["lr"])
+
+
+def _binned(shown: pd.DataFrame, cells: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Curves and cells moved to the middle of their bin; of each bin the best one stays."""
+    places = cells[["lr", "weight_decay"]].drop_duplicates()
+    moved = places.assign(lr_bin=_middle(places["lr"]), decay_bin=_middle(places["weight_decay"]))
+    if "value" in cells and "diverged" in cells:
+        moved = moved.merge(cells, on=["lr", "weight_decay"]).sort_values("value")
+    kept = moved.drop_duplicates(["lr_bin", "decay_bin"])
+    names = {"lr_bin": "lr", "decay_bin": "weight_decay"}
+    keys = kept[["lr", "weight_decay", "lr_bin", "decay_bin"]]
+    curves = shown.merge(keys, on=["lr", "weight_decay"])
+    return (
+        curves.drop(columns=["lr", "weight_decay"]).rename(columns=names),
+        kept.drop(columns=["lr", "weight_decay"]).rename(columns=names),
+    )
+
+
+def _middle(values: pd.Series) -> pd.Series:
+    """The geometric middle of each value's bin, to two digits; 0 stays apart."""
+    positive = values[values > 0]
+    edges = np.linspace(np.log10(positive.min()), np.log10(positive.max()) + 1e-9, BINS + 1)
+    number_of = np.clip(np.digitize(np.log10(positive), edges) - 1, 0, BINS - 1)
+    middle = 10 ** ((edges[:-1] + edges[1:]) / 2)
+    named = [float(f"{m:.2g}") for m in middle]
+    return pd.Series([named[i] for i in number_of], index=positive.index).reindex(
+        values.index, fill_value=0.0
+    )
+
+
+def _thin(values: list[float]) -> list[float]:
+    if len(values) <= MAX_GRID:
+        return values
+    kept = np.unique(np.linspace(0, len(values) - 1, MAX_GRID).round().astype(int))
+    return [values[i] for i in kept]
+
+
+def _limits(values: pd.Series, logarithmic: bool) -> tuple[float, float]:
+    """Limits that a few exploding or vanishing values don't set."""
+    if not logarithmic:
+        low, high = float(values.min()), float(values.quantile(0.995))
+        pad = 0.05 * (high - low) or 0.1 * abs(high) or 1.0
+        return low - pad, high + pad
+    positive = values[values > 0]
+    low, high = float(positive.quantile(0.01)), float(positive.quantile(0.995))
+    return max(float(positive.min()), low / 10, high / 1e6) / 1.5, high * 1.5
+
+
+def _draw_cell(
+    info: CurveGridInfo,
+    lines: pd.DataFrame | None,
+    cell: Cell,
+    series: Sequence[str],
+    ax: Axes,
+) -> None:
+    if lines is not None:
+        for name in series:
+            line = lines[lines["series"] == name]
+            colour, dashes = LINES.get(name, OTHER_LINE)
+            ax.plot(line["x"], line["value"], color=colour, ls=dashes, lw=1.3)
+    elif cell not in info.diverged:
+        ax.set_facecolor("#f6f8fa")
+    if cell in info.diverged:
+        ax.add_patch(Rectangle((0, 0), 1, 1, transform=ax.transAxes, zorder=0, **HATCHED))
+    if cell == info.best:
+        ax.add_patch(
+            Rectangle((0, 0), 1, 1, transform=ax.transAxes, fill=False, ec=INK, lw=3, clip_on=False)
+        )
+
+
+def _dress_grid(info: CurveGridInfo, axes: Any) -> None:
+    """Ticks at the outer cells only, few enough to be read."""
+    first = axes[0, 0]
+    if info.logarithmic:
+        first.set_yscale("log")
+    first.set_ylim(*info.limits)
+    if info.logarithmic:
+        dress_log(first.yaxis, *info.limits)
+        low, high = (math.log10(limit) for limit in info.limits)
+        margin = 0.08 * (high - low)  # labels at the very ends would touch those of the next row
+        decades = np.arange(math.ceil(low + margin), math.floor(high - margin) + 1)
+        if len(decades) >= 2:
+            first.set_yticks(10.0 ** decades[:: math.ceil(len(decades) / 4)])
+    else:
+        first.yaxis.set_major_locator(MaxNLocator(3))
+        first.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:.3g}"))
+    first.xaxis.set_major_locator(MaxNLocator(2, integer=True))
+    for ax in axes.flat:
+        ax.tick_params(labelsize=7, length=2)
+        ax.grid(visible=True)
+        sns.despine(ax=ax)
+
+
+def _write_head(title: str, note: str, figure: Figure) -> float:
+    """Title and note at the top, wrapped to the figure; returns the inches they take."""
+    width, height = figure.get_size_inches()
+    title, note = textwrap.fill(title, int(width * 10)), textwrap.fill(note, int(width * 18))
+    below = 0.16 + 0.2 * (title.count("\n") + 1)
+    place: dict[str, Any] = {"va": "top", "parse_math": False}
+    figure.text(0.02, 1 - 0.12 / height, title, size=11, weight="bold", **place)
+    figure.text(0.02, 1 - below / height, note, size=7.5, color=MUTED, **place)
+    return below + 0.14 * (note.count("\n") + 1)
+
+
+def _frame(
+    info: CurveGridInfo, series: Sequence[str], axes: Any, figure: Figure, head: float
+) -> None:
+    """Values of lr along the top, of weight_decay at the right, and a legend below."""
+    width, height = figure.get_size_inches()
+    left, right, top, bottom = (
+        0.75 / width,
+        1 - 0.95 / width,
+        1 - (head + 0.55) / height,
+        0.95 / height,
+    )
+    figure.subplots_adjust(left, bottom, right, top, wspace=0.12, hspace=0.14)
+    for column, lr in enumerate(info.lrs):
+        axes[0, column].set_title(number(lr), fontsize=8.5, loc="center", pad=4, weight="normal")
+    for row, weight_decay in enumerate(info.weight_decays):
+        axes[row, -1].annotate(
+            number(weight_decay), (1, 0.5), xytext=(6, 0), xycoords="axes fraction",
+            textcoords="offset points", va="center", fontsize=8.5,
+        )  # fmt: skip
+    middle, center = (left + right) / 2, (top + bottom) / 2
+    figure.text(middle, top + 0.26 / height, "lr →", ha="center", va="bottom", size=9)
+    figure.text(1 - 0.1 / width, center, "weight_decay →", rotation=90, ha="right", va="center",
+                size=9)  # fmt: skip
+    figure.text(middle, bottom - 0.27 / height, info.x, ha="center", va="top", size=9)
+    scale = " (log scale)" if info.logarithmic else ""
+    figure.text(0.1 / width, center, f"loss{scale}", rotation=90, ha="left", va="center", size=9)
+    handles: list[Any] = []
+    for name in series:
+        colour, dashes = LINES.get(name, OTHER_LINE)
+        handles.append(Line2D([], [], color=colour, ls=dashes, label=name.replace("_", " ")))
+    if info.diverged:
+        handles.append(Patch(**HATCHED, label="diverged"))
+    if info.best is not None:
+        handles.append(Patch(fill=False, ec=INK, lw=2, label="best cell"))
+    figure.legend(handles=handles, loc="lower center", bbox_to_anchor=(middle, 0.05 / height),
+                  ncols=5)  # fmt: skip

@@ -1,0 +1,60 @@
+"""Lines of equal lr · weight_decay over the plane."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import matplotlib.patheffects as effects
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from wdstudy.analysis.theme import INK
+from wdstudy.analysis.verdict import number
+
+PRODUCTS = 7
+DOTS = (0, (1, 2))
+
+
+def equal_products(cells: pd.DataFrame) -> tuple[float, ...]:
+    """Decades of lr · weight_decay that the cells span; every second or third if they are many."""
+    positive = cells[cells["weight_decay"] > 0]
+    if positive["lr"].nunique() < 2 or positive["weight_decay"].nunique() < 2:
+        return ()
+    product = np.log10((positive["lr"] * positive["weight_decay"]).to_numpy(dtype=float))
+    decades = np.arange(math.ceil(product.min() + 0.2), math.floor(product.max() - 0.2) + 1)
+    stride = max(1, math.ceil(len(decades) / PRODUCTS))
+    return tuple(float(f"1e{int(d)}") for d in decades[::stride])
+
+
+def draw_products(products: tuple[float, ...], values: pd.DataFrame, ax: Axes) -> None:
+    """Lines of equal lr · weight_decay, straight between the logarithms of neighbouring cells."""
+    x = np.log10(values.columns.to_numpy(dtype=float))
+    rows = values.index.to_numpy(dtype=float)
+    y = np.log10(rows[rows > 0])[::-1]
+    for product in products:
+        places = np.arange(len(x)) + 0.5
+        fine = np.linspace(places[0], places[-1], 8 * len(x) + 1)
+        across = math.log10(product) - np.interp(fine, places, x)
+        inside = (across >= y[0] - 1e-9) & (across <= y[-1] + 1e-9)
+        if inside.sum() < 2:
+            continue
+        down = len(y) - 0.5 - np.interp(across[inside], y, np.arange(len(y)))
+        _draw_product(fine[inside], down, product, ax)
+
+
+def label_product(x: float, y: float, product: float, ax: Axes) -> None:
+    """The value of a line, on a light ground."""
+    ax.text(
+        x, y, number(product), fontsize=6.5, ha="center", va="center", color=INK, zorder=4,
+        bbox={"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.85},
+    )  # fmt: skip
+
+
+def _draw_product(x: Any, y: Any, product: float, ax: Axes) -> None:
+    outline = [effects.withStroke(linewidth=2.2, foreground=(1, 1, 1, 0.55))]
+    ax.plot(x, y, color=INK, lw=0.9, ls=DOTS, path_effects=outline, zorder=2.4)
+    # A boundary between columns is where no number stands.
+    middle = int(np.argmin(np.abs(x - round(float(np.median(x))))))
+    label_product(x[middle], y[middle], product, ax)
