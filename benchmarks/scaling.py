@@ -35,6 +35,7 @@ from machine import ROOT, machine
 from tasks import HERE, load
 
 POINTS = 20
+SERIES = ("primary_loss", "decay_loss", "weight_norm", "learning_rate", "val_loss")
 
 
 def powers(low: int, high: int, factor: int) -> Iterator[int]:
@@ -77,7 +78,8 @@ def one_step(kind: str, task: str, size: int, device: str) -> dict[str, float]:
     from wdstudy.training import Training
 
     lanes = size if kind == "lanes" else 1
-    spec = load(task, {"d": str(size)} if kind == "parameters" else {})
+    width = round((size + 37**2) ** 0.5 - 37)  # the MLP has about width² + 74 · width weights
+    spec = load(task, {"width": str(width)} if kind == "parameters" else {})
     place = torch.device(device)
     data = TaskData(spec.task.data(), spec.batch_size, place)
     params = [TrialParams(spec.space.lr[0], spec.space.weight_decay[-1])] * lanes
@@ -113,36 +115,37 @@ def whole_study(kind: str, task: str, size: int, device: str) -> dict[str, float
 
 
 def storing(scheme: str, trials: int) -> dict[str, float]:
-    """Milliseconds a trial: claim it, log its points, complete it. Enqueuing is counted too."""
-    from wdstudy.progress import Silent
-    from wdstudy.runner import Runner
-    from wdstudy.worker import Heartbeat
+    """Milliseconds a trial: enqueue it, claim it, log its points, complete it."""
+    import optuna
 
-    spec = replace(load("ridge", {"d": "20", "side": "10", "seeds": "1"}), device="cpu")
+    from wdstudy import SearchSpace, log_range
+    from wdstudy.cells import Queue, enqueue
+    from wdstudy.curves import WORKER
+    from wdstudy.sampling import suggest
+    from wdstudy.storage import open_storage
+    from wdstudy.triallog import TrialLog
+    from wdstudy.worker import Heartbeat, worker_name
+
+    space = SearchSpace(lr=log_range(1e-3, 1e-1, trials), weight_decay=[1e-3])
     with tempfile.TemporaryDirectory() as folder:
-        runner = Runner(spec, f"{scheme}:///{folder}/s.db", Silent())
+        storage = open_storage(f"{scheme}:///{folder}/s.db")
+        study = optuna.create_study(study_name="s", storage=storage)
+        queue = Queue(study, storage, space.cells())
         start = time.perf_counter()
-        runner.prepare()
-        with Heartbeat(runner.storage) as runner._heartbeat:
-            for _ in range(trials):
-                (log,) = runner._next_batch()
-                for i in range(POINTS):
-                    log.initial_loss = 1.0
-                    log.log(
-                        {
-                            "step": 10.0 * (i + 1),
-                            "primary_loss": 0.9**i,
-                            "decay_loss": 0.1 * 0.9**i,
-                            "weight_norm": 1.0,
-                            "learning_rate": 0.01,
-                            "val_loss": 0.95**i,
-                        }
-                    )
+        enqueue(study, space.cells(), with_seed=False)
+        with Heartbeat(storage) as heartbeat:
+            while trial := queue.claim():
+                params = suggest(trial, space)
+                trial.set_user_attr(WORKER, worker_name())
+                heartbeat.add(trial._trial_id)
+                log = TrialLog(trial, params, "val_loss", eager=False)
+                log.initial_loss = 1.0
+                for i in range(1, POINTS + 1):
+                    log.log({"step": 10.0 * i, **dict.fromkeys(SERIES, 0.9**i)})
                 log.complete()
-                runner._heartbeat.remove(log.trial._trial_id)
-        enqueued = len(spec.space)
+                heartbeat.remove(trial._trial_id)
         spent = time.perf_counter() - start
-    return {"value": 1e3 * spent / trials, "enqueued": enqueued}
+    return {"value": 1e3 * spent / trials}
 
 
 def sizes(given: argparse.Namespace) -> Iterator[tuple[str, str, int]]:
@@ -158,7 +161,7 @@ def sizes(given: argparse.Namespace) -> Iterator[tuple[str, str, int]]:
     for n in powers(10, 10 if few else given.most_epochs, 10):
         yield "epochs", "ridge", n
     for n in powers(10**4, 10**4 if few else given.most_parameters, 10):
-        yield "parameters", "ridge", n
+        yield "parameters", "mlp", n
 
 
 def fresh(kind: str, task: str, size: int, device: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ import sys
 from collections import defaultdict
 from typing import Any
 
-from wdstudy import cli, recorder, runner, training, triallog
+from wdstudy import batch, cli, recorder, runner, training, triallog
 from wdstudy.launchers import local
 
 PARTS: dict[str, float] = defaultdict(float)
@@ -60,7 +60,7 @@ def main() -> None:
     timed(triallog.TrialLog, "_write", "storage")
     timed(triallog.TrialLog, "_report", "storage")
     timed(triallog.TrialLog, "_end", "storage")
-    timed(runner.Runner, "_log_point", "recording")
+    timed(batch.BatchTrainer, "log_point", "recording")
     timed(training.Training, "__init__", "training")
     timed(training.Training, "_step", "training")
     timed(training.Training, "_validate", "validation")
