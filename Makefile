@@ -1,6 +1,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+TASKS ?= ridge,mlp,resnet
+REPEATS ?= 5
+DEVICE ?= cpu
 INSTALL := $(BIN)/python -m pip install -q -c constraints.txt -e
 
 .PHONY: study test test-all lint bench clean
@@ -20,8 +23,11 @@ lint: $(VENV)/.full     ## style, types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/.full    ## what the README's numbers come from
+bench: $(VENV)/.full    ## what the README's numbers come from; REPEATS=1 for a quick look
 	$(BIN)/python benchmarks/recorder.py
+	$(BIN)/python benchmarks/compare.py --tasks $(TASKS) --repeats $(REPEATS) --device $(DEVICE)
+	$(BIN)/python benchmarks/scaling.py --repeats $(REPEATS) --device $(DEVICE)
+	$(BIN)/python benchmarks/figure.py --device $(DEVICE)
 
 clean:                  ## remove what make made, but no study
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache

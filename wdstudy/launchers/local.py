@@ -81,8 +81,8 @@ def run_local(
         if wanted > 1 and (jobs is not None or expected > WORTH_SECONDS):
             _tell(display, choice, wanted)
             return _Team(source, runner, display, wanted, choice, places, threads).run()
-    _tell(display, choice, 1)
-    runner.work(choice)
+        _tell(display, choice, 1)
+        runner.work(choice)  # with the threads that its lanes were measured with
     return runner.status
 
 

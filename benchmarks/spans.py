@@ -1,0 +1,89 @@
+"""Where the seconds of `wdstudy run` go: the command in one process, its parts timed from outside.
+
+A span's own time leaves out the spans inside it, so that the parts add up to the whole.
+
+    python benchmarks/spans.py run benchmarks/studies/ridge.py --storage sqlite:///spans.db
+
+Its last line is JSON: part → seconds.
+"""
+
+from __future__ import annotations
+
+import time
+
+STARTED = time.perf_counter()
+
+import functools
+import json
+import sys
+from collections import defaultdict
+from typing import Any
+
+from wdstudy import batch, cli, recorder, runner, training, triallog
+from wdstudy.launchers import local
+
+PARTS: dict[str, float] = defaultdict(float)
+_inner: list[float] = [0.0]
+
+
+def timed(owner: Any, name: str, part: str, *, whole: bool = False) -> None:
+    """Count the time inside a function or method as this part, without the spans in it.
+
+    With `whole`, what is inside belongs to it as well.
+    """
+    function = getattr(owner, name)
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        _inner.append(0.0)
+        before = dict(PARTS)
+        start = time.perf_counter()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            spent = time.perf_counter() - start
+            inner = _inner.pop()
+            if whole:
+                PARTS.clear()
+                PARTS.update(before)
+            PARTS[part] += spent if whole else spent - inner
+            _inner[-1] += spent
+
+    setattr(owner, name, wrapper)
+
+
+def main() -> None:
+    timed(local.Runner, "__init__", "start-up")
+    timed(local.Runner, "choose_lanes", "calibration", whole=True)
+    timed(local.Runner, "prepare", "storage")
+    timed(runner.Runner, "_next_batch", "storage")
+    timed(triallog.TrialLog, "_write", "storage")
+    timed(triallog.TrialLog, "_report", "storage")
+    timed(triallog.TrialLog, "_end", "storage")
+    timed(batch.BatchTrainer, "log_point", "recording")
+    timed(training.Training, "__init__", "training")
+    timed(training.Training, "_step", "training")
+    timed(training.Training, "_validate", "validation")
+    timed(training.Training, "_measure", "recording")
+    timed(recorder.LossMeter, "step", "recording")
+    for lanes in (training.SingleLane, training.StackedLanes):
+        decay_terms = lanes.decay_terms
+
+        def recorded(self: Any, optimizer: Any, made: Any = decay_terms) -> Any:
+            terms = made(self, optimizer)
+            timed(terms, "read", "recording")
+            return terms
+
+        lanes.decay_terms = recorded
+    imported = time.perf_counter() - STARTED
+    try:
+        cli.app(args=[*sys.argv[1:], "--jobs", "1"], standalone_mode=False, obj=sys.argv[1:])
+    finally:
+        whole = time.perf_counter() - STARTED
+        PARTS["start-up"] += imported
+        PARTS["other"] = whole - sum(PARTS.values())
+        print(json.dumps(PARTS))
+
+
+if __name__ == "__main__":
+    main()

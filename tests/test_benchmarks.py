@@ -1,0 +1,43 @@
+"""Every benchmark still runs, at a size that says nothing about speed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+pytestmark = pytest.mark.slow
+
+
+def run(script: str, *flags: str) -> str:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks" / script), *flags],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_comparison_and_the_figure_run_and_name_the_machine(tmp_path: Path) -> None:
+    tasks = ["--tasks", "ridge,mlp"]
+    table = run("compare.py", "--small", "--repeats", "1", *tasks, "--out", str(tmp_path))
+    assert table.count("limited by") == 10
+    rows = pd.read_csv(tmp_path / "compare.csv")
+    assert set(rows["row"]) == set("abcde")
+    assert (rows["command_seconds"] > 0).all()
+    assert {"cpu", "cores", "torch", "optuna", "date"} <= set(rows)
+
+    run("scaling.py", "--small", "--repeats", "1", "--out", str(tmp_path))
+    scaling = pd.read_csv(tmp_path / "scaling.csv")
+    assert set(scaling["kind"]) == {"trials", "lanes", "epochs", "parameters", "storage"}
+
+    run("figure.py", "--results", str(tmp_path))
+    assert (tmp_path / "speed.png").stat().st_size > 10_000
