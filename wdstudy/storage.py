@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import optuna
 import sqlalchemy
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages._cached_storage import _CachedStorage
-from optuna.storages._rdb.models import TrialUserAttributeModel
-from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.storages.journal import JournalFileBackend
-from optuna.storages.journal._storage import JournalOperation
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -95,41 +90,6 @@ def open_study(name: str, storage: str | BaseStorage | None = None) -> optuna.St
 def study_names(storage: BaseStorage) -> list[str]:
     """The names of the studies in a storage, in order of creation."""
     return [study.study_name for study in storage.get_all_studies()]
-
-
-def write_attributes(trial: optuna.Trial, attributes: Mapping[str, Any]) -> None:
-    """Set user attributes of a trial together: one commit, or one write to a journal's file.
-
-    Optuna's public way commits for each of them, which takes most of a small trial's time.
-    In a storage of another kind they are set one by one.
-    """
-    storage, trial_id = trial.storage, trial._trial_id
-    if isinstance(storage, _CachedStorage):  # it does not keep attributes of running trials
-        storage = storage._backend
-    if isinstance(storage, RDBStorage):
-        with _create_scoped_session(storage.scoped_session, True) as session:
-            for key, value in attributes.items():
-                storage._set_trial_attr_without_commit(
-                    session, TrialUserAttributeModel, trial_id, key, value
-                )
-    elif isinstance(storage, JournalStorage):
-        with storage._thread_lock:
-            worker = storage._replay_result.worker_id
-            logs = [
-                {
-                    "op_code": JournalOperation.SET_TRIAL_USER_ATTR,
-                    "worker_id": worker,
-                    "trial_id": trial_id,
-                    "user_attr": {key: value},
-                }
-                for key, value in attributes.items()
-            ]
-            storage._backend.append_logs(logs)
-            storage._sync_with_backend()
-    else:
-        for key, value in attributes.items():
-            trial.set_user_attr(key, value)
-    trial._cached_frozen_trial.user_attrs.update(attributes)
 
 
 def _journal(url: str, path: str) -> BaseStorage:

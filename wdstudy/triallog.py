@@ -20,7 +20,6 @@ from wdstudy.curves import (
     json_number,
 )
 from wdstudy.space import TrialParams
-from wdstudy.storage import write_attributes
 
 FLUSH_SECONDS = 10.0
 """Rewriting growing lists at every point would grow a journal with the square of the points."""
@@ -106,8 +105,8 @@ class TrialLog:
         scalars[TRAIN_SECONDS] = round((time.monotonic() - self._started) * share, 3)
         if self.diverged_at:
             scalars[DIVERGED_AT] = self.diverged_at
-        ready = {name: json_number(value) for name, value in scalars.items()}
-        self._write({**self.curves.to_attributes(), **ready})
+        self._write(self.curves.to_attributes())
+        self._write({name: json_number(value) for name, value in scalars.items()})
         if not self.diverged_at:
             self._report(time.monotonic())
         self.trial.study.tell(
@@ -125,4 +124,5 @@ class TrialLog:
         self._next_report = max(len(self.curves) + 1, int(len(self.curves) * REPORT_GROWTH))
 
     def _write(self, attributes: Mapping[str, Any]) -> None:
-        write_attributes(self.trial, attributes)
+        for name, value in attributes.items():
+            self.trial.set_user_attr(name, value)
