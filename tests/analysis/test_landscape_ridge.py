@@ -199,10 +199,13 @@ def test_interval_covers_about_as_often_as_it_says() -> None:
     ids=["grid, 5 %", "grid, 15 %", "scatter, 5 %"],
 )
 def test_interval_covers_in_90_to_99_percent(sweep: Sweep) -> None:
-    """At least 90 % on every surface, and no more than 99 % over all of them."""
-    covered = [coverage(shape(slope), slope, sweep, 200)[0] for shape in SHAPES for slope in SLOPES]
-    assert min(covered) >= 0.90
-    assert np.mean(covered) <= 0.99
+    """Over all surfaces together; `benchmarks/coverage.py` tells of each with more runs.
+
+    An interval that covers 95 % covers fewer than 52 of 60 once in two hundred times.
+    """
+    covered = [coverage(shape(slope), slope, sweep, 60)[0] for shape in SHAPES for slope in SLOPES]
+    assert min(covered) >= 52 / 60
+    assert 0.93 <= np.mean(covered) <= 0.995
 
 
 @pytest.mark.slow

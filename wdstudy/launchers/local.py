@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import queue
 import signal
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from typing import Any
 import torch
 
 from wdstudy.devices import resolve_device
-from wdstudy.errors import DeviceError, SpecError, StudyError, WdstudyError
+from wdstudy.errors import SpecError, StudyError, WdstudyError
 from wdstudy.probe import LaneChoice
 from wdstudy.progress import Display, Status
 from wdstudy.runner import Runner, counted
@@ -117,6 +118,7 @@ class _Team:
                 while self._workers:
                     self._listen()
                     self._look_after()
+                self._listen()  # what the last ones said before they ended
         finally:
             self._stop()
         return self._status()
@@ -127,7 +129,7 @@ class _Team:
         job = _Job(
             self._source,
             self._runner.spec.name,
-            _storage_url(self._runner),
+            self._runner.url,
             self._places[number % len(self._places)],
             self._choice,
             self._threads,
@@ -139,19 +141,20 @@ class _Team:
         self._workers[number] = worker
 
     def _listen(self) -> None:
-        """Take what the workers tell, until there is nothing for a moment."""
-        try:
-            while True:
-                number, kind, what = self._events.get(timeout=_SHOW_SECONDS)
-                if kind == "status":
-                    self._statuses[number] = what
-                    self._display.show(self._status())
-                elif kind == "say":
-                    self._display.say(what)
-                elif kind == "error":
-                    raise StudyError(what)
-        except queue.Empty:
-            self._display.show(self._status())
+        """Take what the workers tell for a moment, and show it."""
+        until = time.monotonic() + _SHOW_SECONDS
+        while (left := until - time.monotonic()) > 0:
+            try:
+                number, kind, what = self._events.get(timeout=left)
+            except queue.Empty:
+                break
+            if kind == "status":
+                self._statuses[number] = what
+            elif kind == "say":
+                self._display.say(what)
+            elif kind == "error":
+                raise StudyError(what)
+        self._display.show(self._status())
 
     def _look_after(self) -> None:
         for number, worker in list(self._workers.items()):
@@ -237,6 +240,7 @@ def _work(job: _Job, events: ProcessQueue[Any]) -> None:
     torch.set_num_threads(job.threads)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent decides
     signal.signal(signal.SIGTERM, _interrupt)
+    sys.unraisablehook = _interrupt_again
     threading.Thread(target=_end_with_parent, args=(job.parent,), daemon=True).start()
     try:
         spec = next(spec for spec in job.source.specs() if spec.name == job.name)
@@ -255,6 +259,15 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
+def _interrupt_again(unraisable: Any) -> None:
+    """An interrupt that came in the middle of a finalizer is lost there: send another."""
+    if issubclass(unraisable.exc_type, KeyboardInterrupt):
+        signal.signal(signal.SIGTERM, _interrupt)
+        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    else:
+        sys.__unraisablehook__(unraisable)
+
+
 def _end_with_parent(parent: int) -> None:
     """A parent that is killed can't end its workers: they notice, and give their trials back."""
     while os.getppid() == parent:
@@ -269,12 +282,6 @@ def _places(spec: StudySpec, devices: Sequence[str] | None) -> list[str]:
     if first.type == "cuda" and spec.device == "auto":
         return [f"cuda:{i}" for i in range(torch.cuda.device_count())]
     return [str(first)]
-
-
-def _storage_url(runner: Runner) -> str | None:
-    if runner.url is None:
-        raise DeviceError("several jobs need a storage that other processes can open")
-    return runner.url
 
 
 def _tell(display: Display, choice: LaneChoice, jobs: int) -> None:

@@ -1,24 +1,15 @@
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from made_studies import grid_study, study_of, trained
+from made_studies import study_of, trained
 from pages import Page
 
 from wdstudy.analysis.report import write_report
 
 pytestmark = pytest.mark.slow
-
-
-def test_a_report_of_400_trials_of_50_points_takes_less_than_20_seconds(tmp_path: Path) -> None:
-    lrs, weight_decays = np.logspace(-3, 0, 20).tolist(), np.logspace(-4, 0, 20).tolist()
-    study = grid_study(lrs=lrs, weight_decays=weight_decays, points=50)
-    started = time.perf_counter()
-    write_report(study, tmp_path)
-    assert time.perf_counter() - started < 20
 
 
 def test_a_report_of_5000_samples_is_thinned_and_says_so(tmp_path: Path) -> None:
