@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pandas as pd
@@ -195,3 +199,45 @@ def test_a_failed_trial_is_exit_code_2_with_the_way_on(
     assert main(["run", str(path), "--lanes", "1"]) == 2
     assert "1 of 12 trials failed; run the same command again" in capfd.readouterr().err
     assert main(["run", str(path)]) == 0
+
+
+@pytest.mark.slow
+def test_parquet_holds_what_csv_holds(study_file: StudyFile) -> None:
+    assert main(["run", str(study_file())]) == 0
+    for suffix in ("csv", "parquet"):
+        assert main(["export", "linear", "--out", f"curves.{suffix}"]) == 0
+    columns = pd.read_parquet("curves.parquet").astype({"series": "str"})  # a category there
+    pd.testing.assert_frame_equal(columns, pd.read_csv("curves.csv"))
+
+
+@pytest.mark.slow
+def test_a_plain_dashboard_shows_the_study(study_file: StudyFile) -> None:
+    assert main(["run", str(study_file())]) == 0
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    program = Path(sys.executable).with_name("optuna-dashboard")
+    server = subprocess.Popen([program, URL, "--port", str(port)], stderr=subprocess.DEVNULL)
+    try:
+        studies = fetch(f"http://127.0.0.1:{port}/api/studies")["study_summaries"]
+        assert [found["study_name"] for found in studies] == ["linear"]
+        number = studies[0]["study_id"]
+        detail = fetch(f"http://127.0.0.1:{port}/api/studies/{number}?after=0")
+        assert len(detail["trials"]) == 12
+        attributes = {a["key"]: a["value"] for a in detail["trials"][0]["user_attrs"]}
+        assert float(attributes["final_val_loss"]) == study().trials[0].value
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def fetch(url: str) -> Any:
+    """The JSON behind a URL, as soon as somebody answers."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            with urllib.request.urlopen(url) as answer:
+                return json.load(answer)
+        except OSError:
+            assert time.monotonic() < deadline, "the dashboard does not answer"
+            time.sleep(0.2)
