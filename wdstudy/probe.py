@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -24,7 +25,7 @@ BUDGET = 0.03
 """Share of the expected time of the whole run that measuring may take."""
 
 MAX_LANES = 256
-_MEASURED_STEPS = 3
+_MEASURED_STEPS = 5
 _MEMORY_SHARE = 0.1  # of what is free, for weights: activations and other processes need theirs
 _COPIES = 6  # of the weights: themselves, gradients twice, two moments, what a step makes
 
@@ -110,6 +111,16 @@ def choose_lanes(
     return LaneChoice(best, f"{alone / best_seconds:.1f} times one at a time", best_seconds)
 
 
+def choose_threads(spec: StudySpec, data: TaskData, device: torch.device, most: int) -> int:
+    """All of `most` threads if a step of one lane is a tenth faster with them, else one."""
+    seconds = {}
+    for threads in (1, most):
+        torch.set_num_threads(threads)
+        # The slowest step decides: on a busy machine threads wait for each other now and then.
+        seconds[threads] = _seconds_a_step(spec, data, device, 1, of=max)
+    return most if seconds[most] * WORTHWHILE < seconds[1] else 1
+
+
 def _lanes_that_fit(spec: StudySpec, device: torch.device) -> int:
     """How many lanes may be tried on a CPU, whose memory does not say when it is used up."""
     if device.type != "cpu" or not hasattr(os, "sysconf"):
@@ -121,8 +132,14 @@ def _lanes_that_fit(spec: StudySpec, device: torch.device) -> int:
     return max(1, int(_MEMORY_SHARE * free / (_COPIES * max(weights, 1))))
 
 
-def _seconds_a_step(spec: StudySpec, data: TaskData, device: torch.device, lanes: int) -> float:
-    """The time of one training step divided by the lanes, the least of a few."""
+def _seconds_a_step(
+    spec: StudySpec,
+    data: TaskData,
+    device: torch.device,
+    lanes: int,
+    of: Callable[[list[float]], float] = min,
+) -> float:
+    """The time of one training step divided by the lanes; of a few steps, the least."""
     low = TrialParams(spec.space.lr[0], spec.space.weight_decay[0])
     enough = replace(spec, epochs=max(spec.epochs, 1 + _MEASURED_STEPS))
     training = Training(enough, [low] * lanes, data, device)
@@ -133,7 +150,7 @@ def _seconds_a_step(spec: StudySpec, data: TaskData, device: torch.device, lanes
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         times.append(time.perf_counter() - start)
-    return min(times[1:]) / lanes
+    return of(times[1:]) / lanes
 
 
 def _try(lanes: Lanes, task: Task, batch: Batch, val_batch: Batch) -> None:

@@ -15,7 +15,13 @@ from wdstudy.curves import DIVERGED_AT, SEED, WORKER
 from wdstudy.devices import resolve_device
 from wdstudy.errors import fault
 from wdstudy.plan import Plan
-from wdstudy.probe import LaneChoice, choose_lanes, dry_run, why_not_stacked
+from wdstudy.probe import (
+    LaneChoice,
+    choose_lanes,
+    choose_threads,
+    dry_run,
+    why_not_stacked,
+)
 from wdstudy.progress import Display, Silent, Status
 from wdstudy.sampling import resolve_pruner, resolve_sampler, suggest
 from wdstudy.spec import StudySpec
@@ -128,6 +134,12 @@ class Runner:
             self._display.say(f"lanes can't be stacked, so they train one at a time: {reason}")
             return LaneChoice(1, reason)
         return LaneChoice(lanes, "as asked for")
+
+    def choose_threads(self, most: int) -> int:
+        """One thread, unless so many are clearly faster: small tensors wait for the slowest."""
+        if self._data is None or self.status.done >= self.status.total:
+            return most
+        return choose_threads(self.spec, self._data, self._device, most)
 
     def work(self, choice: LaneChoice) -> None:
         """Train until no trial is waiting and the sampler has made enough."""

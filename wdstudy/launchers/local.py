@@ -76,6 +76,8 @@ def run_local(
         runner = Runner(replace(spec, device=places[0]), storage, display)
         display.say(f"study '{spec.name}': {spec.space}")
         left = runner.prepare()
+        if wanted == 1 and threads > 1 and on_cpu:
+            torch.set_num_threads(runner.choose_threads(threads))
         choice = runner.choose_lanes(lanes, wanted)
         expected = choice.seconds * runner.total_steps * left
         wanted = min(wanted, -(-left // choice.lanes))
