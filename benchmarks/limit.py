@@ -142,7 +142,7 @@ def by_lanes(cells: Sequence[TrialParams], lanes: int) -> Iterator[Sequence[Tria
 
 
 def worker(given: argparse.Namespace, job: int) -> dict:
-    torch.set_num_threads(max(1, multiprocessing.cpu_count() // given.jobs))
+    torch.set_num_threads(given.threads)
     spec, cells = cells_of(given)
     batches = list(by_lanes(cells, given.lanes))[job :: given.jobs]
     return train_all(spec, [p for batch in batches for p in batch], given.lanes, given.device)
@@ -167,6 +167,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("task", choices=FILES)
     parser.add_argument("--lanes", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1, help="of each process, as wdstudy has")
     parser.add_argument("--lr")
     parser.add_argument("--weight-decay")
     parser.add_argument("--seeds", type=int)
