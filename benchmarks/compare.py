@@ -19,9 +19,10 @@ whole study from start-up to the last trial: measured where a row trained it all
 start-up + trials · s/trial. A ratio divides (a)'s study by the row's, round by round.
 
 Final validation losses must agree with (a)'s, cell by cell. Ridge regression is convex and not
-chaotic: within 0.1 %. The MLP amplifies the rounding of another order of summation over
-hundreds of steps: within 0.03 nats. A ResNet at a high lr amplifies it to another solution of
-the same quality: half of its cells within 0.1 nats, and the mean over its cells within 0.3.
+chaotic: within 0.1 %. The networks amplify the rounding of another order of summation: in float64
+all ways agree to seven digits on the MLP, in float32 those of a high lr differ by the tenth of a
+nat, and by as much among plain loops. So the cells of the lowest lr must agree within 0.001 nats
+(MLP) or 0.05 (ResNet), and all cells on average, and in the median, within 0.15.
 """
 
 from __future__ import annotations
@@ -160,6 +161,7 @@ def difference(name: str, ours: Losses, theirs: Losses) -> dict[str, float]:
     """How far final losses of the same cells lie apart."""
     common = [cell for cell in ours if cell in theirs]
     apart = [abs(ours[cell] - theirs[cell]) for cell in common]
+    lowest = min(cell[0] for cell in common)
     relative = [a / abs(theirs[cell]) for a, cell in zip(apart, common, strict=True)]
     means = [statistics.fmean(losses[cell] for cell in common) for losses in (ours, theirs)]
     found = {
@@ -167,6 +169,7 @@ def difference(name: str, ours: Losses, theirs: Losses) -> dict[str, float]:
         "largest": max(apart),
         "median": statistics.median(apart),
         "relative": max(relative),
+        "calm": max(a for a, cell in zip(apart, common, strict=True) if cell[0] == lowest),
         "mean": abs(means[0] - means[1]),
     }
     if not AGREE[name](found):
@@ -176,8 +179,8 @@ def difference(name: str, ours: Losses, theirs: Losses) -> dict[str, float]:
 
 AGREE: dict[str, Callable[[Mapping[str, float]], bool]] = {
     "ridge": lambda d: d["relative"] <= 1e-3,
-    "mlp": lambda d: d["largest"] <= 0.03,
-    "resnet": lambda d: d["median"] <= 0.1 and d["mean"] <= 0.3,
+    "mlp": lambda d: d["calm"] <= 1e-3 and max(d["median"], d["mean"]) <= 0.15,
+    "resnet": lambda d: d["calm"] <= 0.05 and max(d["median"], d["mean"]) <= 0.15,
 }
 
 

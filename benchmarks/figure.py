@@ -101,9 +101,7 @@ def plot_lanes(scaling: pd.DataFrame, ax: Axes) -> Axes:
     ax.set_yticks([1, 2, 5, 10, 20, 50], ["1×", "2×", "5×", "10×", "20×", "50×"])
     ax.set_ylim(0.7, max(60, frame["speed"].max() * 1.3))
     ax.axhline(1, color="0.3", linewidth=0.8)
-    ax.set(
-        xlabel="lanes: trials trained as one model", ylabel="steps a second and core, of all lanes"
-    )
+    ax.set(xlabel="lanes: trials trained as one model", ylabel="times the training steps a second")
     ax.set_title("One training step, against one lane", loc="left", fontsize=11)
     return ax
 

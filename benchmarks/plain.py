@@ -85,10 +85,15 @@ def objective(trial: optuna.Trial, spec: StudySpec, device: torch.device) -> flo
         torch.manual_seed(seed)
         model = spec.task.model().to(device)
     train, val = (TensorDataset(*half) for half in DATA)
+    own = torch.Generator()  # or a loader draws from the state that another thread has seeded
     loader = DataLoader(
-        train, spec.batch_size, sampler=EpochOrder(len(train), seed), drop_last=True
+        train,
+        spec.batch_size,
+        sampler=EpochOrder(len(train), seed),
+        drop_last=True,
+        generator=own,
     )
-    val_loader = DataLoader(val, 512)
+    val_loader = DataLoader(val, 512, generator=own)
     with counted("set-up"):
         optimizer = resolve_optimizer(spec.optimizer)(
             model.parameters(), lr=lr, weight_decay=weight_decay
