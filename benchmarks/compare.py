@@ -55,7 +55,7 @@ PART = {"ridge": 8, "mlp": 6, "resnet": 4}
 SMALL = {
     "ridge": {"n": "40", "d": "50", "epochs": "2", "side": "3", "seeds": "1"},
     "mlp": {"width": "16", "epochs": "1", "side": "3"},
-    "resnet": {},
+    "resnet": {"epochs": "1", "side": "3"},
 }
 Losses = dict[tuple[float, float, int], float]
 
@@ -89,8 +89,7 @@ class Bench:
     def __init__(self, name: str, given: argparse.Namespace) -> None:
         self.name, self.device = name, given.device
         self.settings = SMALL[name] if given.small else {}
-        self.epochs = 1 if given.small and name == "resnet" else None
-        whole = load(name, self.settings, self.epochs).space
+        whole = load(name, self.settings).space
         self.whole = some_cells(whole, 4) if given.small else whole
         part = given.cells or PART[name]
         self.part = some_cells(self.whole, 2 if given.small else part)
@@ -121,7 +120,6 @@ class Bench:
     def _flags(self, space: SearchSpace) -> list[str]:
         flags = ["--lr", axis(space.lr), "--weight-decay", axis(space.weight_decay)]
         flags += ["--seeds", str(len(space.seed_list)), "--device", self.device]
-        flags += ["--epochs", str(self.epochs)] if self.epochs else []
         return flags + [f"--set={key}={value}" for key, value in self.settings.items()]
 
     def _scripted(self, script: str, space: SearchSpace, *more: str, n_jobs: int = 1) -> Run:

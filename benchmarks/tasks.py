@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 FILES = {
     "ridge": HERE / "studies" / "ridge.py",
     "mlp": HERE / "studies" / "mlp.py",
-    "resnet": HERE.parent / "studies" / "resnet.py",
+    "resnet": HERE / "studies" / "resnet_digits.py",
 }
 
 
