@@ -228,8 +228,8 @@ def signed(value: float) -> str:
 
 
 def _spaced(text: str) -> str:
-    """12% as 12 %, as in 95 %."""
-    return re.sub(r"(?<=\d)%", " %", text)
+    """12% as 12 %, as in 95 %; and what rounds to −0 % as 0 %."""
+    return re.sub(r"(?<=\d)%", " %", re.sub(r"[-−]0%", "0%", text))
 
 
 def _rule(slope: float) -> str:
