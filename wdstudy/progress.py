@@ -97,8 +97,9 @@ class Status:
 
     def describe(self, params: TrialParams, point: Mapping[str, float]) -> None:
         """Note the newest record point of a trial that runs."""
-        shown = [f"{name} {point[name]:.4g}" for name in _SHOWN if name in point]
-        self.now = f"lr {params.lr:g} · weight_decay {params.weight_decay:g} · " + " · ".join(shown)
+        losses = [f"{n.removesuffix('_loss')} {point[n]:.4g}" for n in _SHOWN if n in point]
+        cell = f"lr {params.lr:g} · weight_decay {params.weight_decay:g}"
+        self.now = f"{cell} · loss: {', '.join(losses)}"
 
 
 _SHOWN = (PRIMARY_LOSS, DECAY_LOSS, VAL_LOSS)
