@@ -32,7 +32,8 @@ def sentences(found: Landscape, *, pruned: int, adaptive: bool) -> tuple[Sentenc
     """The verdict, the most useful first."""
     if found.best.seeds == 0:
         text = f"Nothing can be said: none of {found.trials} trials finished with a finite value."
-        diverged = (_diverged(found),) if found.trials else ()
+        gone = _diverged(found) if found.trials else None
+        diverged = () if gone is None else (Sentence(_spaced(gone.text), gone.about),)
         return (Sentence(text if found.trials else "No trial finished.", "best"), *diverged)
     told = [
         _best(found),
