@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Generator, Tensor, nn
@@ -194,9 +194,6 @@ class StudySpec:
         value = getattr(self, name)
         if value not in choices:
             raise SpecError(f"unknown {name} {value!r}; {nearest(str(value), choices)}")
-
-
-FIELDS = tuple(f.name for f in fields(StudySpec))
 
 
 def differences(recorded: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
