@@ -119,11 +119,11 @@ def storing(scheme: str, trials: int) -> dict[str, float]:
     import optuna
 
     from wdstudy import SearchSpace, log_range
-    from wdstudy.cells import Queue, enqueue
     from wdstudy.curves import WORKER
     from wdstudy.sampling import suggest
     from wdstudy.storage import open_storage
     from wdstudy.triallog import TrialLog
+    from wdstudy.trialqueue import Queue, enqueue
     from wdstudy.worker import Heartbeat, worker_name
 
     space = SearchSpace(lr=log_range(1e-3, 1e-1, trials), weight_decay=[1e-3])
@@ -136,7 +136,7 @@ def storing(scheme: str, trials: int) -> dict[str, float]:
         with Heartbeat(storage) as heartbeat:
             while trial := queue.claim():
                 params = suggest(trial, space)
-                trial.set_user_attr(WORKER, worker_name())
+                trial.set_user_attr(WORKER, worker_name("0"))
                 heartbeat.add(trial._trial_id)
                 log = TrialLog(trial, params, "val_loss", eager=False)
                 log.initial_loss = 1.0

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import optuna
@@ -11,15 +12,17 @@ import pytest
 from optuna.trial import TrialState
 
 from wdstudy import SearchSpace, TrialParams
-from wdstudy.cells import Queue, enqueue, missing, params_of, release_abandoned
+from wdstudy.cells import missing, params_of
 from wdstudy.curves import LAST_SEEN, WORKER
 from wdstudy.sampling import suggest
 from wdstudy.storage import open_storage
+from wdstudy.trialqueue import Queue, enqueue
 from wdstudy.worker import (
     NAMELESS_SECONDS,
     STALE_SECONDS,
     Heartbeat,
-    is_abandoned,
+    Watch,
+    release,
     uninterrupted,
     worker_name,
 )
@@ -111,28 +114,62 @@ def running_trial(study: optuna.Study, worker: str, seen: float) -> optuna.Trial
     return trial
 
 
-def test_trials_of_lost_workers_are_released_and_others_are_not(in_folder: Path) -> None:
-    study, now = new_study(), time.time()
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Lets seconds pass for whoever asks the monotonic clock."""
+    passed, real = [0.0], time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: real() + passed[0])
+
+    def wait(seconds: float) -> None:
+        passed[0] += seconds
+
+    return wait
+
+
+def test_trials_of_lost_workers_are_released_and_others_are_not(
+    in_folder: Path, clock: Callable[[float], None]
+) -> None:
+    study, watch = new_study(), Watch()
     dead = multiprocessing.get_context("spawn").Process()
     dead.start()
     dead.join()
-    place = worker_name().rsplit(":", 2)[0]
-    running_trial(study, worker_name(), now)  # lives
-    running_trial(study, f"{place}:{dead.pid}:0", now)  # its process is gone
-    running_trial(study, "elsewhere:1:0", now - STALE_SECONDS / 2)  # seen lately
-    running_trial(study, "elsewhere:1:0", now - 2 * STALE_SECONDS)  # not seen for long
-    assert release_abandoned(study, study._storage) == 2
+    place = worker_name("0").rsplit(":", 2)[0]
+    running_trial(study, worker_name("0"), 0)  # ours
+    running_trial(study, f"{place}:{dead.pid}:0", 0)  # its process is gone
+    alive = running_trial(study, "elsewhere:1:0", 0)  # gives a sign
+    running_trial(study, "elsewhere:2:0", 0)  # gives none any more
+    ours = {study.trials[0]._trial_id}
+    assert release(study, study._storage, watch, ours) == 1
+    clock(STALE_SECONDS / 2)
+    assert release(study, study._storage, watch, ours) == 0
+    alive.set_user_attr(LAST_SEEN, 1)
+    clock(STALE_SECONDS / 2 + 1)
+    assert release(study, study._storage, watch, ours) == 1
     states = [t.state for t in study.trials]
     assert states == [TrialState.RUNNING, TrialState.FAIL, TrialState.RUNNING, TrialState.FAIL]
-    assert release_abandoned(study, study._storage) == 0
 
 
-def test_a_trial_that_never_said_who_trains_it_is_judged_by_its_start(in_folder: Path) -> None:
-    study = new_study()
+@pytest.mark.parametrize("jump", [-86400, 86400])
+def test_a_clock_that_jumps_takes_no_trial_from_its_worker(
+    in_folder: Path, monkeypatch: pytest.MonkeyPatch, jump: float
+) -> None:
+    study, watch, real = new_study(), Watch(), time.time
+    running_trial(study, "elsewhere:1:0", real() + jump)
+    assert release(study, study._storage, watch) == 0
+    monkeypatch.setattr(time, "time", lambda: real() - jump)
+    assert release(study, study._storage, watch) == 0
+
+
+def test_a_trial_that_never_said_who_trains_it_is_released_soon(
+    in_folder: Path, clock: Callable[[float], None]
+) -> None:
+    study, watch = new_study(), Watch()
     study.ask()
-    (trial,) = study.get_trials()
-    assert not is_abandoned(trial, time.time())
-    assert is_abandoned(trial, time.time() + 2 * NAMELESS_SECONDS)
+    assert release(study, study._storage, watch) == 0
+    clock(NAMELESS_SECONDS - 1)
+    assert release(study, study._storage, watch) == 0
+    clock(2)
+    assert release(study, study._storage, watch) == 1
 
 
 def test_the_heart_beats_while_a_trial_runs(in_folder: Path, monkeypatch: object) -> None:

@@ -73,7 +73,9 @@ class BatchTrainer:
                 log.initial_loss = float(measurement.initial_loss[lane])
                 log.diverged_at = int(measurement.diverged_at[lane])
                 self.log_point(log, measurement.point(lane))
-                if log.diverged_at:
+                if log.taken_over:
+                    self._note(log, TrialState.FAIL)
+                elif log.diverged_at:
                     self._note(log, log.complete(share))
                 elif measurement.step < training.total_steps and log.trial.should_prune():
                     self._note(log, log.prune(share))
@@ -93,7 +95,9 @@ class BatchTrainer:
         try:
             self._spec.train(log.params, recorder)
         except StopTraining:
-            self._note(log, log.complete() if log.diverged_at else log.prune())
+            if not log.ended:
+                log.complete() if log.diverged_at else log.prune()
+            self._note(log, TrialState.PRUNED)
             return
         objective = self._spec.objective
         if objective not in log.curves:
@@ -139,6 +143,9 @@ class BatchTrainer:
         self._display.show(self._status)
 
     def _note(self, log: TrialLog, state: TrialState) -> None:
+        if log.taken_over:
+            self._display.say("a trial was taken over by another worker: this one was not seen")
+            return
         value = log.value if state == TrialState.COMPLETE else None
         self._status.note(state.name, log.params, value, bool(log.diverged_at))
         self._display.show(self._status)
@@ -162,7 +169,7 @@ class _LoopWatch:
         if not math.isfinite(point[PRIMARY_LOSS]) or point[PRIMARY_LOSS] > limit:
             log.diverged_at = int(point[STEP])
         self._trainer.log_point(log, point)
-        if log.diverged_at or log.trial.should_prune():
+        if log.ended or log.diverged_at or log.trial.should_prune():
             raise StopTraining
 
 

@@ -1,27 +1,26 @@
-"""Which cells a study lacks, and who trains which: the grid as a queue of Optuna trials.
-
-A cell is enqueued as a WAITING trial; the storage hands each of them to exactly one worker.
-Optuna's own grid sampler is not used: it counts a failed cell as visited, and parallel
-workers train cells twice with it.
-"""
+"""The cells of a study: which trial holds which, and which are missing."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Collection, Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
-import optuna
-from optuna.exceptions import UpdateFinishedTrialError
-from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from wdstudy.curves import ERROR, SEED
 from wdstudy.sampling import LR, WEIGHT_DECAY
-from wdstudy.space import TrialParams
-from wdstudy.worker import is_abandoned
+from wdstudy.space import Cell, TrialParams
 
 DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 TAKEN = (*DONE, TrialState.RUNNING, TrialState.WAITING)
+
+LOST = "its worker was lost"
+INTERRUPTED = "interrupted"
+SPARE = "its cell was enqueued twice"
+_NOBODYS_FAULT = (LOST, INTERRUPTED, SPARE)
+
+MAX_LOST = 3
+"""A cell that took so many workers with it is left to the next run: it may be its own fault."""
 
 
 def params_of(trial: FrozenTrial) -> TrialParams | None:
@@ -43,71 +42,34 @@ def missing(trials: Iterable[FrozenTrial], cells: Iterable[TrialParams]) -> list
     return [params for params in cells if params.cell not in taken]
 
 
-def enqueue(study: optuna.Study, cells: Iterable[TrialParams], *, with_seed: bool) -> None:
-    """Put cells into the study's queue, in this order."""
-    for params in cells:
-        values = {LR: params.lr, WEIGHT_DECAY: params.weight_decay}
-        if with_seed:
-            study.enqueue_trial({**values, SEED: params.seed})
-        else:
-            study.enqueue_trial(values, user_attrs={SEED: params.seed})
+def left_behind(trials: Sequence[FrozenTrial], cells: Iterable[TrialParams]) -> list[TrialParams]:
+    """The missing cells that nobody has failed at: nobody began, or whoever did was stopped.
 
-
-def release_abandoned(study: optuna.Study, storage: BaseStorage) -> int:
-    """Fail the running trials whose worker is gone, so that their cells are missing again.
-
-    Returns:
-        How many there were.
+    A cell at which the training itself failed waits for the next run, so that a run ends.
     """
-    now, released = time.time(), 0
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        if not is_abandoned(trial, now):
-            continue
-        try:
-            storage.set_trial_user_attr(trial._trial_id, ERROR, "its worker was lost")
-            storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
-        except UpdateFinishedTrialError:
-            continue  # another worker released it, or its own came back and finished it
-        released += 1
-    return released
-
-
-class Queue:
-    """The waiting trials of a study, claimed one by one; each goes to one worker only.
-
-    The list of waiting trials is read once and walked through, and read again when it is used
-    up: claiming stays cheap in a study of thousands of trials.
-    """
-
-    def __init__(
-        self, study: optuna.Study, storage: BaseStorage, cells: Collection[TrialParams] | None
-    ) -> None:
-        self._study = study
-        self._storage = storage
-        self._cells = None if cells is None else {params.cell for params in cells}
-        self._waiting: Iterator[FrozenTrial] = iter(())
-
-    def claim(self) -> optuna.Trial | None:
-        """The next waiting trial, now running and ours; None when no more are waiting."""
-        return self._claim_next() or (self._claim_next() if self._refill() else None)
-
-    def _refill(self) -> bool:
-        trials = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-        wanted = [t for t in trials if self._is_wanted(t)]
-        self._waiting = iter(wanted)
-        return bool(wanted)
-
-    def _is_wanted(self, trial: FrozenTrial) -> bool:
-        """A cell of a larger grid that was given up is left waiting."""
+    lost: Counter[Cell] = Counter()
+    reason: dict[Cell, str] = {}
+    for trial in trials:
         params = params_of(trial)
-        return params is not None and (self._cells is None or params.cell in self._cells)
+        if trial.state == TrialState.FAIL and params is not None:
+            reason[params.cell] = trial.user_attrs.get(ERROR, LOST)
+            lost[params.cell] += reason[params.cell] == LOST
+    return [
+        params
+        for params in missing(trials, cells)
+        if reason.get(params.cell, LOST) in _NOBODYS_FAULT and lost[params.cell] < MAX_LOST
+    ]
 
-    def _claim_next(self) -> optuna.Trial | None:
-        for trial in self._waiting:
-            try:
-                ours = self._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
-            except UpdateFinishedTrialError:
-                continue
-            if ours:
-                return optuna.Trial(self._study, trial._trial_id)
-        return None
+
+def spare(trials: Iterable[FrozenTrial]) -> set[int]:
+    """The numbers of waiting trials whose cell an earlier trial has: runs that began at once."""
+    holder: dict[Cell, int] = {}
+    found = set()
+    for trial in sorted(trials, key=lambda t: t.number):
+        params = params_of(trial)
+        if trial.state not in TAKEN or params is None:
+            continue
+        first = holder.setdefault(params.cell, trial.number)
+        if first != trial.number and trial.state == TrialState.WAITING:
+            found.add(trial.number)
+    return found

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from dataclasses import replace
 
 import optuna
 from optuna.pruners import NopPruner
 from optuna.storages import BaseStorage
+from optuna.trial import TrialState
 
 from wdstudy.batch import BatchTrainer
-from wdstudy.cells import DONE, Queue, enqueue, missing, params_of, release_abandoned
+from wdstudy.cells import DONE, INTERRUPTED, left_behind, missing, params_of
 from wdstudy.curves import DIVERGED_AT, SEED, WORKER
 from wdstudy.devices import resolve_device
 from wdstudy.errors import fault
+from wdstudy.patience import PatientStorage
 from wdstudy.plan import Plan
 from wdstudy.probe import (
     LaneChoice,
@@ -28,7 +31,21 @@ from wdstudy.spec import StudySpec
 from wdstudy.storage import default_url, open_storage
 from wdstudy.studyrecord import load_data, open_or_create, study_record
 from wdstudy.triallog import TrialLog
-from wdstudy.worker import Heartbeat, uninterrupted, worker_name
+from wdstudy.trialqueue import Queue, enqueue, enqueue_once
+from wdstudy.worker import (
+    STALE_SECONDS,
+    Heartbeat,
+    Watch,
+    release,
+    run_token,
+    uninterrupted,
+    worker_name,
+)
+
+TEND_SECONDS = 10.0
+"""How often a run looks at what other workers of its study do."""
+
+_POLL_SECONDS = 1.0
 
 
 def run_study(
@@ -62,10 +79,20 @@ class Runner:
     """One process that works on a study. Several may work on one study at the same time.
 
     Everything that can be wrong with the spec is found here, before the study is created.
+
+    Args:
+        spec: What to train.
+        storage: A URL or an Optuna storage; the default storage where it is None.
+        display: Where progress is shown.
+        run: The token of the run that this process is a worker of; None for one of its own.
     """
 
     def __init__(
-        self, spec: StudySpec, storage: str | BaseStorage | None, display: Display
+        self,
+        spec: StudySpec,
+        storage: str | BaseStorage | None,
+        display: Display,
+        run: str | None = None,
     ) -> None:
         self.spec = spec
         self._display = display
@@ -80,8 +107,16 @@ class Runner:
         self.storage = storage if isinstance(storage, BaseStorage) else open_storage(storage)
         self.study = open_or_create(spec, self.storage, record, sampler, pruner)
         self._plan = Plan(spec)
+        if isinstance(self.storage, PatientStorage):
+            self.storage.say = display.say
         self._queue = Queue(self.study, self.storage, self._plan.grid)
-        self._worker = worker_name()
+        self.run = run or run_token()
+        self._leads = run is None
+        self._worker = worker_name(self.run)
+        self._watch = Watch()
+        self._tended = time.monotonic()
+        self._waiting = False
+        self._noted: set[int] = set()
         self._held: TrialLog | None = None
         self._claimed: list[TrialLog] = []
         self.status = Status(self._plan.target, objective=spec.objective, direction=spec.direction)
@@ -97,21 +132,56 @@ class Runner:
         Returns:
             How many trials are to be trained.
         """
-        released = release_abandoned(self.study, self.storage)
+        released = self._release()
         if released:
             self._display.say(f"{counted(released, 'trial')} of a lost worker: trained again")
-        self._note_past_trials()
-        self._enqueue_missing()
+        self._note_finished()
+        self._say_what_is_kept()
+        lacking = missing(self.study.get_trials(deepcopy=False), self._plan.cells(self.study))
+        enqueue_once(self.study, lacking, with_seed=self._plan.with_seed, by=self._worker)
         return max(self.status.total - self.status.done, 0)
 
-    def refill(self) -> None:
-        """After a worker was lost: give its trials to the others."""
-        release_abandoned(self.study, self.storage)
-        self._enqueue_missing()
+    def _release(self) -> int:
+        ours = {log.trial._trial_id for log in self._claimed}
+        return release(self.study, self.storage, self._watch, ours)
 
-    def _enqueue_missing(self) -> None:
-        lacking = missing(self.study.get_trials(deepcopy=False), self._plan.cells(self.study))
-        enqueue(self.study, lacking, with_seed=self._plan.with_seed)
+    def tend(self) -> None:
+        """Every so often: count what other runs have finished, and see who of them is lost."""
+        if time.monotonic() - self._tended >= TEND_SECONDS:
+            self._tended = time.monotonic()
+            self._release()
+            if self._leads:
+                self._note_finished()
+
+    def _take_over(self) -> bool:
+        """Whether there is more to do, once the queue is empty: what others left behind.
+
+        While others still train it waits a moment and says so, to be there if they are lost.
+        """
+        self._release()
+        trials = self.study.get_trials(deepcopy=False)
+        left = left_behind(trials, self._plan.cells(self.study))
+        if left:
+            enqueue_once(self.study, left, with_seed=self._plan.with_seed, by=self._worker)
+            return True
+        others = sum(t.state == TrialState.RUNNING and self._is_wanted(t) for t in trials)
+        if others:
+            self._say_that_we_wait(others)
+            time.sleep(_POLL_SECONDS)
+            self.tend()
+        return others > 0
+
+    def _is_wanted(self, trial: optuna.trial.FrozenTrial) -> bool:
+        params = params_of(trial)
+        return params is None or self._plan.wants(params)
+
+    def _say_that_we_wait(self, others: int) -> None:
+        if self._leads and not self._waiting:
+            self._waiting = True
+            self._display.say(
+                f"waiting for {counted(others, 'trial')} of other workers; "
+                f"whoever is not seen for {STALE_SECONDS:.0f} s is replaced"
+            )
 
     def choose_lanes(self, lanes: int | None, jobs: int = 1) -> LaneChoice:
         """How many lanes to train together: as many as asked for if they can be stacked.
@@ -149,24 +219,37 @@ class Runner:
                 self.spec, self._data, self._device, choice.lanes, self.status, self._display
             )
             try:
-                while batch := self._next_batch(trainer.lanes):
-                    trainer.train(batch)
-                    for log in batch:
-                        self._heartbeat.remove(log.trial._trial_id)
-                    self._claimed = [log for log in self._claimed if not log.ended]
+                while True:
+                    self.tend()
+                    if batch := self._next_batch(trainer.lanes):
+                        trainer.train(batch)
+                        for log in batch:
+                            self._heartbeat.remove(log.trial._trial_id)
+                            self._noted.add(log.trial.number)
+                        self._claimed = [log for log in self._claimed if not log.ended]
+                    elif not self._take_over():
+                        break
+                if self._leads:
+                    self._note_finished()
             finally:
                 for log in self._claimed:
                     if not log.ended:
                         with suppress(Exception):  # the storage may be in the middle of something
-                            log.fail("interrupted")
+                            log.fail(INTERRUPTED)
 
-    def _note_past_trials(self) -> None:
+    def _note_finished(self) -> None:
+        """Count the trials that other runs have finished, and earlier runs."""
         for trial in self.study.get_trials(deepcopy=False, states=DONE):
-            params = params_of(trial)
-            if params is not None and self._plan.wants(params):
+            params, worker = params_of(trial), str(trial.user_attrs.get(WORKER, ""))
+            if trial.number in self._noted or worker.endswith(f":{self.run}") or params is None:
+                continue
+            self._noted.add(trial.number)
+            if self._plan.wants(params):
                 self.status.note(
                     trial.state.name, params, trial.value, DIVERGED_AT in trial.user_attrs
                 )
+
+    def _say_what_is_kept(self) -> None:
         if self.status.done:
             left = max(self.status.total - self.status.done, 0)
             self._display.say(

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from wdstudy.errors import SpaceError
 
+Cell = tuple[float, float, int]
+"""The key of a cell and seed: lr, weight_decay, seed."""
+
 
 @dataclass(frozen=True, order=True)
 class TrialParams:
@@ -18,7 +21,7 @@ class TrialParams:
     seed: int = 0
 
     @property
-    def cell(self) -> tuple[float, float, int]:
+    def cell(self) -> Cell:
         """The key of the cell and seed. Rounded, so that a float which came back from a
         database or was computed in another way is still the same cell.
         """

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import time
+import weakref
 from pathlib import Path
 from typing import Any
 
 import optuna
 import sqlalchemy
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage, get_storage
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from wdstudy.errors import MissingPackageError, StorageError, StudyError, nearest
+from wdstudy.patience import PatientStorage
 
 DEFAULT_URL = "sqlite:///wdstudy.db"
 SCHEMES = ("sqlite", "journal", "postgresql", "mysql")
@@ -38,7 +40,7 @@ def masked(url: str) -> str:
         return url
 
 
-def open_storage(url: str | None = None, *, create: bool = True) -> BaseStorage:
+def open_storage(url: str | None = None, *, create: bool = True) -> PatientStorage:
     """The storage behind a URL.
 
     Args:
@@ -60,8 +62,10 @@ def open_storage(url: str | None = None, *, create: bool = True) -> BaseStorage:
     if base in ("sqlite", "journal"):
         _check_file(url, Path(rest.removeprefix("/").partition("?")[0]), create)
     if base == "journal":
-        return _journal(url, rest.removeprefix("/"))
-    return _database(_DRIVERS.get(scheme, scheme) + "://" + rest, url, create)
+        storage = _journal(url, rest.removeprefix("/"))
+    else:
+        storage = _database(_DRIVERS.get(scheme, scheme) + "://" + rest, url, create)
+    return PatientStorage(storage, masked(url))  # type: ignore[abstract]  # all are handed on
 
 
 def open_study(name: str, storage: str | BaseStorage | None = None) -> optuna.Study:
@@ -94,9 +98,35 @@ def study_names(storage: BaseStorage) -> list[str]:
 
 def _journal(url: str, path: str) -> BaseStorage:
     try:
-        return JournalStorage(JournalFileBackend(path))
+        return JournalStorage(JournalFileBackend(path, lock_obj=_WholeLinesLock(path)))
     except (OSError, ValueError) as error:
         raise _unusable(url, error) from error
+
+
+class _WholeLinesLock(JournalFileSymlinkLock):
+    """The lock of a journal file, under which a half-written last line is cut off.
+
+    A full disk or a power cut leaves one. Optuna passes over it at the end of the file, but
+    what is appended to it can never be read again.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self._path = Path(path)
+
+    def acquire(self) -> bool:
+        """Take the lock."""
+        taken = super().acquire()
+        with self._path.open("rb+") as file:
+            size = end = file.seek(0, os.SEEK_END)
+            while end > 0:
+                file.seek(end - 1)
+                if file.read(1) == b"\n":
+                    break
+                end -= 1
+            if end < size:
+                file.truncate(end)
+        return taken
 
 
 def _database(url: str, shown: str, for_writing: bool) -> BaseStorage:
@@ -112,7 +142,8 @@ def _database(url: str, shown: str, for_writing: bool) -> BaseStorage:
         raise MissingPackageError(f"the storage {masked(shown)}", extra) from error
     except (SQLAlchemyError, OSError, RuntimeError) as error:
         raise _unusable(shown, error) from error
-    return storage
+    weakref.finalize(storage, storage.engine.dispose)  # drivers warn of connections left open
+    return get_storage(storage)  # with its cache of finished trials
 
 
 def _rdb(url: str, engine: dict[str, Any]) -> RDBStorage:

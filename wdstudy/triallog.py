@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from wdstudy.curves import (
@@ -48,6 +50,7 @@ class TrialLog:
         self.initial_loss = math.nan
         self.diverged_at = 0
         self.ended = False
+        self.taken_over = False
         self._objective = objective
         self._eager = eager
         self._next_report = 1
@@ -70,11 +73,12 @@ class TrialLog:
         self.curves.append(point)
         now = time.monotonic()
         due = self._eager or now - self._reported >= REPORT_SECONDS
-        if len(self.curves) >= self._next_report and due:
-            self._report(now)
-        if now - self._flushed >= FLUSH_SECONDS:
-            self._write(self.curves.to_attributes())
-            self._flushed = now
+        with self._while_ours():
+            if len(self.curves) >= self._next_report and due:
+                self._report(now)
+            if now - self._flushed >= FLUSH_SECONDS:
+                self._write(self.curves.to_attributes())
+                self._flushed = now
 
     def complete(self, share: float = 1.0) -> TrialState:
         """End the trial: COMPLETE, or PRUNED if it diverged; its series and scalars are stored.
@@ -94,8 +98,9 @@ class TrialLog:
 
     def fail(self, reason: str) -> TrialState:
         """Give the trial up. Its cell is missing again; the reason stands in an attribute."""
-        self._write({**self.curves.to_attributes(), ERROR: reason})
-        self.trial.study.tell(self.trial, state=TrialState.FAIL)
+        with self._while_ours():
+            self._write({**self.curves.to_attributes(), ERROR: reason})
+            self.trial.study.tell(self.trial, state=TrialState.FAIL)
         self.ended = True
         return TrialState.FAIL
 
@@ -105,15 +110,25 @@ class TrialLog:
         scalars[TRAIN_SECONDS] = round((time.monotonic() - self._started) * share, 3)
         if self.diverged_at:
             scalars[DIVERGED_AT] = self.diverged_at
-        self._write(self.curves.to_attributes())
-        self._write({name: json_number(value) for name, value in scalars.items()})
-        if not self.diverged_at:
-            self._report(time.monotonic())
-        self.trial.study.tell(
-            self.trial, self.value if state == TrialState.COMPLETE else None, state
-        )
+        value = self.value if state == TrialState.COMPLETE else None
+        with self._while_ours():
+            self._write(self.curves.to_attributes())
+            self._write({name: json_number(value) for name, value in scalars.items()})
+            if not self.diverged_at:
+                self._report(time.monotonic())
+            self.trial.study.tell(self.trial, value, state)
         self.ended = True
         return state
+
+    @contextmanager
+    def _while_ours(self) -> Iterator[None]:
+        """A worker that slept too long finds its trial ended by another, and lets it be."""
+        try:
+            yield
+        except (UpdateFinishedTrialError, ValueError):
+            if not self.trial.storage.get_trial(self.trial._trial_id).state.is_finished():
+                raise
+            self.ended = self.taken_over = True
 
     def _report(self, now: float) -> None:
         step = int(self.curves.last(STEP)) if len(self.curves) else 0

@@ -9,15 +9,18 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from types import FrameType
 
+import optuna
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
-from wdstudy.curves import LAST_SEEN, WORKER
+from wdstudy.cells import LOST
+from wdstudy.curves import ERROR, LAST_SEEN, WORKER
+from wdstudy.errors import StorageError
 
 HEARTBEAT_SECONDS = 15.0
 STALE_SECONDS = 120.0
@@ -37,26 +40,65 @@ def _place() -> str:
     return "-".join(part.strip() for part in parts)
 
 
-def worker_name() -> str:
-    """A name for this process that no other has: place, process id, a random token."""
-    return f"{_place()}:{os.getpid()}:{secrets.token_hex(4)}"
+def run_token() -> str:
+    """What the processes of one run have in common in their names, and no other's have."""
+    return secrets.token_hex(4)
 
 
-def is_abandoned(trial: FrozenTrial, now: float) -> bool:
-    """Whether the worker of a running trial is gone.
+def worker_name(run: str) -> str:
+    """A name for this process that no other has: place, process id, the run's token."""
+    return f"{_place()}:{os.getpid()}:{run}"
 
-    A worker on this machine is gone when its process is; for any other, and for one whose
-    process id was taken over, the time since it was last seen decides.
+
+class Watch:
+    """Sees which running trials have lost their worker.
+
+    A worker on this machine is gone when its process is. For any other it counts how long we
+    have seen no sign of it: nobody's clock is compared with ours, and none may jump.
     """
-    place, _, rest = str(trial.user_attrs.get(WORKER, "")).rpartition(":")[0].rpartition(":")
-    if place == _place() and rest.isdigit() and not _is_running(int(rest)):
-        return True
-    last_seen = trial.user_attrs.get(LAST_SEEN)
-    if last_seen is not None:
-        return now - float(last_seen) > STALE_SECONDS
-    # Its worker was killed between claiming it and saying so, which takes a moment only.
-    started = trial.datetime_start
-    return started is None or now - started.timestamp() > NAMELESS_SECONDS
+
+    def __init__(self) -> None:
+        self._signs: dict[int, tuple[object, float]] = {}
+
+    def is_abandoned(self, trial: FrozenTrial) -> bool:
+        """Whether a running trial is nobody's; ask now and then, it is found by waiting."""
+        place, _, pid = str(trial.user_attrs.get(WORKER, "")).rpartition(":")[0].rpartition(":")
+        if place == _place() and pid.isdigit() and not _is_running(int(pid)):
+            return True
+        sign, now = trial.user_attrs.get(LAST_SEEN), time.monotonic()
+        known, since = self._signs.get(trial._trial_id, (None, None))
+        if since is None or sign != known:
+            self._signs[trial._trial_id] = (sign, now)
+            return False
+        # Without a sign its worker was killed between claiming it and saying so: a moment only.
+        return now - since > (NAMELESS_SECONDS if sign is None else STALE_SECONDS)
+
+
+def release(
+    study: optuna.Study, storage: BaseStorage, watch: Watch, but: Container[int] = ()
+) -> int:
+    """Fail the running trials whose worker is gone, so that their cells are missing again.
+
+    Args:
+        study: Where.
+        storage: Its storage.
+        watch: What was seen of the workers so far.
+        but: Ids of the trials that are our own.
+
+    Returns:
+        How many there were.
+    """
+    released = 0
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        if trial._trial_id in but or not watch.is_abandoned(trial):
+            continue
+        try:
+            storage.set_trial_user_attr(trial._trial_id, ERROR, LOST)
+            storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+        except UpdateFinishedTrialError:
+            continue  # another worker released it, or its own came back and finished it
+        released += 1
+    return released
 
 
 def _is_running(pid: int) -> bool:
@@ -122,6 +164,8 @@ class Heartbeat:
         while not self._done.wait(HEARTBEAT_SECONDS):
             for trial_id in list(self._trials):
                 # A missed beat is mended by the next one; STALE_SECONDS is many beats long.
-                with contextlib.suppress(StorageInternalError, UpdateFinishedTrialError, KeyError):
+                with contextlib.suppress(
+                    StorageError, StorageInternalError, UpdateFinishedTrialError, KeyError
+                ):
                     self._storage.set_trial_user_attr(trial_id, LAST_SEEN, time.time())
         self._storage.remove_session()

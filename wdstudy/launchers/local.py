@@ -120,6 +120,7 @@ class _Team:
                 while self._workers:
                     self._listen()
                     self._look_after()
+                    self._runner.tend()
                 self._listen()  # what the last ones said before they ended
         finally:
             self._stop()
@@ -137,6 +138,7 @@ class _Team:
             self._threads,
             os.getpid(),
             number,
+            self._runner.run,
         )
         worker = self._context.Process(target=_work, args=(job, self._events), daemon=True)
         worker.start()
@@ -171,7 +173,6 @@ class _Team:
                     f"last with exit code {worker.exitcode}; finished trials are kept"
                 )
             self._display.say(f"a worker was lost (exit code {worker.exitcode}): starting another")
-            self._runner.refill()
             self._start()
 
     def _status(self) -> Status:
@@ -206,6 +207,7 @@ class _Job:
     threads: int
     parent: int
     number: int
+    run: str
 
 
 @dataclass
@@ -247,7 +249,7 @@ def _work(job: _Job, events: ProcessQueue[Any]) -> None:
     try:
         spec = next(spec for spec in job.source.specs() if spec.name == job.name)
         reporter = _Reporter(job, events)
-        Runner(replace(spec, device=job.device), job.storage, reporter).work(job.choice)
+        Runner(replace(spec, device=job.device), job.storage, reporter, job.run).work(job.choice)
     except KeyboardInterrupt:
         os._exit(0)
     except WdstudyError as error:

@@ -1,0 +1,190 @@
+"""Several runs of one study on one storage, with nobody to coordinate them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+import wdstudy.worker
+from wdstudy.__main__ import main
+from wdstudy.cells import MAX_LOST, missing, params_of
+from wdstudy.curves import ENQUEUED_BY
+from wdstudy.space import SearchSpace
+from wdstudy.storage import open_storage
+from wdstudy.trialqueue import Queue, enqueue
+
+StudyFile = Callable[..., Path]
+
+
+def run(path: Path, url: str, *flags: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "wdstudy", "run", str(path), "--storage", url, "--jobs", "1",
+         *flags],
+        text=True, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def trials(url: str) -> list[optuna.trial.FrozenTrial]:
+    study = optuna.load_study(study_name="linear", storage=open_storage(url, create=False))
+    return study.get_trials()
+
+
+def finished(url: str) -> Counter[tuple[float, float, int]]:
+    return Counter(
+        params.cell
+        for trial in trials(url)
+        if trial.state == TrialState.COMPLETE and (params := params_of(trial)) is not None
+    )
+
+
+def wait_for_one_of(process: subprocess.Popen[str], url: str) -> None:
+    """Until a run has finished a trial of its own."""
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        try:
+            done = [t for t in trials(url) if t.state == TrialState.COMPLETE]
+            if any(f":{process.pid}:" in t.user_attrs["worker"] for t in done):
+                return
+        except Exception:  # the study is not there yet
+            pass
+        time.sleep(0.1)
+    raise AssertionError("no progress")
+
+
+def test_runs_that_start_in_the_same_instant_train_every_cell_once(
+    study_file: StudyFile, shared_url: str
+) -> None:
+    path = study_file(pause=0.03)
+    runs = [run(path, shared_url) for _ in range(3)]
+    said = [process.communicate(timeout=300)[1] for process in runs]
+    assert [process.returncode for process in runs] == [0, 0, 0], said
+    assert all("12/12 trials" in lines for lines in said), said
+    assert set(finished(shared_url).values()) == {1}
+    assert len(finished(shared_url)) == 12
+    cells = [p.cell for t in trials(shared_url) if t.state != TrialState.FAIL
+             and (p := params_of(t)) is not None]  # fmt: skip
+    assert len(cells) == 12  # nothing is left waiting
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_is_replaced_by_the_other_one(
+    study_file: StudyFile, shared_url: str
+) -> None:
+    path = study_file(pause=0.1)
+    first, second = run(path, shared_url), run(path, shared_url)
+    wait_for_one_of(first, shared_url)
+    first.kill()
+    first.communicate()
+    _, said = second.communicate(timeout=300)
+    assert second.returncode == 0, said
+    assert "12/12 trials" in said
+    assert set(finished(shared_url).values()) == {1}
+    assert len(finished(shared_url)) == 12
+
+
+@pytest.mark.slow
+def test_a_run_that_is_stopped_leaves_its_cells_to_the_other_one(
+    study_file: StudyFile, in_folder: Path
+) -> None:
+    url, path = "sqlite:///shared.db", study_file(pause=0.1)
+    first, second = run(path, url), run(path, url)
+    wait_for_one_of(first, url)
+    first.send_signal(signal.SIGTERM)
+    assert "To go on" in first.communicate(timeout=60)[1]
+    _, said = second.communicate(timeout=300)
+    assert second.returncode == 0, said
+    assert len(finished(url)) == 12
+
+
+def test_a_claimed_trial_without_a_worker_is_trained_by_whoever_is_there(
+    study_file: StudyFile, in_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, url = study_file(), "sqlite:///wdstudy.db"
+    assert main(["run", str(path), "--lr", "0.001"]) == 0
+    storage = open_storage(url)
+    study = optuna.load_study(study_name="linear", storage=storage)
+    more = SearchSpace(lr=[0.01], weight_decay=[0, 0.001])
+    enqueue(study, more.cells(), with_seed=False)
+    assert Queue(study, storage, more.cells()).claim() is not None  # and killed right then
+    monkeypatch.setattr(wdstudy.worker, "NAMELESS_SECONDS", 1.0)
+    assert main(["run", str(path)]) == 0
+    assert len(finished(url)) == 12
+
+
+def test_a_worker_of_another_machine_is_replaced_when_it_is_not_seen_any_more(
+    study_file: StudyFile, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path, url = study_file(), "sqlite:///wdstudy.db"
+    assert main(["run", str(path), "--lr", "0.001"]) == 0
+    storage = open_storage(url)
+    study = optuna.load_study(study_name="linear", storage=storage)
+    cells = SearchSpace(lr=[0.01], weight_decay=[0]).cells()
+    enqueue(study, cells, with_seed=False)
+    trial = Queue(study, storage, cells).claim()
+    assert trial is not None
+    trial.set_user_attr("worker", "elsewhere:1:0")
+    trial.set_user_attr("last_seen", 0.0)
+    monkeypatch.setattr(wdstudy.worker, "STALE_SECONDS", 2.0)
+    assert main(["run", str(path)]) == 0
+    said = capfd.readouterr().err
+    assert "waiting for 1 trial of other workers" in said
+    assert "12/12 trials" in said
+    assert len(finished(url)) == 12
+
+
+def test_a_cell_that_kills_its_workers_is_given_up_at_last(study_file: StudyFile) -> None:
+    path = study_file()
+    text = path.read_text().replace("import time\n", "import os, time\n")
+    text = text.replace(
+        "def loss(output, y):",
+        "def loss(output, y):\n    if os.environ.get('DIE') and kills(): os._exit(137)",
+    )
+    text += (
+        "\ndef kills():\n"
+        "    import optuna\n"
+        "    study = optuna.load_study(study_name='linear', storage='sqlite:///wdstudy.db')\n"
+        "    running = [t for t in study.get_trials() if t.state.name == 'RUNNING']\n"
+        "    return any(t.params.get('lr') == 0.1 and t.params.get('weight_decay') == 0.1\n"
+        "               for t in running)\n"
+    )
+    path.write_text(text)
+    assert main(["run", str(path), "--lr", "0.001"]) == 0
+    command = [sys.executable, "-m", "wdstudy", "run", str(path), "--jobs", "2", "--lanes", "1"]
+    ended = subprocess.run(
+        command, env={**os.environ, "DIE": "1"}, text=True, stderr=subprocess.PIPE, timeout=300
+    )
+    url = "sqlite:///wdstudy.db"
+    assert ended.returncode == 2, ended.stderr
+    last = ended.stderr.splitlines()[-1]
+    assert "1 of 12 trials failed" in last or "workers were lost" in last, ended.stderr
+    lost = [t for t in trials(url) if t.user_attrs.get("error") == "its worker was lost"
+            and t.params["lr"] == 0.1 and t.params["weight_decay"] == 0.1]  # fmt: skip
+    assert 1 <= len(lost) <= 2 * MAX_LOST
+    assert main(["run", str(path)]) == 0  # mended, the same command finishes it
+    assert len(finished(url)) == 12
+
+
+def test_only_the_first_of_several_runs_enqueues(in_folder: Path) -> None:
+    """The election, step by step: what the second sees between two moves of the first."""
+    storage = open_storage("sqlite:///wd.db")
+    study = optuna.create_study(study_name="q", storage=storage)
+    cells = SearchSpace(lr=[0.1, 1.0], weight_decay=[0, 0.1]).cells()
+    enqueue(study, cells[:1], with_seed=False, by="first")
+    enqueue(study, cells[:1], with_seed=False, by="second")
+    enqueue(study, cells[1:], with_seed=False)
+    queue = Queue(study, storage, cells)
+    claimed = list(iter(queue.claim, None))
+    assert [t.number for t in claimed] == [0, 2, 3, 4]
+    spare = study.get_trials()[1]
+    assert (spare.state, spare.user_attrs[ENQUEUED_BY]) == (TrialState.FAIL, "second")
+    assert missing(study.get_trials(), cells) == []

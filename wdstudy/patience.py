@@ -1,0 +1,120 @@
+"""A storage that may be gone for a while: what is asked of it is asked again until it is back."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
+from optuna.storages import BaseStorage
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from wdstudy.errors import StorageError
+
+PATIENCE_SECONDS = 300.0
+"""So long a server may be restarted, a disk full or a database locked before a run stops."""
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
+
+
+def _cause(error: BaseException) -> BaseException | None:
+    """What is wrong with the storage itself; None if what was asked of it was wrong."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OperationalError | InterfaceError):
+            return seen.orig or seen
+        if isinstance(seen, OSError):
+            return seen
+        seen = seen.__cause__ if isinstance(seen, StorageInternalError) else None
+    return None
+
+
+class _Delegated(BaseStorage):
+    """Every public method of a storage, handed on."""
+
+    def _ask(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError
+
+
+def _handed_on(name: str) -> Callable[..., Any]:
+    def method(self: _Delegated, *args: Any, **kwargs: Any) -> Any:
+        return self._ask(name, *args, **kwargs)
+
+    method.__name__ = name
+    return method
+
+
+for _name in [name for name in dir(BaseStorage) if not name.startswith("_")]:
+    setattr(_Delegated, _name, _handed_on(_name))
+_Delegated.__abstractmethods__ = frozenset()
+
+
+class PatientStorage(_Delegated):
+    """Hands everything on to another storage, and asks again while that one is out of reach.
+
+    Args:
+        storage: The storage itself.
+        shown: Its URL without a password, for messages.
+
+    Raises:
+        StorageError: the storage stayed out of reach for `PATIENCE_SECONDS`.
+    """
+
+    def __init__(self, storage: BaseStorage, shown: str) -> None:
+        self._storage = storage
+        self._shown = shown
+        self._told = threading.Event()
+        self.say: Callable[[str], None] | None = None
+        """Told once when the storage goes and once when it is back."""
+
+    def _ask(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        method = getattr(self._storage, name)
+        pause, until, again = _FIRST_PAUSE, time.monotonic() + PATIENCE_SECONDS, False
+        while True:
+            try:
+                answer = method(*args, **kwargs)
+            except UpdateFinishedTrialError:
+                if again and name == "set_trial_state_values" and self._is_in(*args, **kwargs):
+                    return True  # it was done, only the answer was lost
+                raise
+            except Exception as error:
+                cause = _cause(error)
+                if cause is None:
+                    raise
+                if time.monotonic() > until:
+                    raise StorageError(
+                        f"the storage {self._shown} was out of reach for "
+                        f"{PATIENCE_SECONDS:.0f} s ({_says(cause)}); what was finished is kept: "
+                        "mend it, and run the same command again"
+                    ) from error
+                self._tell(cause)
+            else:
+                if again:
+                    self._tell(None)
+                return answer
+            time.sleep(pause)
+            pause, again = min(2 * pause, _LONGEST_PAUSE), True
+
+    def _is_in(self, trial_id: int, state: Any, *_: Any, **__: Any) -> bool:
+        return bool(self._storage.get_trial(trial_id).state == state)
+
+    def _tell(self, cause: BaseException | None) -> None:
+        if self.say is None or (cause is None) != self._told.is_set():
+            return
+        if cause is None:
+            self._told.clear()
+            self.say(f"the storage {self._shown} is back")
+        else:
+            self._told.set()
+            self.say(
+                f"the storage {self._shown} is out of reach ({_says(cause)}): "
+                f"trying again for {PATIENCE_SECONDS:.0f} s"
+            )
+
+
+def _says(cause: BaseException) -> str:
+    """The first line of what a driver says; it never holds a password, only host and user."""
+    lines = str(cause).strip().splitlines()
+    return lines[0] if lines else type(cause).__name__
