@@ -6,7 +6,7 @@ REPEATS ?= 5
 DEVICE ?= cpu
 INSTALL := $(BIN)/python -m pip install -q -c constraints.txt -e
 
-.PHONY: study test test-all lint bench clean
+.PHONY: study test test-all soak lint bench clean
 
 study: $(VENV)/.light   ## train the ResNet study, write its report, print where it is
 	$(BIN)/python -m wdstudy run studies/resnet.py
@@ -16,7 +16,10 @@ test: $(VENV)/.light    ## the tests of a newcomer's five minutes
 	$(BIN)/python -m pytest -q
 
 test-all: $(VENV)/.full ## every test that needs no GPU; none is skipped for want of a package
-	$(BIN)/python -m pytest -q -m "not gpu"
+	$(BIN)/python -m pytest -q -m "not gpu and not soak"
+
+soak: $(VENV)/.full     ## random kills and restarts, for as long as it takes
+	$(BIN)/python -m pytest -q -m soak
 
 lint: $(VENV)/.full     ## style, types
 	$(BIN)/ruff check .

@@ -6,13 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import optuna
 import pytest
+from ground import finished, run, trials, wait_until
 from optuna.trial import TrialState
 
 import wdstudy.worker
@@ -26,46 +25,22 @@ from wdstudy.trialqueue import Queue, enqueue
 StudyFile = Callable[..., Path]
 
 
-def run(path: Path, url: str, *flags: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "wdstudy", "run", str(path), "--storage", url, "--jobs", "1",
-         *flags],
-        text=True, stderr=subprocess.PIPE,
-    )  # fmt: skip
-
-
-def trials(url: str) -> list[optuna.trial.FrozenTrial]:
-    study = optuna.load_study(study_name="linear", storage=open_storage(url, create=False))
-    return study.get_trials()
-
-
-def finished(url: str) -> Counter[tuple[float, float, int]]:
-    return Counter(
-        params.cell
-        for trial in trials(url)
-        if trial.state == TrialState.COMPLETE and (params := params_of(trial)) is not None
-    )
-
-
 def wait_for_one_of(process: subprocess.Popen[str], url: str) -> None:
     """Until a run has finished a trial of its own."""
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline:
-        try:
-            done = [t for t in trials(url) if t.state == TrialState.COMPLETE]
-            if any(f":{process.pid}:" in t.user_attrs["worker"] for t in done):
-                return
-        except Exception:  # the study is not there yet
-            pass
-        time.sleep(0.1)
-    raise AssertionError("no progress")
+    wait_until(
+        url,
+        lambda found: any(
+            t.state == TrialState.COMPLETE and f":{process.pid}:" in t.user_attrs["worker"]
+            for t in found
+        ),
+    )
 
 
 def test_runs_that_start_in_the_same_instant_train_every_cell_once(
     study_file: StudyFile, shared_url: str
 ) -> None:
     path = study_file(pause=0.03)
-    runs = [run(path, shared_url) for _ in range(3)]
+    runs = [run(path, shared_url, "--jobs", "1") for _ in range(3)]
     said = [process.communicate(timeout=300)[1] for process in runs]
     assert [process.returncode for process in runs] == [0, 0, 0], said
     assert all("12/12 trials" in lines for lines in said), said
@@ -81,7 +56,7 @@ def test_a_run_that_is_killed_is_replaced_by_the_other_one(
     study_file: StudyFile, shared_url: str
 ) -> None:
     path = study_file(pause=0.1)
-    first, second = run(path, shared_url), run(path, shared_url)
+    first, second = run(path, shared_url, "--jobs", "1"), run(path, shared_url, "--jobs", "1")
     wait_for_one_of(first, shared_url)
     first.kill()
     first.communicate()
@@ -97,7 +72,7 @@ def test_a_run_that_is_stopped_leaves_its_cells_to_the_other_one(
     study_file: StudyFile, in_folder: Path
 ) -> None:
     url, path = "sqlite:///shared.db", study_file(pause=0.1)
-    first, second = run(path, url), run(path, url)
+    first, second = run(path, url, "--jobs", "1"), run(path, url, "--jobs", "1")
     wait_for_one_of(first, url)
     first.send_signal(signal.SIGTERM)
     assert "To go on" in first.communicate(timeout=60)[1]

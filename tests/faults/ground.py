@@ -1,0 +1,63 @@
+"""What the tests of faults have in common: real runs, and what is in their storage."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from wdstudy.cells import params_of
+from wdstudy.space import Cell
+from wdstudy.storage import open_storage
+
+
+def run(path: Path, url: str, *flags: str, **options: Any) -> subprocess.Popen[str]:
+    """A real `wdstudy run` in a process of its own."""
+    command = [sys.executable, "-m", "wdstudy", "run", str(path), "--storage", url, *flags]
+    return subprocess.Popen(command, text=True, stderr=subprocess.PIPE, **options)
+
+
+def trials(url: str, name: str = "linear") -> list[FrozenTrial]:
+    study = optuna.load_study(study_name=name, storage=open_storage(url, create=False))
+    return study.get_trials()
+
+
+def finished(url: str) -> Counter[Cell]:
+    """How often every cell is complete."""
+    return Counter(
+        params.cell
+        for trial in trials(url)
+        if trial.state == TrialState.COMPLETE and (params := params_of(trial)) is not None
+    )
+
+
+def complete(url: str) -> dict[int, tuple[float | None, dict[str, Any]]]:
+    """What must never change again: value and attributes of every complete trial."""
+    return {
+        t.number: (t.value, t.user_attrs) for t in trials(url) if t.state == TrialState.COMPLETE
+    }
+
+
+def wait_until(url: str, condition: Callable[[list[FrozenTrial]], bool]) -> None:
+    """Until the trials of the study are so."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        try:
+            if condition(trials(url)):
+                return
+        except Exception:  # the study is not there yet
+            pass
+        time.sleep(0.1)
+    raise AssertionError("no progress")
+
+
+def wait_for(url: str, n: int) -> None:
+    """Until so many trials are complete."""
+    wait_until(url, lambda found: sum(t.state == TrialState.COMPLETE for t in found) >= n)
