@@ -6,7 +6,7 @@ REPEATS ?= 5
 DEVICE ?= cpu
 INSTALL := $(BIN)/python -m pip install -q -c constraints.txt -e
 
-.PHONY: study test test-all soak lint bench clean
+.PHONY: study test test-all soak lint audit bench clean
 
 study: $(VENV)/.light   ## train the ResNet study, write its report, print where it is
 	$(BIN)/python -m wdstudy run studies/resnet.py
@@ -31,6 +31,12 @@ bench: $(VENV)/.full    ## what the README's numbers come from; REPEATS=1 for a 
 	$(BIN)/python benchmarks/compare.py --tasks $(TASKS) --repeats $(REPEATS) --device $(DEVICE)
 	$(BIN)/python benchmarks/scaling.py --repeats $(REPEATS) --device $(DEVICE)
 	$(BIN)/python benchmarks/figure.py --device $(DEVICE)
+
+audit: $(VENV)/.full    ## what is installed, against the database of known vulnerabilities
+	@$(BIN)/pip-audit --local --skip-editable --progress-spinner off > $(VENV)/audit 2>&1; \
+	status=$$?; head -50 $(VENV)/audit; \
+	if grep -q "could not be audited" $(VENV)/audit; then echo "audit: the database lacks some \
+	packages, or can't be reached from here: those were not audited"; fi; exit $$status
 
 clean:                  ## remove what make made, but no study
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache

@@ -10,7 +10,7 @@ import pytest
 
 from wdstudy import open_study
 from wdstudy.errors import StorageError, StudyError
-from wdstudy.storage import default_url, masked, open_storage, study_names
+from wdstudy.storage import resolve_url, masked, open_storage, study_names
 
 
 @pytest.fixture(params=["sqlite:///wd.db", "journal:///wd.journal"])
@@ -45,9 +45,9 @@ def test_sqlite_writes_ahead(in_folder: Path) -> None:
 
 def test_the_default_is_optunas_variable_or_a_file_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPTUNA_STORAGE", "journal:///x.journal")
-    assert default_url() == "journal:///x.journal"
+    assert resolve_url() == "journal:///x.journal"
     monkeypatch.delenv("OPTUNA_STORAGE")
-    assert default_url() == "sqlite:///wdstudy.db"
+    assert resolve_url() == "sqlite:///wdstudy.db"
 
 
 def test_passwords_are_masked() -> None:

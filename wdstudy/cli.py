@@ -33,8 +33,8 @@ StorageURL = Annotated[
     str | None,
     Option(
         metavar="URL",
-        help="sqlite:///FILE, journal:///FILE, postgresql://…; $OPTUNA_STORAGE where it is "
-        "not given, else sqlite:///wdstudy.db.",
+        help="sqlite:///FILE, journal:///FILE, postgresql://…, or @FILE that holds it; "
+        "$OPTUNA_STORAGE where it is not given, else sqlite:///wdstudy.db.",
     ),
 ]
 StudyFile = Annotated[Path, Argument(metavar="STUDY_FILE", help="A Python file: see studies/.")]

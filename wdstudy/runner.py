@@ -28,7 +28,7 @@ from wdstudy.probe import (
 from wdstudy.progress import Display, Silent, Status
 from wdstudy.sampling import resolve_pruner, resolve_sampler, suggest
 from wdstudy.spec import StudySpec
-from wdstudy.storage import default_url, open_storage
+from wdstudy.storage import open_storage, resolve_url
 from wdstudy.studyrecord import load_data, open_or_create, study_record
 from wdstudy.triallog import TrialLog
 from wdstudy.trialqueue import Queue, enqueue, enqueue_once
@@ -103,7 +103,7 @@ class Runner:
         sampler = resolve_sampler(spec.sampler, spec.space, seed=0)
         pruner = resolve_pruner(spec.pruner)
         record = study_record(spec, self._data, self._device)
-        self.url = None if isinstance(storage, BaseStorage) else storage or default_url()
+        self.url = None if isinstance(storage, BaseStorage) else resolve_url(storage)
         self.storage = storage if isinstance(storage, BaseStorage) else open_storage(storage)
         self.study = open_or_create(spec, self.storage, record, sampler, pruner)
         self._plan = Plan(spec)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 import weakref
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,32 +29,53 @@ _SQLITE_TIMEOUT = 60  # seconds to wait for another process's lock
 _DRIVERS = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql"}
 
 
-def default_url() -> str:
-    """The storage that is used when none is named: Optuna's variable, else a file here."""
-    return os.environ.get("OPTUNA_STORAGE") or DEFAULT_URL
+def resolve_url(given: str | None = None) -> str:
+    """The storage's URL: as given, from a file, from Optuna's variable, else a file here.
+
+    Args:
+        given: A URL; `@FILE` for one that stands in a file, where no list of processes shows
+            its password; None for `$OPTUNA_STORAGE`.
+
+    Raises:
+        StorageError: the file can't be read, or is empty.
+    """
+    url = given or os.environ.get("OPTUNA_STORAGE") or DEFAULT_URL
+    if not url.startswith("@"):
+        return url
+    try:
+        url = Path(url[1:]).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise StorageError(
+            f"the storage's URL can't be read from '{url[1:]}' ({type(error).__name__}); "
+            "name a file that holds nothing but a URL"
+        ) from None
+    if not url:
+        raise StorageError(f"the file {given} is empty; let it hold a storage's URL")
+    return url
 
 
 def masked(url: str) -> str:
     """The URL without its password, fit for logs, reports and errors."""
     try:
-        return make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
-        return url
+        shown = make_url(url).render_as_string(hide_password=True)
+    except (ArgumentError, ValueError):  # its password may be why it can't be understood
+        shown = re.sub(r"://([^:/]*):.*@", r"://\1:***@", url)
+    return re.sub(r"(?i)([?&][^=&]*(?:pass|pwd|secret|token|key)[^=&]*=)[^&]*", r"\1***", shown)
 
 
 def open_storage(url: str | None = None, *, create: bool = True) -> PatientStorage:
     """The storage behind a URL.
 
     Args:
-        url: `sqlite:///FILE`, `journal:///FILE`, `postgresql://…` or `mysql://…`; the default
-            storage where it is None.
+        url: `sqlite:///FILE`, `journal:///FILE`, `postgresql://…` or `mysql://…`, or `@FILE`
+            that holds it; the default storage where it is None.
         create: Make the file if it is not there. Reading commands don't.
 
     Raises:
         StorageError: the URL can't be understood, or what it names can't be opened or written.
         MissingPackageError: the database's driver is not installed.
     """
-    url = url or default_url()
+    url = resolve_url(url)
     scheme, separator, rest = url.partition("://")
     base = scheme.partition("+")[0]
     if not separator or base not in SCHEMES:
@@ -84,7 +107,7 @@ def open_study(name: str, storage: str | BaseStorage | None = None) -> optuna.St
         return optuna.load_study(study_name=name, storage=opened)
     except KeyError:
         where = (
-            "" if isinstance(storage, BaseStorage) else f" in {masked(storage or default_url())}"
+            "" if isinstance(storage, BaseStorage) else f" in {masked(resolve_url(storage))}"
         )
         raise StudyError(
             f"no study '{name}'{where}; {nearest(name, study_names(opened))}"
@@ -203,9 +226,10 @@ def _check_file(url: str, path: Path, create: bool) -> None:
 def _unusable(url: str, error: Exception) -> StorageError:
     cause = getattr(error, "orig", None) or error
     says = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
-    password = make_url(url).password
-    if password:
-        says = says.replace(str(password), "***")
+    says = says.replace(url, masked(url))
+    with suppress(ArgumentError, ValueError):
+        if password := make_url(url).password:
+            says = says.replace(str(password), "***")
     return StorageError(
         f"the storage {masked(url)} can't be used ({says}); check the path, its permissions "
         "and that it is a database, or name another with --storage"

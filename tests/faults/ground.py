@@ -18,10 +18,14 @@ from wdstudy.space import Cell
 from wdstudy.storage import open_storage
 
 
+started: list[subprocess.Popen[str]] = []
+
+
 def run(path: Path, url: str, *flags: str, **options: Any) -> subprocess.Popen[str]:
-    """A real `wdstudy run` in a process of its own."""
+    """A real `wdstudy run` in a process of its own, which ends with the test at the latest."""
     command = [sys.executable, "-m", "wdstudy", "run", str(path), "--storage", url, *flags]
-    return subprocess.Popen(command, text=True, stderr=subprocess.PIPE, **options)
+    started.append(subprocess.Popen(command, text=True, stderr=subprocess.PIPE, **options))
+    return started[-1]
 
 
 def trials(url: str, name: str = "linear") -> list[FrozenTrial]:

@@ -179,10 +179,10 @@ def test_a_database_that_another_process_locks_is_waited_for(study_file: StudyFi
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of one megabyte."""
+    """A file system of a few megabytes, more than the write-ahead log takes."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(folder)]
     if subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("no right to mount a file system here")
     yield folder
@@ -252,13 +252,28 @@ def test_connections_that_are_dropped_are_made_again(study_file: StudyFile, post
     assert_whole(postgres, {})
 
 
+def stop_outside_of_a_transaction(process: subprocess.Popen[str]) -> None:
+    while True:
+        process.send_signal(signal.SIGSTOP)
+        probe = sqlite3.connect("wdstudy.db", isolation_level=None, timeout=0.2)
+        try:
+            probe.execute("BEGIN IMMEDIATE")
+            probe.execute("ROLLBACK")
+            return
+        except sqlite3.OperationalError:  # it holds the lock
+            process.send_signal(signal.SIGCONT)
+            time.sleep(0.05)
+        finally:
+            probe.close()
+
+
 @pytest.mark.slow
 def test_a_worker_that_sleeps_too_long_finds_its_trial_taken_and_goes_on(
     study_file: StudyFile, in_folder: Path
 ) -> None:
     process = run(study_file(pause=0.05), URL, "--jobs", "1")
     wait_for(URL, 1)
-    process.send_signal(signal.SIGSTOP)
+    stop_outside_of_a_transaction(process)
     storage = open_storage(URL)
     study = optuna.load_study(study_name="linear", storage=storage)
     running = [t for t in study.get_trials() if t.state == TrialState.RUNNING]
