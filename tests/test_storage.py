@@ -10,7 +10,7 @@ import pytest
 
 from wdstudy import open_study
 from wdstudy.errors import StorageError, StudyError
-from wdstudy.storage import resolve_url, masked, open_storage, study_names
+from wdstudy.storage import masked, open_storage, resolve_url, study_names
 
 
 @pytest.fixture(params=["sqlite:///wd.db", "journal:///wd.journal"])

@@ -17,7 +17,6 @@ from wdstudy.cells import params_of
 from wdstudy.space import Cell
 from wdstudy.storage import open_storage
 
-
 started: list[subprocess.Popen[str]] = []
 
 
