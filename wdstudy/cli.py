@@ -226,6 +226,42 @@ def report(
 
 
 @app.command()
+def suggest(
+    name: Annotated[str, Argument(metavar="NAME", help="A study with finished trials.")],
+    storage: StorageURL = None,
+) -> None:
+    """Print the command of the next sweep: a range to extend, or a region to look at closer.
+
+    Example: wdstudy suggest resnet
+    """
+    from wdstudy.analysis.nextsweep import next_sweep
+    from wdstudy.analysis.report import read_study
+    from wdstudy.storage import open_study
+
+    read = read_study(open_study(name, storage))
+    found = next_sweep(read.found, read.spec)
+    for reason in found.why:
+        typer.echo(f"# {reason}")
+    stored = [] if storage is None else ["--storage", storage]
+    typer.echo(_called([*found.command, "--name", name, *stored]))
+
+
+@app.command()
+def new(
+    path: Annotated[Path, Argument(metavar="FILE", help="The study file to write: mine.py.")],
+) -> None:
+    """Write a commented study file that runs as it is.
+
+    Example: wdstudy new studies/mine.py
+    """
+    from wdstudy.newstudy import write_study_file
+
+    write_study_file(path)
+    typer.echo(f"study file: {path}")
+    typer.echo(f"next: {_called(['run', str(path)])}")
+
+
+@app.command()
 def export(
     name: Annotated[str, Argument(metavar="NAME")],
     out: Annotated[Path, Option(metavar="FILE", help="FILE.csv or FILE.parquet.")],

@@ -113,6 +113,8 @@ class StudySpec:
     angular_update: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The keywords that `def study(...)` was called with; filled by the loader."""
+    command: tuple[str, ...] = ()
+    """The study file as it was named, and the flags that change it; filled by the loader."""
 
     def __post_init__(self) -> None:
         self._check_what_is_trained()

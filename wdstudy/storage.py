@@ -106,9 +106,7 @@ def open_study(name: str, storage: str | BaseStorage | None = None) -> optuna.St
     try:
         return optuna.load_study(study_name=name, storage=opened)
     except KeyError:
-        where = (
-            "" if isinstance(storage, BaseStorage) else f" in {masked(resolve_url(storage))}"
-        )
+        where = "" if isinstance(storage, BaseStorage) else f" in {masked(resolve_url(storage))}"
         raise StudyError(
             f"no study '{name}'{where}; {nearest(name, study_names(opened))}"
         ) from None

@@ -42,9 +42,14 @@ class SpecSource:
                 f"--name {self.changes['name']}: '{self.path}' describes {len(specs)} studies; "
                 "drop it"
             )
-        return [
-            replace(spec, space=replace(spec.space, **self.space), **self.changes) for spec in specs
-        ]
+        changed = {**self.changes, "command": self._command()}
+        return [replace(spec, space=replace(spec.space, **self.space), **changed) for spec in specs]
+
+    def _command(self) -> tuple[str, ...]:
+        """What was typed, but for the name and the axes of the space."""
+        settings = [("--set", f"{key}={text}") for key, text in self.settings.items()]
+        flags = [(f"--{key}", str(v)) for key, v in self.changes.items() if key != "name"]
+        return (self.path, *(part for pair in (*settings, *flags) for part in pair))
 
 
 def load_specs(path: str | Path, settings: Mapping[str, str] | None = None) -> list[StudySpec]:

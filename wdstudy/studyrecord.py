@@ -51,6 +51,8 @@ def study_record(spec: StudySpec, data: TaskData | None, device: torch.device) -
     if not spec.name:
         raise SpecError("the study has no name; give StudySpec(name=...)")
     record: dict[str, Any] = {"schema": SCHEMA, "spec": spec.as_data(), **provenance(device)}
+    if spec.command:
+        record["command"] = list(spec.command)
     if data is not None:
         _check_objective(spec)
         record["steps_per_epoch"] = data.train.steps
