@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from wdstudy import SearchSpace, StudySpec, Task
 
+pytest_plugins = ["servers", "ground"]  # of tests/faults: fixtures of real servers and runs
+
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 torch.set_num_threads(1)
 os.environ["MPLBACKEND"] = "agg"  # before anybody imports matplotlib: figures without a screen

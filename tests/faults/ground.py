@@ -6,11 +6,12 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import optuna
+import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from wdstudy.cells import params_of
@@ -64,3 +65,13 @@ def wait_until(url: str, condition: Callable[[list[FrozenTrial]], bool]) -> None
 def wait_for(url: str, n: int) -> None:
     """Until so many trials are complete."""
     wait_until(url, lambda found: sum(t.state == TrialState.COMPLETE for t in found) >= n)
+
+
+@pytest.fixture(autouse=True)
+def ended_runs() -> Iterator[None]:
+    """No run outlives its test, also if that fails."""
+    yield
+    for process in started:
+        process.kill()
+        process.communicate()
+    started.clear()

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import PASSWORD, free_port
+from servers import PASSWORD, free_port
 
 StudyFile = Callable[..., Path]
 

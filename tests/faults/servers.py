@@ -15,20 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-import ground
 import pytest
 
 PASSWORD = "pl4nted-p4ssword"
-
-
-@pytest.fixture(autouse=True)
-def ended_runs() -> Iterator[None]:
-    """No run outlives its test, also if that fails."""
-    yield
-    for process in ground.started:
-        process.kill()
-        process.communicate()
-    ground.started.clear()
 
 
 def free_port() -> int:
