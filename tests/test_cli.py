@@ -103,7 +103,8 @@ def test_a_sampler_from_the_command_line(study_file: StudyFile) -> None:
 
 def test_killed_at_any_moment_the_same_command_finishes_the_study(study_file: StudyFile) -> None:
     path = study_file(pause=0.1)
-    process = subprocess.Popen(command("run", path), text=True, stderr=subprocess.PIPE)
+    one_by_one = command("run", path, "--lanes", "1")
+    process = subprocess.Popen(one_by_one, text=True, stderr=subprocess.PIPE)
     wait_for_trials(process, 3)
     process.kill()
     process.communicate()
@@ -124,7 +125,8 @@ def test_killed_at_any_moment_the_same_command_finishes_the_study(study_file: St
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_run_says_how_to_go_on(study_file: StudyFile, number: int) -> None:
     path = study_file(pause=0.1)
-    process = subprocess.Popen(command("run", path), text=True, stderr=subprocess.PIPE)
+    one_by_one = command("run", path, "--lanes", "1")
+    process = subprocess.Popen(one_by_one, text=True, stderr=subprocess.PIPE)
     wait_for_trials(process, 1)
     process.send_signal(number)
     _, said = process.communicate(timeout=20)

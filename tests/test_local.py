@@ -63,7 +63,7 @@ def test_a_worker_that_is_killed_is_replaced_and_its_cells_are_trained(
 ) -> None:
     path = study_file(pause=0.1)
     process = subprocess.Popen(
-        command("run", path, "--jobs", "2"), text=True, stderr=subprocess.PIPE
+        command("run", path, "--jobs", "2", "--lanes", "1"), text=True, stderr=subprocess.PIPE
     )
     wait_for_trials(process, 1)
     os.kill(children(process.pid)[0], signal.SIGKILL)
@@ -81,7 +81,7 @@ def test_when_the_parent_goes_the_workers_go_and_the_study_can_go_on(
 ) -> None:
     path = study_file(pause=0.15)
     process = subprocess.Popen(
-        command("run", path, "--jobs", "2"), text=True, stderr=subprocess.PIPE
+        command("run", path, "--jobs", "2", "--lanes", "1"), text=True, stderr=subprocess.PIPE
     )
     wait_for_trials(process, 1)
     workers = children(process.pid)

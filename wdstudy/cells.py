@@ -47,18 +47,28 @@ def left_behind(trials: Sequence[FrozenTrial], cells: Iterable[TrialParams]) -> 
 
     A cell at which the training itself failed waits for the next run, so that a run ends.
     """
-    lost: Counter[Cell] = Counter()
     reason: dict[Cell, str] = {}
     for trial in trials:
         params = params_of(trial)
         if trial.state == TrialState.FAIL and params is not None:
             reason[params.cell] = trial.user_attrs.get(ERROR, LOST)
-            lost[params.cell] += reason[params.cell] == LOST
+    lacking = missing(trials, cells)
+    hopeless = {params.cell for params in given_up(trials, lacking)}
     return [
         params
-        for params in missing(trials, cells)
-        if reason.get(params.cell, LOST) in _NOBODYS_FAULT and lost[params.cell] < MAX_LOST
+        for params in lacking
+        if reason.get(params.cell, LOST) in _NOBODYS_FAULT and params.cell not in hopeless
     ]
+
+
+def given_up(trials: Iterable[FrozenTrial], cells: Iterable[TrialParams]) -> list[TrialParams]:
+    """Those of these cells that have taken `MAX_LOST` workers with them, or more."""
+    lost = Counter(
+        params.cell
+        for trial in trials
+        if trial.user_attrs.get(ERROR) == LOST and (params := params_of(trial)) is not None
+    )
+    return [params for params in cells if lost[params.cell] >= MAX_LOST]
 
 
 def spare(trials: Iterable[FrozenTrial]) -> set[int]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -160,25 +161,29 @@ def _settings(items: list[str] | None) -> dict[str, str]:
     return dict(item.split("=", 1) for item in items or ())
 
 
+_STOPS = (signal.SIGTERM, signal.SIGINT)
+
+
 @contextmanager
 def _stoppable(output: Console, arguments: list[str]) -> Iterator[None]:
     """Let Ctrl-C and SIGTERM stop a run at once, and say how to go on."""
     import optuna
 
     from wdstudy.progress import say
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
+    from wdstudy.worker import interrupt_on
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    before = signal.signal(signal.SIGTERM, stop)
+    before = [signal.getsignal(number) for number in _STOPS], sys.unraisablehook
+    interrupt_on(*_STOPS)
     try:
         yield
     except KeyboardInterrupt:
         say(output, f"stopped; finished trials are kept. To go on: {_called(arguments)}")
         raise
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in zip(_STOPS, before[0], strict=True):
+            signal.signal(number, handler)
+        sys.unraisablehook = before[1]
 
 
 @app.command("list")

@@ -58,20 +58,24 @@ class PatientStorage(_Delegated):
         storage: The storage itself.
         shown: Its URL without a password, for messages.
 
+    Attributes:
+        patience: Seconds to go on asking; less where somebody waits for the end.
+
     Raises:
-        StorageError: the storage stayed out of reach for `PATIENCE_SECONDS`.
+        StorageError: the storage stayed out of reach for so long.
     """
 
     def __init__(self, storage: BaseStorage, shown: str) -> None:
         self._storage = storage
         self._shown = shown
         self._told = threading.Event()
+        self.patience = PATIENCE_SECONDS
         self.say: Callable[[str], None] | None = None
         """Told once when the storage goes and once when it is back."""
 
     def _ask(self, name: str, *args: Any, **kwargs: Any) -> Any:
         method = getattr(self._storage, name)
-        pause, until, again = _FIRST_PAUSE, time.monotonic() + PATIENCE_SECONDS, False
+        pause, until, again = _FIRST_PAUSE, time.monotonic() + self.patience, False
         while True:
             try:
                 answer = method(*args, **kwargs)
@@ -86,7 +90,7 @@ class PatientStorage(_Delegated):
                 if time.monotonic() > until:
                     raise StorageError(
                         f"the storage {self._shown} was out of reach for "
-                        f"{PATIENCE_SECONDS:.0f} s ({_says(cause)}); what was finished is kept: "
+                        f"{self.patience:.0f} s ({_says(cause)}); what was finished is kept: "
                         "mend it, and run the same command again"
                     ) from error
                 self._tell(cause)
@@ -110,7 +114,7 @@ class PatientStorage(_Delegated):
             self._told.set()
             self.say(
                 f"the storage {self._shown} is out of reach ({_says(cause)}): "
-                f"trying again for {PATIENCE_SECONDS:.0f} s"
+                f"trying again for {self.patience:.0f} s"
             )
 
 

@@ -12,7 +12,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from wdstudy.batch import BatchTrainer
-from wdstudy.cells import DONE, INTERRUPTED, left_behind, missing, params_of
+from wdstudy.cells import DONE, INTERRUPTED, MAX_LOST, given_up, left_behind, missing, params_of
 from wdstudy.curves import DIVERGED_AT, SEED, WORKER
 from wdstudy.devices import resolve_device
 from wdstudy.errors import fault
@@ -44,6 +44,9 @@ from wdstudy.worker import (
 
 TEND_SECONDS = 10.0
 """How often a run looks at what other workers of its study do."""
+
+END_SECONDS = 5.0
+"""How long a run that is stopped waits for a storage out of reach to give its trials back."""
 
 _POLL_SECONDS = 1.0
 
@@ -171,6 +174,20 @@ class Runner:
             self.tend()
         return others > 0
 
+    def finish(self) -> None:
+        """Count what all runs did, and what is still missing: it failed, or was given up."""
+        if not self._leads:
+            return
+        self._note_finished()
+        trials = self.study.get_trials(deepcopy=False)
+        lacking = missing(trials, self._plan.cells(self.study))
+        for params in given_up(trials, lacking):
+            self._display.say(
+                f"given up: lr {params.lr:g}, weight_decay {params.weight_decay:g}, seed "
+                f"{params.seed}, which {MAX_LOST} workers were lost with; is memory short?"
+            )
+        self.status.failed = len(lacking)
+
     def _is_wanted(self, trial: optuna.trial.FrozenTrial) -> bool:
         params = params_of(trial)
         return params is None or self._plan.wants(params)
@@ -229,9 +246,10 @@ class Runner:
                         self._claimed = [log for log in self._claimed if not log.ended]
                     elif not self._take_over():
                         break
-                if self._leads:
-                    self._note_finished()
+                self.finish()
             finally:
+                if isinstance(self.storage, PatientStorage):
+                    self.storage.patience = END_SECONDS
                 for log in self._claimed:
                     if not log.ended:
                         with suppress(Exception):  # the storage may be in the middle of something

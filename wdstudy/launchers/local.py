@@ -10,7 +10,6 @@ import multiprocessing
 import os
 import queue
 import signal
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -28,6 +27,7 @@ from wdstudy.progress import Display, Status
 from wdstudy.runner import Runner, counted
 from wdstudy.spec import StudySpec
 from wdstudy.studyfile import SpecSource
+from wdstudy.worker import interrupt_on
 
 WORTH_SECONDS = 20.0
 """Training that one process does in less than this is not worth the start of others."""
@@ -122,6 +122,7 @@ class _Team:
                     self._look_after()
                     self._runner.tend()
                 self._listen()  # what the last ones said before they ended
+                self._runner.finish()
         finally:
             self._stop()
         return self._status()
@@ -179,6 +180,8 @@ class _Team:
         whole = replace(self._runner.status)
         for status in self._statuses.values():
             whole.add(status)
+        if not self._workers:  # in the end the study itself tells what has failed
+            whole.failed = self._runner.status.failed
         return whole
 
     def _stop(self) -> None:
@@ -243,8 +246,7 @@ def _work(job: _Job, events: ProcessQueue[Any]) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     torch.set_num_threads(job.threads)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent decides
-    signal.signal(signal.SIGTERM, _interrupt)
-    sys.unraisablehook = _interrupt_again
+    interrupt_on(signal.SIGTERM)
     threading.Thread(target=_end_with_parent, args=(job.parent,), daemon=True).start()
     try:
         spec = next(spec for spec in job.source.specs() if spec.name == job.name)
@@ -256,20 +258,6 @@ def _work(job: _Job, events: ProcessQueue[Any]) -> None:
         events.put((job.number, "error", str(error)))
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the end has begun
-
-
-def _interrupt(*_: object) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
-    raise KeyboardInterrupt
-
-
-def _interrupt_again(unraisable: Any) -> None:
-    """An interrupt that came in the middle of a finalizer is lost there: send another."""
-    if issubclass(unraisable.exc_type, KeyboardInterrupt):
-        signal.signal(signal.SIGTERM, _interrupt)
-        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGTERM)).start()
-    else:
-        sys.__unraisablehook__(unraisable)
 
 
 def _end_with_parent(parent: int) -> None:
