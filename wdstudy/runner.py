@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import optuna
 from optuna.pruners import NopPruner
@@ -11,7 +13,7 @@ from optuna.storages import BaseStorage
 
 from wdstudy.batch import BatchTrainer
 from wdstudy.cells import DONE, Queue, enqueue, missing, params_of, release_abandoned
-from wdstudy.curves import DIVERGED_AT, SEED, WORKER
+from wdstudy.curves import DIVERGED_AT, SEED, TRACKED_AS, WORKER
 from wdstudy.devices import resolve_device
 from wdstudy.errors import fault
 from wdstudy.plan import Plan
@@ -24,9 +26,11 @@ from wdstudy.probe import (
 )
 from wdstudy.progress import Display, Silent, Status
 from wdstudy.sampling import resolve_pruner, resolve_sampler, suggest
+from wdstudy.space import TrialParams
 from wdstudy.spec import StudySpec
 from wdstudy.storage import default_url, open_storage
 from wdstudy.studyrecord import load_data, open_or_create, study_record
+from wdstudy.trackers import Backend, Tracking
 from wdstudy.triallog import TrialLog
 from wdstudy.worker import Heartbeat, uninterrupted, worker_name
 
@@ -36,6 +40,7 @@ def run_study(
     storage: str | BaseStorage | None = None,
     display: Display | None = None,
     lanes: int | None = None,
+    trackers: Sequence[Backend] = (),
 ) -> optuna.Study:
     """Train every cell that the study lacks, in this process.
 
@@ -44,6 +49,7 @@ def run_study(
         storage: A URL or an Optuna storage; the default storage where it is None.
         display: Where progress is shown; nowhere if None.
         lanes: How many trials to train as one model; as many as are fastest if None.
+        trackers: Where every trial is a run as well: `TensorBoard()`, `WandB()`, `MLflow()`.
 
     Returns:
         The study, every trial of it told.
@@ -52,7 +58,7 @@ def run_study(
         WdstudyError: the spec, its data, device or storage can't be used, the study was
             recorded with another spec, or trial after trial failed.
     """
-    runner = Runner(spec, storage, display or Silent())
+    runner = Runner(spec, storage, display or Silent(), trackers)
     runner.prepare()
     runner.work(runner.choose_lanes(lanes))
     return runner.study
@@ -65,10 +71,15 @@ class Runner:
     """
 
     def __init__(
-        self, spec: StudySpec, storage: str | BaseStorage | None, display: Display
+        self,
+        spec: StudySpec,
+        storage: str | BaseStorage | None,
+        display: Display,
+        trackers: Sequence[Backend] = (),
     ) -> None:
         self.spec = spec
         self._display = display
+        self.tracking = Tracking(trackers, spec.name, display.say)
         self._device = resolve_device(spec.device)
         self._data = load_data(spec, self._device)
         if self._data is not None:
@@ -79,6 +90,8 @@ class Runner:
         self.url = None if isinstance(storage, BaseStorage) else storage or default_url()
         self.storage = storage if isinstance(storage, BaseStorage) else open_storage(storage)
         self.study = open_or_create(spec, self.storage, record, sampler, pruner)
+        if trackers:  # a worker joins; `prepare` makes the key for it
+            self.tracking.join(self.study.user_attrs.get(TRACKED_AS, ""))
         self._plan = Plan(spec)
         self._queue = Queue(self.study, self.storage, self._plan.grid)
         self._worker = worker_name()
@@ -102,7 +115,12 @@ class Runner:
             self._display.say(f"{counted(released, 'trial')} of a lost worker: trained again")
         self._note_past_trials()
         self._enqueue_missing()
-        return max(self.status.total - self.status.done, 0)
+        left = max(self.status.total - self.status.done, 0)
+        if left and self.tracking.backends:
+            if TRACKED_AS not in self.study.user_attrs:
+                self.study.set_user_attr(TRACKED_AS, secrets.token_hex(8))
+            self.tracking.begin(self.study.user_attrs[TRACKED_AS])
+        return left
 
     def refill(self) -> None:
         """After a worker was lost: give its trials to the others."""
@@ -143,7 +161,7 @@ class Runner:
 
     def work(self, choice: LaneChoice) -> None:
         """Train until no trial is waiting and the sampler has made enough."""
-        with self._display, Heartbeat(self.storage) as self._heartbeat:
+        with self._display, self.tracking, Heartbeat(self.storage) as self._heartbeat:
             self._display.show(self.status)
             trainer = BatchTrainer(
                 self.spec, self._data, self._device, choice.lanes, self.status, self._display
@@ -196,9 +214,15 @@ class Runner:
             trial.set_user_attr(WORKER, self._worker)
             self._heartbeat.add(trial._trial_id)
             eager = not isinstance(self.study.pruner, NopPruner)
-            log = TrialLog(trial, params, self.spec.objective, eager=eager)
+            runs = self.tracking.trial(trial.number, self._hyperparameters(params))
+            log = TrialLog(trial, params, self.spec.objective, eager=eager, runs=runs)
             self._claimed.append(log)
         return log
+
+    def _hyperparameters(self, params: TrialParams) -> dict[str, float | str]:
+        """What trackers know a trial by; without the decay's kind where a loop decides it."""
+        kind = {"decay_kind": self.spec.decay_kind} if self.spec.task is not None else {}
+        return {**asdict(params), **kind}
 
     def _sample(self) -> optuna.Trial | None:
         """A new trial of the sampler, its replicas enqueued; None when there are enough."""

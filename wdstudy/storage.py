@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ def masked(url: str) -> str:
     try:
         return make_url(url).render_as_string(hide_password=True)
     except ArgumentError:
-        return url
+        return re.sub(r"(://[^/:@\s]*):[^@\s]*@", r"\1:***@", url)  # of something else
 
 
 def open_storage(url: str | None = None, *, create: bool = True) -> BaseStorage:

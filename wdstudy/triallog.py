@@ -20,6 +20,7 @@ from wdstudy.curves import (
     json_number,
 )
 from wdstudy.space import TrialParams
+from wdstudy.trackers import TrialRuns
 
 FLUSH_SECONDS = 10.0
 """Rewriting growing lists at every point would grow a journal with the square of the points."""
@@ -37,10 +38,17 @@ class TrialLog:
         params: Its lr, weight_decay and seed.
         objective: The series that is reported, and whose last value is the trial's value.
         eager: Report without regard to time, because a pruner decides by reports.
+        runs: The trial's runs in trackers.
     """
 
     def __init__(
-        self, trial: optuna.Trial, params: TrialParams, objective: str, *, eager: bool
+        self,
+        trial: optuna.Trial,
+        params: TrialParams,
+        objective: str,
+        *,
+        eager: bool,
+        runs: TrialRuns,
     ) -> None:
         self.trial = trial
         self.params = params
@@ -50,6 +58,7 @@ class TrialLog:
         self.ended = False
         self._objective = objective
         self._eager = eager
+        self._runs = runs
         self._next_report = 1
         self._reported_step = -1
         self._started = self._flushed = self._reported = time.monotonic()
@@ -59,6 +68,7 @@ class TrialLog:
         self.curves = LossCurves()
         self.diverged_at = 0
         self._next_report = 1
+        self._runs.restart()
 
     @property
     def value(self) -> float:
@@ -68,6 +78,7 @@ class TrialLog:
     def log(self, point: Mapping[str, float]) -> None:
         """Take a record point; report and flush when it is time to."""
         self.curves.append(point)
+        self._runs.log(point)
         now = time.monotonic()
         due = self._eager or now - self._reported >= REPORT_SECONDS
         if len(self.curves) >= self._next_report and due:
@@ -97,6 +108,7 @@ class TrialLog:
         self._write({**self.curves.to_attributes(), ERROR: reason})
         self.trial.study.tell(self.trial, state=TrialState.FAIL)
         self.ended = True
+        self._runs.end({}, TrialState.FAIL.name)
         return TrialState.FAIL
 
     def _end(self, state: TrialState, share: float) -> TrialState:
@@ -113,6 +125,7 @@ class TrialLog:
             self.trial, self.value if state == TrialState.COMPLETE else None, state
         )
         self.ended = True
+        self._runs.end(scalars, state.name)
         return state
 
     def _report(self, now: float) -> None:

@@ -28,6 +28,7 @@ from wdstudy.progress import Display, Status
 from wdstudy.runner import Runner, counted
 from wdstudy.spec import StudySpec
 from wdstudy.studyfile import SpecSource
+from wdstudy.trackers import Backend
 
 WORTH_SECONDS = 20.0
 """Training that one process does in less than this is not worth the start of others."""
@@ -48,6 +49,7 @@ def run_local(
     jobs: int | None = None,
     lanes: int | None = None,
     devices: Sequence[str] | None = None,
+    trackers: Sequence[Backend] = (),
 ) -> Status:
     """Run a study with as many processes as it is worth.
 
@@ -59,6 +61,7 @@ def run_local(
         jobs: Processes; None for all cores of a CPU machine, or one a GPU.
         lanes: Trials that a process trains as one model; None for the fastest.
         devices: Devices that the processes take in turn.
+        trackers: Where every trial is a run as well.
 
     Returns:
         How it ended.
@@ -73,7 +76,7 @@ def run_local(
         raise SpecError(f"--jobs {jobs}: this machine has {most} cores; give at most {4 * most}")
     wanted = jobs or (most if on_cpu else len(places))
     with _threads(max(1, most // wanted) if on_cpu else torch.get_num_threads()) as threads:
-        runner = Runner(replace(spec, device=places[0]), storage, display)
+        runner = Runner(replace(spec, device=places[0]), storage, display, trackers)
         display.say(f"study '{spec.name}': {spec.space}")
         left = runner.prepare()
         if wanted == 1 and threads > 1 and on_cpu:
@@ -83,7 +86,8 @@ def run_local(
         wanted = min(wanted, -(-left // choice.lanes))
         if wanted > 1 and (jobs is not None or expected > WORTH_SECONDS):
             _tell(display, choice, wanted)
-            return _Team(source, runner, display, wanted, choice, places, threads).run()
+            with runner.tracking:
+                return _Team(source, runner, display, wanted, choice, places, threads).run()
         _tell(display, choice, 1)
         runner.work(choice)  # with the threads that its lanes were measured with
     return runner.status
@@ -108,6 +112,7 @@ class _Team:
         self._events: ProcessQueue[Any] = self._context.Queue()
         self._workers: dict[int, SpawnProcess] = {}
         self._statuses: dict[int, Status] = {}
+        self._said: set[str] = set()
         self._started = 0
         self._jobs = jobs
 
@@ -137,6 +142,7 @@ class _Team:
             self._threads,
             os.getpid(),
             number,
+            self._runner.tracking.backends,
         )
         worker = self._context.Process(target=_work, args=(job, self._events), daemon=True)
         worker.start()
@@ -152,7 +158,8 @@ class _Team:
                 break
             if kind == "status":
                 self._statuses[number] = what
-            elif kind == "say":
+            elif kind == "say" and what not in self._said:  # workers may have the same to tell
+                self._said.add(what)
                 self._display.say(what)
             elif kind == "error":
                 raise StudyError(what)
@@ -206,6 +213,7 @@ class _Job:
     threads: int
     parent: int
     number: int
+    trackers: tuple[Backend, ...]
 
 
 @dataclass
@@ -247,7 +255,8 @@ def _work(job: _Job, events: ProcessQueue[Any]) -> None:
     try:
         spec = next(spec for spec in job.source.specs() if spec.name == job.name)
         reporter = _Reporter(job, events)
-        Runner(replace(spec, device=job.device), job.storage, reporter).work(job.choice)
+        spec = replace(spec, device=job.device)
+        Runner(spec, job.storage, reporter, job.trackers).work(job.choice)
     except KeyboardInterrupt:
         os._exit(0)
     except WdstudyError as error:
