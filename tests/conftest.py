@@ -108,3 +108,7 @@ def study_file(in_folder: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+def read_trials(name: str, url: str = "sqlite:///wdstudy.db") -> list[optuna.trial.FrozenTrial]:
+    return optuna.load_study(study_name=name, storage=url).trials

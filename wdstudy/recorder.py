@@ -140,6 +140,11 @@ class LossRecorder:
         self._meter = LossMeter()
         self._lr: float | Tensor = float("nan")
 
+    @property
+    def optimizer(self) -> Optimizer | None:
+        """The optimizer whose weight decay is counted."""
+        return self._decay.optimizer if self._decay is not None else None
+
     def watch(self, optimizer: Optimizer) -> None:
         """Count the weight decay of this optimizer from now on."""
         self._decay = DecayTerms(optimizer)
