@@ -29,6 +29,7 @@ from wdstudy.runner import Runner, counted
 from wdstudy.spec import StudySpec
 from wdstudy.studyfile import SpecSource
 from wdstudy.trackers import Backend
+from wdstudy.trackers.tracking import Once
 
 WORTH_SECONDS = 20.0
 """Training that one process does in less than this is not worth the start of others."""
@@ -109,10 +110,10 @@ class _Team:
         self._source, self._runner, self._display = source, runner, display
         self._choice, self._places, self._threads = choice, places, threads
         self._context = multiprocessing.get_context("spawn")
+        runner.tracking.share(self._context.Lock)
         self._events: ProcessQueue[Any] = self._context.Queue()
         self._workers: dict[int, SpawnProcess] = {}
         self._statuses: dict[int, Status] = {}
-        self._said: set[str] = set()
         self._started = 0
         self._jobs = jobs
 
@@ -143,6 +144,7 @@ class _Team:
             os.getpid(),
             number,
             self._runner.tracking.backends,
+            self._runner.tracking.told,
         )
         worker = self._context.Process(target=_work, args=(job, self._events), daemon=True)
         worker.start()
@@ -158,8 +160,7 @@ class _Team:
                 break
             if kind == "status":
                 self._statuses[number] = what
-            elif kind == "say" and what not in self._said:  # workers may have the same to tell
-                self._said.add(what)
+            elif kind == "say":
                 self._display.say(what)
             elif kind == "error":
                 raise StudyError(what)
@@ -214,6 +215,7 @@ class _Job:
     parent: int
     number: int
     trackers: tuple[Backend, ...]
+    told: dict[str, Once]
 
 
 @dataclass
@@ -256,7 +258,9 @@ def _work(job: _Job, events: ProcessQueue[Any]) -> None:
         spec = next(spec for spec in job.source.specs() if spec.name == job.name)
         reporter = _Reporter(job, events)
         spec = replace(spec, device=job.device)
-        Runner(spec, job.storage, reporter, job.trackers).work(job.choice)
+        runner = Runner(spec, job.storage, reporter, job.trackers)
+        runner.tracking.told = job.told
+        runner.work(job.choice)
     except KeyboardInterrupt:
         os._exit(0)
     except WdstudyError as error:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from wdstudy.trackers.base import Backend, Point, RunInfo, StudyRun
 from wdstudy.trackers.options import CLASSES, make_backend
@@ -43,6 +45,14 @@ def track(
     backend = make_backend(name, options)
     info = RunInfo(run, StudyRun(group, group), dict(params or {}))
     return TrackedRun(Sender(name), lambda: backend.open(info))
+
+
+class Once(Protocol):
+    """A lock of threads or of processes: whoever acquires it is the first."""
+
+    def acquire(self, blocking: bool, /) -> bool:
+        """Whether it was free."""
+        ...
 
 
 class TrialRuns:
@@ -86,8 +96,10 @@ class Tracking:
         self.backends = tuple(backends)
         self._study = StudyRun(study)
         self._leads = False
+        self.told: dict[str, Once] = {_name_of(b): threading.Lock() for b in backends}
+        self._warn = warn
         # Each process has connections of its own, which can't be sent to another one.
-        self._used = [(Sender(_name_of(b), warn), _fresh(b)) for b in backends]
+        self._used = [(Sender(n, partial(self._tell, n)), _fresh(b)) for n, b in self._named()]
 
     def begin(self, key: str) -> None:
         """Make what all trials share, in the process that others wait for.
@@ -122,6 +134,20 @@ class Tracking:
             ]
 
         return TrialRuns(begin)
+
+    def share(self, make: Callable[[], Once]) -> None:
+        """Warn once among all processes that have `told`, whose locks are made so."""
+        for name, before in self.told.items():
+            self.told[name] = make()
+            if not before.acquire(False):
+                self.told[name].acquire(False)
+
+    def _tell(self, name: str, line: str) -> None:
+        if self.told[name].acquire(False):
+            self._warn(line)
+
+    def _named(self) -> list[tuple[str, Backend]]:
+        return [(_name_of(backend), backend) for backend in self.backends]
 
     def __enter__(self) -> Tracking:
         return self

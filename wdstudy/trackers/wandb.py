@@ -86,7 +86,7 @@ class WandBRun:
         """Log record points, in their order."""
         for point in points:
             values = with_total(point)
-            self._run.log(values, step=int(values.pop(STEP)))
+            self._run.log(values, step=int(values.pop(STEP)), commit=True)
 
     def end(self, scalars: Mapping[str, float], state: str) -> None:
         """Store headline scalars and state in the summary, and finish; FAIL is a failed run."""
@@ -107,6 +107,7 @@ def _quiet_settings() -> wandb.Settings:
         disable_code=True,
         disable_git=True,
         x_disable_stats=True,
+        x_disable_meta=True,  # it holds the command line, and a storage's password may stand there
         x_save_requirements=False,
         init_timeout=TIMEOUT_SECONDS,
         finish_timeout=TIMEOUT_SECONDS,
