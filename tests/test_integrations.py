@@ -1,4 +1,4 @@
-"""LossRecorder in Lightning's and Hugging Face's loops, beside the same training as a plain loop."""
+"""LossRecorder in Lightning's and Hugging Face's loops, beside the same training by hand."""
 
 from __future__ import annotations
 

@@ -34,11 +34,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    flags = ["--backend-store-uri", "sqlite:///server.db", "--host", "127.0.0.1", "--workers", "1"]
     process = subprocess.Popen(
-        [
-            sys.executable, "-m", "mlflow", "server", "--backend-store-uri", "sqlite:///server.db",
-            "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-        ],  # fmt: skip
+        [sys.executable, "-m", "mlflow", "server", *flags, "--port", str(port)],
         cwd=folder,
         env={
             **os.environ,

@@ -70,6 +70,10 @@ def sessions(folder: Path) -> dict[str, Session]:
             {k: v.string_value or v.number_value for k, v in group.hparams.items()},
             {m.name.tag: m.value for m in session.metric_values},
         )
+        assert {info.name for info in experiment.hparam_infos} == set(group.hparams)
+        assert {info.name.tag for info in experiment.metric_infos} >= set(
+            found[session.name].metrics
+        )
     return found
 
 

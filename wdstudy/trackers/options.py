@@ -24,8 +24,7 @@ def make_backend(name: str, options: Mapping[str, str]) -> Backend:
         TrackerError: no tracker has this name, or it has no such option.
         MissingPackageError: its package is not installed.
     """
-    if name not in CLASSES:
-        raise TrackerError(f"unknown tracker '{name}'; {nearest(name, CLASSES)}")
+    _check_name(name)
     tracker = getattr(import_module(f"wdstudy.trackers.{name}"), CLASSES[name])
     known = [field.name for field in fields(tracker)]
     for option in options:
@@ -48,6 +47,8 @@ def make_backends(names: str, options: Mapping[str, str]) -> list[Backend]:
         TrackerError, MissingPackageError: as `make_backend`, or an option of another tracker.
     """
     wanted = list(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
+    for name in wanted:
+        _check_name(name)  # before any package is imported
     of_each: dict[str, dict[str, str]] = {name: {} for name in wanted}
     for key, value in options.items():
         name, _, option = key.partition(".")
@@ -57,6 +58,11 @@ def make_backends(names: str, options: Mapping[str, str]) -> list[Backend]:
             raise TrackerError(f"--set {key}: {name} does not track this run; add --track {name}")
         of_each[name][option] = value
     return [make_backend(name, of_each[name]) for name in wanted]
+
+
+def _check_name(name: str) -> None:
+    if name not in CLASSES:
+        raise TrackerError(f"unknown tracker '{name}'; {nearest(name, CLASSES)}")
 
 
 def split_settings(settings: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
