@@ -25,19 +25,6 @@ MakeSpec = Callable[..., StudySpec]
 URL = "sqlite:///wd.db"
 
 
-@pytest.fixture
-def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """No account, no settings of whoever runs the tests, and no server that could be reached."""
-    home = tmp_path_factory.mktemp("home")
-    for name in [name for name in os.environ if name.startswith("WANDB_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("NETRC", str(home / "netrc"))
-    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
-    monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
-    return home
-
-
 def records(folder: Path) -> dict[str, list[dict[str, Any]]]:
     """The records of every run under a folder, by the run's name, as `wandb leet` reads them."""
     program = Path(sys.executable).with_name("wandb")
@@ -62,7 +49,7 @@ def summary(lines: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def test_every_trial_is_a_run_of_the_studys_group(
-    in_folder: Path, make_spec: MakeSpec, nobody: Path
+    in_folder: Path, make_spec: MakeSpec, no_account: Path
 ) -> None:
     from wdstudy.trackers.wandb import WandB
 
@@ -96,7 +83,7 @@ def test_every_trial_is_a_run_of_the_studys_group(
 
 
 def test_processes_and_lanes_each_have_their_runs_and_nothing_of_the_command_line(
-    study_file: Callable[..., Path], nobody: Path
+    study_file: Callable[..., Path], no_account: Path
 ) -> None:
     path = str(study_file())
     with_password = "journal:////" + str(Path("some.journal").resolve()).lstrip("/")
@@ -110,7 +97,7 @@ def test_processes_and_lanes_each_have_their_runs_and_nothing_of_the_command_lin
 
 
 def test_without_an_account_nothing_is_asked_and_nothing_is_trained(
-    study_file: Callable[..., Path], nobody: Path
+    study_file: Callable[..., Path], no_account: Path
 ) -> None:
     """On a real terminal, where W&B would ask for a key."""
     path = study_file()
@@ -135,20 +122,15 @@ def test_without_an_account_nothing_is_asked_and_nothing_is_trained(
 
 
 def test_a_server_that_is_away_neither_stops_the_study_nor_its_end(
-    study_file: Callable[..., Path], nobody: Path
+    study_file: Callable[..., Path], no_account: Path
 ) -> None:
     path = study_file()
+    script = (
+        "import sys, wdstudy.trackers.wandb as w; w.TIMEOUT_SECONDS = 2.0\n"
+        "from wdstudy.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    )
     done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import sys, wdstudy.trackers.wandb as w; w.TIMEOUT_SECONDS = 2.0\n"
-            "from wdstudy.__main__ import main; sys.exit(main(sys.argv[1:]))",
-            "run",
-            str(path),
-            "--track",
-            "wandb",
-        ],  # fmt: skip
+        [sys.executable, "-c", script, "run", str(path), "--track", "wandb"],
         env={**os.environ, "WANDB_API_KEY": "b" * 40},
         capture_output=True,
         text=True,
