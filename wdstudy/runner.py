@@ -79,6 +79,8 @@ class Runner:
     ) -> None:
         self.spec = spec
         self._display = display
+        for tracker in trackers:
+            tracker.check()
         self.tracking = Tracking(trackers, spec.name, display.say)
         self._device = resolve_device(spec.device)
         self._data = load_data(spec, self._device)

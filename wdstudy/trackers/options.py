@@ -14,7 +14,7 @@ CLASSES = {"tensorboard": "TensorBoard", "wandb": "WandB", "mlflow": "MLflow"}
 
 
 def make_backend(name: str, options: Mapping[str, str]) -> Backend:
-    """A tracker of this name; its package is imported here and not before.
+    """A tracker of this name, not checked yet; its package is imported here and not before.
 
     Args:
         name: `tensorboard`, `wandb` or `mlflow`.
@@ -32,7 +32,6 @@ def make_backend(name: str, options: Mapping[str, str]) -> Backend:
             shown = nearest(f"{name}.{option}", (f"{name}.{other}" for other in known))
             raise TrackerError(f"{name}.{option}: no such option; {shown}")
     backend: Backend = tracker(**options)
-    backend.check()
     return backend
 
 

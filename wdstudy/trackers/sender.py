@@ -101,7 +101,7 @@ class Sender:
             if now - (began if hurry else self._moved) > (
                 HURRY_SECONDS if hurry else PATIENCE_SECONDS
             ):
-                self._tell(f"{now - began:.0f} s without an answer; it was not waited for")
+                self._tell(f"no answer for {now - began:.0f} s; what it had not written is lost")
                 return
 
     def _work(self) -> None:
@@ -109,7 +109,7 @@ class Sender:
             try:
                 item.update()
             except Exception as error:
-                self._tell(_in_a_line(error))
+                self._tell(f"{_in_a_line(error)}; the training goes on without it")
                 if not self._rest(item):
                     return
             self._moved = time.monotonic()
@@ -141,7 +141,7 @@ class Sender:
     def _tell(self, what: str) -> None:
         if not self._warned:
             self._warned = True
-            self._warn(f"tracker {self._name}: {what}; the training goes on without it")
+            self._warn(f"tracker {self._name}: {what}")
 
 
 class TrackedRun:
@@ -158,9 +158,9 @@ class TrackedRun:
         self._sender, self._open = sender, open
         self._lock = threading.Lock()
         self._points: deque[Point] = deque(maxlen=MAX_POINTS)
-        self._last: Callable[[Run], None] | None = None
+        self._end: tuple[Mapping[str, float], str] | None = None
         self._run: Run | None = None
-        self._closed = False
+        self._discarded = self._closed = False
 
     def log(self, point: Point) -> None:
         """Take one record point: series name → value, `step` among them."""
@@ -170,17 +170,13 @@ class TrackedRun:
 
     def end(self, scalars: Mapping[str, float], state: str = "COMPLETE") -> None:
         """Close the run with its headline scalars and its state: COMPLETE, PRUNED or FAIL."""
-        scalars = dict(scalars)
-        self._last = lambda run: run.end(scalars, state)
+        self._end = dict(scalars), state
         self._sender.wake(self)
 
     def discard(self) -> None:
         """Take the run back, because its training begins anew."""
-        with self._lock:
-            self._points.clear()
-        self._last = lambda run: run.discard()
-        if self._run is not None:
-            self._sender.wake(self)
+        self._discarded = True
+        self._sender.wake(self)
 
     def close(self) -> None:
         """Have everything written, and end the sender's thread: for a run that has one alone."""
@@ -188,24 +184,31 @@ class TrackedRun:
 
     def update(self) -> None:
         """Write what is not written yet."""
+        if self._discarded and not self._closed:
+            if self._run is not None:
+                self._run.discard()
+            self._closed = True
         if self._closed:
             return
         if self._run is None:
             self._run = self._open()
+        end = self._end  # before the points: all of them precede it
+        self._write_points(self._run)
+        if end is not None:
+            self._run.end(*end)
+            self._closed = True
+
+    def _write_points(self, run: Run) -> None:
         with self._lock:
             points = list(self._points)
             self._points.clear()
-        last = self._last
         try:
             if points:
-                self._run.log(points)
+                run.log(points)
         except BaseException:
             with self._lock:
                 self._points.extendleft(reversed(points))  # for the next time
             raise
-        if last is not None:
-            last(self._run)
-            self._closed = True
 
 
 def _in_a_line(error: BaseException) -> str:

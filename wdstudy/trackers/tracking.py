@@ -43,6 +43,7 @@ def track(
         MissingPackageError: its package is not installed.
     """
     backend = make_backend(name, options)
+    backend.check()
     info = RunInfo(run, StudyRun(group, group), dict(params or {}))
     return TrackedRun(Sender(name), lambda: backend.open(info))
 
