@@ -23,7 +23,12 @@ PATIENCE_SECONDS = 40.0
 HURRY_SECONDS = 5.0
 """The same after Ctrl-C, altogether."""
 
-MAX_POINTS = 2000
+BUSY_SHARE = 0.05
+"""The part of its thread's time that a tracker computes, at most: training has the same cores."""
+
+MAX_PAUSE_SECONDS = 1.0
+
+MAX_POINTS = 20_000
 MAX_RUNS = 1024
 """What waits for a tracker that does not answer: so many of the newest points a run, so many
 of the newest runs. What is more is dropped."""
@@ -106,6 +111,7 @@ class Sender:
 
     def _work(self) -> None:
         while (item := self._next()) is not None:
+            began = time.thread_time()
             try:
                 item.update()
             except Exception as error:
@@ -113,11 +119,18 @@ class Sender:
                 if not self._rest(item):
                     return
             self._moved = time.monotonic()
+            self._pause((time.thread_time() - began) / BUSY_SHARE)
 
-    def _next(self) -> Updatable | None:
+    def _pause(self, seconds: float) -> None:
+        """Leave the processor to training, unless much waits; what comes meanwhile is one turn."""
         with self._change:
             self._busy = False
             self._change.notify_all()
+            if len(self._waiting) < MAX_RUNS // 4:
+                self._change.wait_for(lambda: self._closing, min(seconds, MAX_PAUSE_SECONDS))
+
+    def _next(self) -> Updatable | None:
+        with self._change:
             self._change.wait_for(lambda: self._waiting or self._closing)
             if not self._waiting:
                 return None
