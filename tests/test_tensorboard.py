@@ -121,11 +121,13 @@ def test_every_trial_is_one_run_with_its_curves_and_its_line_of_the_hparams_page
         (state,) = events.Tensors("State/text_summary")
         assert state.tensor_proto.string_val == [trial.state.name.encode()]
         metrics = session.metrics
-        assert metrics["Final/initial_loss"] == pytest.approx(attributes["initial_loss"])
+        assert metrics["Trial/initial_loss"] == pytest.approx(attributes["initial_loss"])
         if complete:
-            assert metrics["Loss/val"] == metrics["Final/val_loss"] == pytest.approx(trial.value)
+            assert (
+                metrics["Loss/val"] == metrics["Trial/final_val_loss"] == pytest.approx(trial.value)
+            )
         else:
-            assert metrics["Final/diverged_at"] == attributes["diverged_at"]
+            assert metrics["Trial/diverged_at"] == attributes["diverged_at"]
 
 
 def test_a_run_of_another_study_of_the_same_name_is_not_mixed_with_this_one(

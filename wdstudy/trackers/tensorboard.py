@@ -19,7 +19,6 @@ from pathlib import Path
 from wdstudy.curves import (
     ANGULAR_UPDATE,
     DECAY_LOSS,
-    FINAL_PREFIX,
     LEARNING_RATE,
     PRIMARY_LOSS,
     STEP,
@@ -53,7 +52,8 @@ TAGS = {
     ANGULAR_UPDATE: "Weights/angular_update",
     LEARNING_RATE: "Schedule/learning_rate",
 }
-"""Series → tag; `val_accuracy` and its like are `Val/accuracy`, headline scalars `Final/…`."""
+"""Series → tag; `val_accuracy` and its like are `Val/accuracy`, headline scalars `Trial/…`,
+which TensorBoard sorts below the losses."""
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,7 @@ class EventFile:
     def end(self, scalars: Mapping[str, float], state: str) -> None:
         """Write headline scalars and the state; only COMPLETE is a success on the HParams page."""
         step = self._step
-        finals = {f"Final/{k.removeprefix(FINAL_PREFIX)}": v for k, v in scalars.items()}
-        self._write_scalars(finals, step)
+        self._write_scalars({f"Trial/{name}": value for name, value in scalars.items()}, step)
         shown = text("State", state)  # type: ignore[no-untyped-call]
         self._write(Event(wall_time=time.time(), step=step, summary=shown))
         status = api_pb2.STATUS_SUCCESS if state == "COMPLETE" else api_pb2.STATUS_FAILURE
