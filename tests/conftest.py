@@ -110,3 +110,24 @@ def study_file(in_folder: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+def read_trials(name: str, url: str = "sqlite:///wdstudy.db") -> list[optuna.trial.FrozenTrial]:
+    return optuna.load_study(study_name=name, storage=url).trials
+
+
+@pytest.fixture
+def no_account(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """W&B without the account and settings of whoever runs the tests, and without its server."""
+    home = tmp_path_factory.mktemp("home")
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("NETRC", str(home / "netrc"))
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
+    yield home
+    if "wandb" in sys.modules:
+        sys.modules["wandb"].teardown()  # it remembers folder and settings for the whole process

@@ -41,3 +41,12 @@ def test_the_comparison_and_the_figure_run_and_name_the_machine(tmp_path: Path) 
 
     run("figure.py", "--results", str(tmp_path))
     assert (tmp_path / "speed.png").stat().st_size > 10_000
+
+
+def test_the_cost_of_trackers_is_measured_beside_none(tmp_path: Path) -> None:
+    table = run("trackers.py", "--small", "--repeats", "1", "--out", str(tmp_path))
+    rows = pd.read_csv(tmp_path / "trackers.csv").set_index("tracker")
+    assert list(rows.index) == ["none", "tensorboard", "wandb", "mlflow"]
+    assert (rows["training_seconds"] > 0).all()
+    assert rows.loc["none", "command_ratio"] == 1
+    assert "mlflow" in table

@@ -64,7 +64,19 @@ Jobs = Annotated[
 ]
 Settings = Annotated[
     list[str] | None,
-    Option("--set", metavar="KEY=VALUE", help="A keyword of the file's def study(...)."),
+    Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A keyword of the file's def study(...), or TRACKER.OPTION=VALUE.",
+    ),
+]
+Track = Annotated[
+    str | None,
+    Option(
+        metavar="NAMES",
+        help="Where every trial is a run as well: tensorboard,wandb,mlflow. Options: "
+        "--set tensorboard.dir=runs, wandb.project, wandb.mode=offline, mlflow.uri, …",
+    ),
 ]
 
 
@@ -86,6 +98,7 @@ def run(
     devices: Devices = None,
     lanes: Lanes = "auto",
     jobs: Jobs = "auto",
+    track: Track = None,
     settings: Settings = None,
 ) -> None:
     """Train every trial that the study lacks; the same command again goes on after a stop.
@@ -96,6 +109,7 @@ def run(
     from wdstudy.progress import console, display_for, say
     from wdstudy.space import parse_axis
     from wdstudy.studyfile import SpecSource
+    from wdstudy.trackers.options import make_backends, split_settings
 
     changes = {
         "name": name,
@@ -111,7 +125,9 @@ def run(
         "weight_decay": parse_axis("--weight-decay", weight_decay) if weight_decay else None,
         "seeds": seeds,
     }
-    source = SpecSource(str(study_file), _settings(settings), _given(changes), _given(space))
+    keywords, options = split_settings(_settings(settings))
+    trackers = make_backends(track or "", options)
+    source = SpecSource(str(study_file), keywords, _given(changes), _given(space))
     output = console()
     for spec in source.specs():
         with _stoppable(output, context.obj):
@@ -123,6 +139,7 @@ def run(
                 jobs=_count_or_auto("--jobs", jobs),
                 lanes=_count_or_auto("--lanes", lanes),
                 devices=devices.split(",") if devices else None,
+                trackers=trackers,
             )
         say(output, status.headline())
         if status.failed:

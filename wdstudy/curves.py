@@ -41,6 +41,9 @@ THINNED = "curves_thinned"
 STUDY_KEY = "wdstudy"
 """The study's user attribute that holds the spec as data."""
 
+TRACKED_AS = "tracked_as"
+"""The study's user attribute by which trackers tell it from others of its name."""
+
 SCHEMA = 1
 
 MAX_POINTS = 2000

@@ -9,6 +9,7 @@ WdstudyError                 anything a user can mend: one line, exit code 2
 ├── StorageError             a storage that can't be understood, read or written
 ├── StudyError               a study that is unknown, differs from its file or holds no result
 ├── DeviceError              a device that is not there
+├── TrackerError             a tracker that is unknown, or its options or credentials
 └── MissingPackageError      an optional package that is not installed
 """
 
@@ -55,6 +56,10 @@ class StudyError(WdstudyError):
 
 class DeviceError(WdstudyError):
     """The device asked for is not on this machine."""
+
+
+class TrackerError(WdstudyError):
+    """No tracker has this name or option, or it can't be used without credentials."""
 
 
 class MissingPackageError(WdstudyError):

@@ -13,7 +13,9 @@ from torch.optim import Optimizer
 
 from wdstudy.curves import (
     DECAY_LOSS,
+    INITIAL_LOSS,
     LEARNING_RATE,
+    LR_X_WD,
     PRIMARY_LOSS,
     STEP,
     VAL_PREFIX,
@@ -23,6 +25,7 @@ from wdstudy.curves import (
 from wdstudy.decay import DecayTerm, DecayTerms, weight_norm
 from wdstudy.errors import RecorderError
 from wdstudy.trackers import Tracker
+from wdstudy.trackers.sender import TrackedRun
 
 FloatArray = NDArray[np.float64]
 
@@ -119,7 +122,8 @@ class LossRecorder:
 
     Args:
         optimizer: The optimizer whose weight decay is counted; may be given later to `watch`.
-        trackers: Where else every record point goes.
+        trackers: Where else every record point goes: `track("tensorboard", "run")`, or any object
+            with a method `log(point)`.
 
     Raises:
         OptimizerError: what weight_decay does in the optimizer's class is not known.
@@ -135,6 +139,11 @@ class LossRecorder:
         self._decay = DecayTerms(optimizer) if optimizer is not None else None
         self._meter = LossMeter()
         self._lr: float | Tensor = float("nan")
+
+    @property
+    def optimizer(self) -> Optimizer | None:
+        """The optimizer whose weight decay is counted."""
+        return self._decay.optimizer if self._decay is not None else None
 
     def watch(self, optimizer: Optimizer) -> None:
         """Count the weight decay of this optimizer from now on."""
@@ -181,6 +190,19 @@ class LossRecorder:
         for tracker in self.trackers:
             tracker.log(row)
         return row
+
+    def close(self, state: str = "COMPLETE") -> None:
+        """End the trackers' runs after the loop; what they still hold is written.
+
+        Args:
+            state: `"COMPLETE"`, `"PRUNED"` or `"FAIL"`.
+        """
+        scalars = self.curves.scalars(lr=float("nan"), weight_decay=float("nan"))
+        del scalars[LR_X_WD]  # a loop may change either
+        for tracker in self.trackers:
+            if isinstance(tracker, TrackedRun):
+                tracker.end({**scalars, INITIAL_LOSS: self.initial_loss}, state)
+                tracker.close()
 
     def _watched(self) -> DecayTerms:
         if self._decay is None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 import time
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import optuna
 from optuna.pruners import NopPruner
@@ -13,7 +15,7 @@ from optuna.trial import TrialState
 
 from wdstudy.batch import BatchTrainer
 from wdstudy.cells import DONE, INTERRUPTED, MAX_LOST, given_up, left_behind, missing, params_of
-from wdstudy.curves import DIVERGED_AT, SEED, WORKER
+from wdstudy.curves import DIVERGED_AT, SEED, TRACKED_AS, WORKER
 from wdstudy.devices import resolve_device
 from wdstudy.errors import fault
 from wdstudy.patience import PatientStorage
@@ -27,9 +29,11 @@ from wdstudy.probe import (
 )
 from wdstudy.progress import Display, Silent, Status
 from wdstudy.sampling import resolve_pruner, resolve_sampler, suggest
+from wdstudy.space import TrialParams
 from wdstudy.spec import StudySpec
 from wdstudy.storage import open_storage, resolve_url
 from wdstudy.studyrecord import load_data, open_or_create, study_record
+from wdstudy.trackers import Backend, Tracking
 from wdstudy.triallog import TrialLog
 from wdstudy.trialqueue import Queue, enqueue, enqueue_once
 from wdstudy.worker import (
@@ -56,6 +60,7 @@ def run_study(
     storage: str | BaseStorage | None = None,
     display: Display | None = None,
     lanes: int | None = None,
+    trackers: Sequence[Backend] = (),
 ) -> optuna.Study:
     """Train every cell that the study lacks, in this process.
 
@@ -64,6 +69,7 @@ def run_study(
         storage: A URL or an Optuna storage; the default storage where it is None.
         display: Where progress is shown; nowhere if None.
         lanes: How many trials to train as one model; as many as are fastest if None.
+        trackers: Where every trial is a run as well: `TensorBoard()`, `WandB()`, `MLflow()`.
 
     Returns:
         The study, every trial of it told.
@@ -72,7 +78,7 @@ def run_study(
         WdstudyError: the spec, its data, device or storage can't be used, the study was
             recorded with another spec, or trial after trial failed.
     """
-    runner = Runner(spec, storage, display or Silent())
+    runner = Runner(spec, storage, display or Silent(), trackers=trackers)
     runner.prepare()
     runner.work(runner.choose_lanes(lanes))
     return runner.study
@@ -88,6 +94,7 @@ class Runner:
         storage: A URL or an Optuna storage; the default storage where it is None.
         display: Where progress is shown.
         run: The token of the run that this process is a worker of; None for one of its own.
+        trackers: Where every trial is a run as well.
     """
 
     def __init__(
@@ -96,9 +103,13 @@ class Runner:
         storage: str | BaseStorage | None,
         display: Display,
         run: str | None = None,
+        trackers: Sequence[Backend] = (),
     ) -> None:
         self.spec = spec
         self._display = display
+        for tracker in trackers:
+            tracker.check()
+        self.tracking = Tracking(trackers, spec.name, display.say)
         self._device = resolve_device(spec.device)
         self._data = load_data(spec, self._device)
         if self._data is not None:
@@ -109,6 +120,8 @@ class Runner:
         self.url = None if isinstance(storage, BaseStorage) else resolve_url(storage)
         self.storage = storage if isinstance(storage, BaseStorage) else open_storage(storage)
         self.study = open_or_create(spec, self.storage, record, sampler, pruner)
+        if trackers:  # a worker joins; `prepare` makes the key for it
+            self.tracking.join(self.study.user_attrs.get(TRACKED_AS, ""))
         self._plan = Plan(spec)
         if isinstance(self.storage, PatientStorage):
             self.storage.say = display.say
@@ -142,7 +155,12 @@ class Runner:
         self._say_what_is_kept()
         lacking = missing(self.study.get_trials(deepcopy=False), self._plan.cells(self.study))
         enqueue_once(self.study, lacking, with_seed=self._plan.with_seed, by=self._worker)
-        return max(self.status.total - self.status.done, 0)
+        left = max(self.status.total - self.status.done, 0)
+        if left and self.tracking.backends:
+            if TRACKED_AS not in self.study.user_attrs:
+                self.study.set_user_attr(TRACKED_AS, secrets.token_hex(8))
+            self.tracking.begin(self.study.user_attrs[TRACKED_AS])
+        return left
 
     def _release(self) -> int:
         ours = {log.trial._trial_id for log in self._claimed}
@@ -230,7 +248,7 @@ class Runner:
 
     def work(self, choice: LaneChoice) -> None:
         """Train until no trial is waiting and the sampler has made enough."""
-        with self._display, Heartbeat(self.storage) as self._heartbeat:
+        with self._display, self.tracking, Heartbeat(self.storage) as self._heartbeat:
             self._display.show(self.status)
             trainer = BatchTrainer(
                 self.spec, self._data, self._device, choice.lanes, self.status, self._display
@@ -297,9 +315,15 @@ class Runner:
             trial.set_user_attr(WORKER, self._worker)
             self._heartbeat.add(trial._trial_id)
             eager = not isinstance(self.study.pruner, NopPruner)
-            log = TrialLog(trial, params, self.spec.objective, eager=eager)
+            runs = self.tracking.trial(trial.number, self._hyperparameters(params))
+            log = TrialLog(trial, params, self.spec.objective, eager=eager, runs=runs)
             self._claimed.append(log)
         return log
+
+    def _hyperparameters(self, params: TrialParams) -> dict[str, float | str]:
+        """What trackers know a trial by; without the decay's kind where a loop decides it."""
+        kind = {"decay_kind": self.spec.decay_kind} if self.spec.task is not None else {}
+        return {**asdict(params), **kind}
 
     def _sample(self) -> optuna.Trial | None:
         """A new trial of the sampler, its replicas enqueued; None when there are enough."""

@@ -22,6 +22,7 @@ from wdstudy.curves import (
     json_number,
 )
 from wdstudy.space import TrialParams
+from wdstudy.trackers import TrialRuns
 
 FLUSH_SECONDS = 10.0
 """Rewriting growing lists at every point would grow a journal with the square of the points."""
@@ -39,10 +40,17 @@ class TrialLog:
         params: Its lr, weight_decay and seed.
         objective: The series that is reported, and whose last value is the trial's value.
         eager: Report without regard to time, because a pruner decides by reports.
+        runs: The trial's runs in trackers.
     """
 
     def __init__(
-        self, trial: optuna.Trial, params: TrialParams, objective: str, *, eager: bool
+        self,
+        trial: optuna.Trial,
+        params: TrialParams,
+        objective: str,
+        *,
+        eager: bool,
+        runs: TrialRuns,
     ) -> None:
         self.trial = trial
         self.params = params
@@ -53,6 +61,7 @@ class TrialLog:
         self.taken_over = False
         self._objective = objective
         self._eager = eager
+        self._runs = runs
         self._next_report = 1
         self._reported_step = -1
         self._started = self._flushed = self._reported = time.monotonic()
@@ -62,6 +71,7 @@ class TrialLog:
         self.curves = LossCurves()
         self.diverged_at = 0
         self._next_report = 1
+        self._runs.restart()
 
     @property
     def value(self) -> float:
@@ -71,6 +81,7 @@ class TrialLog:
     def log(self, point: Mapping[str, float]) -> None:
         """Take a record point; report and flush when it is time to."""
         self.curves.append(point)
+        self._runs.log(point)
         now = time.monotonic()
         due = self._eager or now - self._reported >= REPORT_SECONDS
         with self._while_ours():
@@ -102,6 +113,7 @@ class TrialLog:
             self._write({**self.curves.to_attributes(), ERROR: reason})
             self.trial.study.tell(self.trial, state=TrialState.FAIL)
         self.ended = True
+        self._runs.end({}, TrialState.FAIL.name)
         return TrialState.FAIL
 
     def _end(self, state: TrialState, share: float) -> TrialState:
@@ -118,6 +130,7 @@ class TrialLog:
                 self._report(time.monotonic())
             self.trial.study.tell(self.trial, value, state)
         self.ended = True
+        self._runs.end(scalars, state.name)
         return state
 
     @contextmanager

@@ -27,6 +27,8 @@ from wdstudy.progress import Display, Status
 from wdstudy.runner import Runner, counted
 from wdstudy.spec import StudySpec
 from wdstudy.studyfile import SpecSource
+from wdstudy.trackers import Backend
+from wdstudy.trackers.tracking import Once
 from wdstudy.worker import interrupt_on
 
 WORTH_SECONDS = 20.0
@@ -48,6 +50,7 @@ def run_local(
     jobs: int | None = None,
     lanes: int | None = None,
     devices: Sequence[str] | None = None,
+    trackers: Sequence[Backend] = (),
 ) -> Status:
     """Run a study with as many processes as it is worth.
 
@@ -59,6 +62,7 @@ def run_local(
         jobs: Processes; None for all cores of a CPU machine, or one a GPU.
         lanes: Trials that a process trains as one model; None for the fastest.
         devices: Devices that the processes take in turn.
+        trackers: Where every trial is a run as well.
 
     Returns:
         How it ended.
@@ -73,7 +77,7 @@ def run_local(
         raise SpecError(f"--jobs {jobs}: this machine has {most} cores; give at most {4 * most}")
     wanted = jobs or (most if on_cpu else len(places))
     with _threads(max(1, most // wanted) if on_cpu else torch.get_num_threads()) as threads:
-        runner = Runner(replace(spec, device=places[0]), storage, display)
+        runner = Runner(replace(spec, device=places[0]), storage, display, trackers=trackers)
         display.say(f"study '{spec.name}': {spec.space}")
         left = runner.prepare()
         if wanted == 1 and threads > 1 and on_cpu:
@@ -83,7 +87,8 @@ def run_local(
         wanted = min(wanted, -(-left // choice.lanes))
         if wanted > 1 and (jobs is not None or expected > WORTH_SECONDS):
             _tell(display, choice, wanted)
-            return _Team(source, runner, display, wanted, choice, places, threads).run()
+            with runner.tracking:
+                return _Team(source, runner, display, wanted, choice, places, threads).run()
         _tell(display, choice, 1)
         runner.work(choice)  # with the threads that its lanes were measured with
     return runner.status
@@ -105,6 +110,7 @@ class _Team:
         self._source, self._runner, self._display = source, runner, display
         self._choice, self._places, self._threads = choice, places, threads
         self._context = multiprocessing.get_context("spawn")
+        runner.tracking.share(self._context.Lock)
         self._events: ProcessQueue[Any] = self._context.Queue()
         self._workers: dict[int, SpawnProcess] = {}
         self._statuses: dict[int, Status] = {}
@@ -140,6 +146,8 @@ class _Team:
             os.getpid(),
             number,
             self._runner.run,
+            self._runner.tracking.backends,
+            self._runner.tracking.told,
         )
         worker = self._context.Process(target=_work, args=(job, self._events), daemon=True)
         worker.start()
@@ -211,6 +219,8 @@ class _Job:
     parent: int
     number: int
     run: str
+    trackers: tuple[Backend, ...]
+    told: dict[str, Once]
 
 
 @dataclass
@@ -251,7 +261,10 @@ def _work(job: _Job, events: ProcessQueue[Any]) -> None:
     try:
         spec = next(spec for spec in job.source.specs() if spec.name == job.name)
         reporter = _Reporter(job, events)
-        Runner(replace(spec, device=job.device), job.storage, reporter, job.run).work(job.choice)
+        spec = replace(spec, device=job.device)
+        runner = Runner(spec, job.storage, reporter, run=job.run, trackers=job.trackers)
+        runner.tracking.told = job.told
+        runner.work(job.choice)
     except KeyboardInterrupt:
         os._exit(0)
     except WdstudyError as error:

@@ -1,14 +1,6 @@
-"""Where else the numbers of a training go. A tracker needs one method."""
+"""Where else the numbers of a training go: TensorBoard, Weights & Biases, MLflow, or your own."""
 
-from __future__ import annotations
+from wdstudy.trackers.base import Backend, Run, RunInfo, StudyRun, Tracker
+from wdstudy.trackers.tracking import Tracking, TrialRuns, track
 
-from collections.abc import Mapping
-from typing import Protocol
-
-
-class Tracker(Protocol):
-    """Receives every record point of one training."""
-
-    def log(self, point: Mapping[str, float]) -> None:
-        """Take one record point: series name → value, `step` among them."""
-        ...
+__all__ = ["Backend", "Run", "RunInfo", "StudyRun", "Tracker", "Tracking", "TrialRuns", "track"]
