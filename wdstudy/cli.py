@@ -65,6 +65,10 @@ Settings = Annotated[
     list[str] | None,
     Option("--set", metavar="KEY=VALUE", help="A keyword of the file's def study(...)."),
 ]
+Quick = Annotated[
+    bool,
+    Option("--quick", help="Does it all work? 3 × 3 cells of 12 steps, as the study NAME-quick."),
+]
 
 
 @app.command()
@@ -86,6 +90,7 @@ def run(
     lanes: Lanes = "auto",
     jobs: Jobs = "auto",
     settings: Settings = None,
+    quick: Quick = False,
 ) -> None:
     """Train every trial that the study lacks; the same command again goes on after a stop.
 
@@ -110,9 +115,10 @@ def run(
         "weight_decay": parse_axis("--weight-decay", weight_decay) if weight_decay else None,
         "seeds": seeds,
     }
-    source = SpecSource(str(study_file), _settings(settings), _given(changes), _given(space))
+    source = SpecSource(str(study_file), _settings(settings), _given(changes), _given(space), quick)
     output = console()
-    for spec in source.specs():
+    specs = source.specs()
+    for spec in specs:
         with _stoppable(output, context.obj):
             status = run_local(
                 source,
@@ -129,8 +135,8 @@ def run(
                 f"{status.failed} of {status.total} trials failed; "
                 f"run the same command again to train them: {_called(context.obj)}"
             )
-        where = [] if storage is None else ["--storage", storage]
-        say(output, f"next: {_called(['report', spec.name, *where])}")
+    where = [] if storage is None else ["--storage", storage]
+    say(output, f"next: {_called(['report', *(spec.name for spec in specs), *where])}")
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:

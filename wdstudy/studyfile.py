@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from wdstudy.errors import SpecError, fault, nearest
+from wdstudy.quick import SUFFIX, quick
 from wdstudy.spec import StudySpec
 
 
@@ -23,12 +24,15 @@ class SpecSource:
         settings: As in `load_specs`.
         changes: Fields of every spec to replace.
         space: Axes of every space to replace: `lr`, `weight_decay`, `seeds`.
+        quick: Make every study a small one, with a name of its own; what `changes` and `space`
+            ask for still holds.
     """
 
     path: str
     settings: Mapping[str, str] = field(default_factory=dict)
     changes: Mapping[str, Any] = field(default_factory=dict)
     space: Mapping[str, Any] = field(default_factory=dict)
+    quick: bool = False
 
     def specs(self) -> list[StudySpec]:
         """The specs, changed.
@@ -42,9 +46,12 @@ class SpecSource:
                 f"--name {self.changes['name']}: '{self.path}' describes {len(specs)} studies; "
                 "drop it"
             )
-        return [
-            replace(spec, space=replace(spec.space, **self.space), **self.changes) for spec in specs
-        ]
+        return [self._changed(spec) for spec in specs]
+
+    def _changed(self, spec: StudySpec) -> StudySpec:
+        small = quick(spec) if self.quick else spec
+        changed = replace(small, space=replace(small.space, **self.space), **self.changes)
+        return replace(changed, name=changed.name + SUFFIX) if self.quick else changed
 
 
 def load_specs(path: str | Path, settings: Mapping[str, str] | None = None) -> list[StudySpec]:
