@@ -18,6 +18,7 @@ from resnet import study as resnet_study
 from torch import Tensor
 
 from wdstudy import SearchSpace, StudySpec, log_range, register_decay
+from wdstudy.images import Pair, digits
 
 
 class SGDW(torch.optim.SGD):
@@ -79,29 +80,39 @@ def orthogonal(matrix: Tensor) -> Tensor:
 
 register_decay(SGDW, "decoupled")
 
+
+def mislabelled(train: int = 360, share: float = 0.2) -> tuple[Pair, Pair]:
+    """Digits, of which a share of the training labels is drawn anew: there is noise to fit."""
+    (x, y), val = digits(train)
+    generator = torch.Generator().manual_seed(1)
+    wrong = torch.rand(train, generator=generator) < share
+    return (x, torch.where(wrong, torch.randint(10, (train,), generator=generator), y)), val
+
+
 SGD_LR, ADAM_LR = log_range(10**-2.5, 1, 6), log_range(10**-3.5, 10**-1, 6)
-INDEPENDENT = [0, *log_range(1e-5, 1e-1, 5)]
+INDEPENDENT = [0, *log_range(10**-3.5, 10**-1.5, 5)]
 
 
 def study(data: str = "digits") -> list[StudySpec]:
     base = resnet_study(data)
+    if data == "digits":
+        base = replace(base, task=replace(base.task, data=mislabelled), record_every=44)
 
-    def of(name: str, optimizer: Any, lr: Any, weight_decay: Any, **form: Any) -> StudySpec:
+    def of(name: str, optimizer: Any, lr: Any, weight_decay: Any, decay: Any = "pytorch") -> Any:
         return replace(
             base,
             name=name if data == "digits" else f"{name}-{data}",
             optimizer=optimizer,
+            decay=decay,
             space=SearchSpace(lr, weight_decay, base.space.seeds),
-            **form,
         )
 
-    momentum = partial(torch.optim.SGD, momentum=0.9)
-    sgdw = partial(SGDW, momentum=0.9)
+    sgd, sgdw = partial(torch.optim.SGD, momentum=0.9), partial(SGDW, momentum=0.9)
     return [
-        of("sgd", momentum, SGD_LR, [0, *log_range(1e-4, 1, 5)]),
-        of("sgd-independent", sgdw, SGD_LR, INDEPENDENT, decay="independent"),
-        of("adam", "adam", ADAM_LR, [0, *log_range(1e-5, 1e-1, 5)]),
-        of("adamw", "adamw", ADAM_LR, [0, *log_range(1e-2, 1e2, 5)]),
-        of("adamw-independent", "adamw", ADAM_LR, INDEPENDENT, decay="independent"),
-        of("muon", MuonForFilters, ADAM_LR, [0, *log_range(1e-2, 1e2, 5)]),
+        of("sgd", sgd, SGD_LR, [0, *log_range(1e-3, 1e-1, 5)]),
+        of("sgd-independent", sgdw, SGD_LR, INDEPENDENT, "independent"),
+        of("adam", "adam", ADAM_LR, [0, *log_range(10**-3.5, 10**-1.5, 5)]),
+        of("adamw", "adamw", ADAM_LR, [0, *log_range(0.1, 10, 5)]),
+        of("adamw-independent", "adamw", ADAM_LR, INDEPENDENT, "independent"),
+        of("muon", MuonForFilters, ADAM_LR, [0, *log_range(0.1, 10, 5)]),
     ]

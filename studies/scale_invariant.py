@@ -9,6 +9,7 @@ arXiv:2305.17212). The reports lay what was measured over the formulas.
     python -m wdstudy report scale-invariant scale-invariant-sgd
 """
 
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -33,29 +34,31 @@ def network(width: int) -> nn.Sequential:
     )
 
 
+def noisy(x: Tensor, generator: torch.Generator) -> Tensor:
+    """The formulas are of a random walk: gradients must stay noisy, so images can't be learnt."""
+    return x + 3 * torch.randn(x.shape, generator=generator, device=x.device)
+
+
 def study(width: int = 64, epochs: int = 100) -> list[StudySpec]:
     adamw = StudySpec(
         name="scale-invariant",
         task=Task(
             model=partial(network, width),
             data=digits,
-            loss=partial(nn.functional.cross_entropy, label_smoothing=0.1),
+            loss=nn.functional.cross_entropy,
+            augment=noisy,
         ),
-        space=SearchSpace(lr=log_range(1e-3, 1e-1, 5), weight_decay=log_range(1e-2, 1, 5)),
+        space=SearchSpace(log_range(1e-3, 1e-1, 5), log_range(1e-2, 10**-0.5, 4)),
         optimizer="adamw",
         epochs=epochs,
         batch_size=32,
         record_every=450,
         angular_update=True,
     )
-    sgd = StudySpec(
+    sgd = replace(
+        adamw,
         name="scale-invariant-sgd",
-        task=adamw.task,
-        space=SearchSpace(lr=log_range(1e-2, 1, 5), weight_decay=log_range(1e-3, 1e-1, 5)),
+        space=SearchSpace(log_range(1e-2, 1, 5), log_range(10**-3.5, 1e-2, 4)),
         optimizer=partial(torch.optim.SGD, momentum=0.9),
-        epochs=epochs,
-        batch_size=32,
-        record_every=450,
-        angular_update=True,
     )
     return [adamw, sgd]
