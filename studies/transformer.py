@@ -73,14 +73,14 @@ def next_byte_loss(output: Tensor, y: Tensor) -> Tensor:
     return nn.functional.cross_entropy(output.flatten(0, -2), y.flatten())
 
 
-def study(size: int = 1_000_000, length: int = 64, width: int = 64, layers: int = 2) -> StudySpec:
+def study(size: int = 500_000, length: int = 64, width: int = 64, layers: int = 2) -> StudySpec:
     return StudySpec(
         task=Task(
             model=partial(GPT, length, width, heads=4, layers=layers),
             data=partial(python_source, length, size),
             loss=next_byte_loss,
         ),
-        space=SearchSpace(lr=log_range(1e-3, 10**-1.5, 6), weight_decay=[0, *log_range(0.01, 10, 6)]),
+        space=SearchSpace(lr=log_range(1e-3, 10**-1.5, 4), weight_decay=[0, *log_range(0.1, 10, 5)]),
         optimizer=partial(torch.optim.AdamW, betas=(0.9, 0.95)),
         no_decay="biases_and_norms",
         schedule="cosine",
