@@ -1,8 +1,9 @@
 """Sweeping a training loop of your own, which wdstudy only listens to.
 
-What is not to be handed over stays in the loop: here gradients that are clipped and gathered over
-two half batches, and a schedule of PyTorch's. Three lines report to the study: `recorder.watch` once,
+What can't be handed over stays in the loop: here gradients that are clipped and gathered over two
+half batches, and a schedule of PyTorch's. Three lines report to the study: `recorder.watch` once,
 `recorder.step` before every optimizer step, and `recorder.point` when something was validated.
+Does clipping change how lr and weight_decay work together? About a minute on two cores.
 
     python -m wdstudy run studies/custom_loop.py
     python -m wdstudy report custom_loop

@@ -3,6 +3,8 @@
 The question of Loshchilov & Hutter 2019 (arXiv:1711.05101, figures 1 and 2), asked of the ResNet in
 studies/resnet.py: SGD and Adam with weight_decay in the gradient; both with the paper's decoupled
 form; AdamW as PyTorch has it; and Muon. Those whose weight_decay is of one kind share their axes.
+A fifth of the training labels is wrong, so that there is noise to fit. About ten minutes on two
+cores.
 
     python -m wdstudy run studies/optimizers.py
     python -m wdstudy report sgd sgd-independent adam adamw adamw-independent muon

@@ -2,9 +2,9 @@
 
 PyTorch shrinks the weights by lr · weight_decay a step, the AdamW paper (Loshchilov & Hutter 2019,
 arXiv:1711.05101) by weight_decay alone; both times the schedule. The same weights are therefore
-reached on other axes: slope(independent) = slope(PyTorch) + 1 while lr is constant. After
+reached on other axes: slope(independent) = slope(PyTorch) + 1. After
 Schaipp 2024, https://fabian-sp.github.io/posts/2024/02/decoupling/: ridge regression with more
-weights than examples, for which weight decay matters.
+weights than examples, for which weight decay matters. About two minutes on two cores.
 
     python -m wdstudy run studies/ridge.py
     python -m wdstudy report ridge ridge-independent ridge-sqrt ridge-sqrt-independent

@@ -3,7 +3,7 @@
 Every weight of this network is divided by its norm before it is used, so its gradient is orthogonal
 to it: steps make it longer, weight decay shorter, until the two balance. Where, and how far a step
 turns it then, follows from lr and weight_decay alone (Kosson, Messmer & Jaggi 2024,
-arXiv:2305.17212). The reports lay what was measured over the formulas.
+arXiv:2305.17212). The reports lay what was measured over the formulas. About a minute on two cores.
 
     python -m wdstudy run studies/scale_invariant.py
     python -m wdstudy report scale-invariant scale-invariant-sgd
