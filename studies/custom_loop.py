@@ -1,9 +1,9 @@
-"""Sweeping a training loop of your own, which wdstudy only listens to.
+"""How do lr and weight_decay work together in a training loop that wdstudy only listens to?
 
 What can't be handed over stays in the loop: here gradients that are clipped and gathered over two
 half batches, and a schedule of PyTorch's. Three lines report to the study: `recorder.watch` once,
 `recorder.step` before every optimizer step, and `recorder.point` when something was validated.
-Does clipping change how lr and weight_decay work together? About a minute on two cores.
+For a loop that you can't hand over as a Task. A quarter of a minute on two cores.
 
     python -m wdstudy run studies/custom_loop.py
     python -m wdstudy report custom_loop

@@ -3,7 +3,8 @@
 A byte-level GPT reads the source text of Python's own standard library once, so that every batch is
 new to it and training and validation loss fall together. Weight decay still changes where training
 gets to (D'Angelo et al. 2024, arXiv:2310.04415): AdamW's weights are an average over the last
-1 / (lr · weight_decay) steps (Wang & Aitchison 2024, arXiv:2405.13698). About four minutes on two cores.
+1 / (lr · weight_decay) steps (Wang & Aitchison 2024, arXiv:2405.13698). About four
+minutes on two cores.
 
     python -m wdstudy run studies/transformer.py
     python -m wdstudy report transformer
