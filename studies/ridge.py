@@ -39,7 +39,9 @@ def study(n: int = 200, d: int = 1000, epochs: int = 50, seeds: int = 5) -> list
         "": SearchSpace(log_range(1e-4, 1e-2, 9), log_range(0.1, 1e2, 10), seeds),
         "-independent": SearchSpace(log_range(1e-4, 1e-2, 9), log_range(1e-3, 1, 10), seeds),
         "-sqrt": SearchSpace(log_range(1e-3, 1e-1, 9), log_range(0.1, 1e2, 10), seeds),
-        "-sqrt-independent": SearchSpace(log_range(1e-3, 1e-1, 9), log_range(1e-2, 10, 10), seeds),
+        "-sqrt-independent": SearchSpace(
+            log_range(1e-3, 1e-1, 9), log_range(1e-2, 2.15443, 8), seeds
+        ),
     }
     return [
         StudySpec(
