@@ -8,6 +8,11 @@ By default on scikit-learn's handwritten digits, with a small ResNet: a fifth of
 because little data is where weight decay shows, and the rest to validate, which makes the loss
 precise. With `--set data=cifar10` on CIFAR-10 from the Hugging Face hub, with the ResNet-20 of
 He et al. 2016.
+
+    python -m wdstudy run studies/resnet.py
+    python -m wdstudy report resnet
+
+About two minutes on two cores, on the digits.
 """
 
 from functools import partial

@@ -13,13 +13,15 @@ def test_a_new_study_file_runs_and_suggests_what_to_run_next(
     assert main(["new", "studies/mine.py"]) == 0
     assert "next: python -m wdstudy run studies/mine.py" in capfd.readouterr().out
     flags = ["--lr", "1e-2,1e-1", "--weight-decay", "0,1e-3,1e-2", "--epochs", "2"]
+    flags += ["--name", "other"]
     assert main(["run", "studies/mine.py", *flags]) == 0
     assert "12/12 trials" in capfd.readouterr().err
-    assert main(["suggest", "mine"]) == 0
+    assert main(["suggest", "other"]) == 0
     said = capfd.readouterr().out.splitlines()
     assert said[0].startswith("# ")
-    assert said[-1].startswith("python -m wdstudy run studies/mine.py --epochs 2 --lr 0.01")
-    assert said[-1].endswith("--name mine")
+    assert said[-1].startswith(
+        "python -m wdstudy run studies/mine.py --name other --epochs 2 --lr 0"
+    )
     # The line works as it is printed: the study grows by it.
     assert main(said[-1].split()[3:]) == 0
     assert "12 finished trials kept" in capfd.readouterr().err

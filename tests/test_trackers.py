@@ -202,7 +202,7 @@ def test_a_trial_that_begins_anew_begins_a_new_run(in_folder: Path, make_spec: M
 
     book = Book()
     spec = make_spec(task=Task(mlp, blobs, loss), epochs=4)
-    runner = Runner(spec, URL, Silent(), [book])
+    runner = Runner(spec, URL, Silent(), trackers=[book])
     runner.prepare()
     choice = runner.choose_lanes(4)
     calls[0] = 0

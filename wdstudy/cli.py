@@ -78,6 +78,10 @@ Track = Annotated[
         "--set tensorboard.dir=runs, wandb.project, wandb.mode=offline, mlflow.uri, …",
     ),
 ]
+Quick = Annotated[
+    bool,
+    Option("--quick", help="Does it all work? 3 × 3 cells of 12 steps, as the study NAME-quick."),
+]
 
 
 @app.command()
@@ -100,6 +104,7 @@ def run(
     jobs: Jobs = "auto",
     track: Track = None,
     settings: Settings = None,
+    quick: Quick = False,
 ) -> None:
     """Train every trial that the study lacks; the same command again goes on after a stop.
 
@@ -127,9 +132,10 @@ def run(
     }
     keywords, options = split_settings(_settings(settings))
     trackers = make_backends(track or "", options)
-    source = SpecSource(str(study_file), keywords, _given(changes), _given(space))
+    source = SpecSource(str(study_file), keywords, _given(changes), _given(space), quick)
     output = console()
-    for spec in source.specs():
+    specs = source.specs()
+    for spec in specs:
         with _stoppable(output, context.obj):
             status = run_local(
                 source,
@@ -147,8 +153,8 @@ def run(
                 f"{status.failed} of {status.total} trials failed; "
                 f"run the same command again to train them: {_called(context.obj)}"
             )
-        where = [] if storage is None else ["--storage", storage]
-        say(output, f"next: {_called(['report', spec.name, *where])}")
+    where = [] if storage is None else ["--storage", storage]
+    say(output, f"next: {_called(['report', *(spec.name for spec in specs), *where])}")
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:
@@ -265,7 +271,7 @@ def suggest(
     for reason in found.why:
         typer.echo(f"# {reason}")
     stored = [] if storage is None else ["--storage", storage]
-    typer.echo(_called([*found.command, "--name", name, *stored]))
+    typer.echo(_called([*found.command, *stored]))
 
 
 @app.command()

@@ -102,6 +102,7 @@ class Runner:
         spec: StudySpec,
         storage: str | BaseStorage | None,
         display: Display,
+        *,
         run: str | None = None,
         trackers: Sequence[Backend] = (),
     ) -> None:

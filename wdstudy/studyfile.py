@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from wdstudy.errors import SpecError, fault, nearest
+from wdstudy.quick import SUFFIX, quick
 from wdstudy.spec import StudySpec
 
 
@@ -23,12 +24,15 @@ class SpecSource:
         settings: As in `load_specs`.
         changes: Fields of every spec to replace.
         space: Axes of every space to replace: `lr`, `weight_decay`, `seeds`.
+        quick: Make every study a small one, with a name of its own; what `changes` and `space`
+            ask for still holds.
     """
 
     path: str
     settings: Mapping[str, str] = field(default_factory=dict)
     changes: Mapping[str, Any] = field(default_factory=dict)
     space: Mapping[str, Any] = field(default_factory=dict)
+    quick: bool = False
 
     def specs(self) -> list[StudySpec]:
         """The specs, changed.
@@ -42,14 +46,24 @@ class SpecSource:
                 f"--name {self.changes['name']}: '{self.path}' describes {len(specs)} studies; "
                 "drop it"
             )
-        changed = {**self.changes, "command": self._command()}
-        return [replace(spec, space=replace(spec.space, **self.space), **changed) for spec in specs]
+        return [self._changed(spec) for spec in specs]
+
+    def _changed(self, spec: StudySpec) -> StudySpec:
+        small = quick(spec) if self.quick else spec
+        changed = replace(
+            small,
+            space=replace(small.space, **self.space),
+            command=self._command(),
+            **self.changes,
+        )
+        return replace(changed, name=changed.name + SUFFIX) if self.quick else changed
 
     def _command(self) -> tuple[str, ...]:
-        """What was typed, but for the name and the axes of the space."""
+        """What was typed, but for the axes of the space."""
         settings = [("--set", f"{key}={text}") for key, text in self.settings.items()]
-        flags = [(f"--{key}", str(v)) for key, v in self.changes.items() if key != "name"]
-        return (self.path, *(part for pair in (*settings, *flags) for part in pair))
+        flags = [(f"--{key}", str(value)) for key, value in self.changes.items()]
+        quick = ["--quick"] if self.quick else []
+        return (self.path, *(part for pair in (*settings, *flags) for part in pair), *quick)
 
 
 def load_specs(path: str | Path, settings: Mapping[str, str] | None = None) -> list[StudySpec]:

@@ -85,6 +85,9 @@ def styled(plot: Callable[_P, _R]) -> Callable[_P, _R]:
 
     @functools.wraps(plot)
     def drawn(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        # A backend that is loaded inside the context forgets afterwards that it is interactive,
+        # and a notebook whose first figure this is would show no figure after it.
+        plt.draw_if_interactive()  # type: ignore[no-untyped-call]
         with plt.rc_context(STYLE):  # type: ignore[arg-type]
             return plot(*args, **kwargs)
 
