@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -19,10 +20,13 @@ import pandas as pd
 import pytest
 from optuna.trial import TrialState
 
+import wdstudy.errors
 from wdstudy.__main__ import main
+from wdstudy.errors import WdstudyError
 from wdstudy.storage import open_storage
 
 URL = "sqlite:///wdstudy.db"
+README = Path(__file__).parents[1] / "README.md"
 StudyFile = Callable[..., Path]
 
 
@@ -169,6 +173,14 @@ def test_bad_input_is_one_line_exit_code_2_and_writes_nothing(
     assert printed.err.count("\n") == 1
     assert printed.out == ""
     assert os.listdir() == ["linear.py"]
+
+
+def test_errors_name_the_section_of_the_readme_that_helps() -> None:
+    kinds = [kind for kind in vars(wdstudy.errors).values() if isinstance(kind, type)]
+    sections = {kind.section for kind in kinds if issubclass(kind, WdstudyError)} - {""}
+    headings = set(re.findall(r"^## (.*)$", README.read_text(), re.M))
+    assert sections
+    assert sections <= headings
 
 
 def test_a_report_of_what_is_not_there_says_what_is(

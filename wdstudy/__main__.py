@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
             return USER_ERROR
         return _complain(says)
     except WdstudyError as error:
-        return _complain(str(error))
+        return _complain(f"{error} (README: {error.section})" if error.section else str(error))
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except BrokenPipeError:  # `wdstudy list | head`

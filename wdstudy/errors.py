@@ -23,11 +23,18 @@ from pathlib import Path
 
 
 class WdstudyError(Exception):
-    """Base of all errors that a user can mend. `str(error)` is one line."""
+    """Base of all errors that a user can mend. `str(error)` is one line.
+
+    `section` names the part of the README that helps.
+    """
+
+    section = ""
 
 
 class SpecError(WdstudyError):
     """The study file can't be read, or what it describes can't be trained."""
+
+    section = "Your own model"
 
 
 class SpaceError(SpecError):
@@ -37,6 +44,8 @@ class SpaceError(SpecError):
 class OptimizerError(WdstudyError):
     """The optimizer has no weight decay, or one whose kind is not known."""
 
+    section = "How decay is counted"
+
 
 class DataError(WdstudyError):
     """The data is missing, too small, or not in a form that can be trained on."""
@@ -45,9 +54,13 @@ class DataError(WdstudyError):
 class RecorderError(WdstudyError):
     """The recorder is called at the wrong place of the loop, or with a name it can't store."""
 
+    section = "Your own training loop"
+
 
 class StorageError(WdstudyError):
     """The storage's URL can't be understood, or it can't be opened, read or written."""
+
+    section = "Where it is kept"
 
 
 class StudyError(WdstudyError):
