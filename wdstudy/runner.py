@@ -12,8 +12,8 @@ from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from wdstudy.batch import BatchTrainer
-from wdstudy.cells import DONE, INTERRUPTED, left_behind, missing, params_of
-from wdstudy.curves import DIVERGED_AT, SEED, WORKER
+from wdstudy.cells import INTERRUPTED, left_behind, missing, params_of
+from wdstudy.curves import SEED, WORKER
 from wdstudy.devices import resolve_device
 from wdstudy.errors import fault
 from wdstudy.patience import PatientStorage
@@ -30,6 +30,7 @@ from wdstudy.sampling import resolve_pruner, resolve_sampler, suggest
 from wdstudy.spec import StudySpec
 from wdstudy.storage import default_url, open_storage
 from wdstudy.studyrecord import load_data, open_or_create, study_record
+from wdstudy.tally import Tally
 from wdstudy.triallog import TrialLog
 from wdstudy.trialqueue import Queue, enqueue, enqueue_once
 from wdstudy.worker import (
@@ -116,10 +117,10 @@ class Runner:
         self._watch = Watch()
         self._tended = time.monotonic()
         self._waiting = False
-        self._noted: set[int] = set()
         self._held: TrialLog | None = None
         self._claimed: list[TrialLog] = []
         self.status = Status(self._plan.target, objective=spec.objective, direction=spec.direction)
+        self._tally = Tally(self.study, self._plan, self.status, self.run)
 
     @property
     def total_steps(self) -> int:
@@ -135,7 +136,7 @@ class Runner:
         released = self._release()
         if released:
             self._display.say(f"{counted(released, 'trial')} of a lost worker: trained again")
-        self._note_finished()
+        self._tally.note()
         self._say_what_is_kept()
         lacking = missing(self.study.get_trials(deepcopy=False), self._plan.cells(self.study))
         enqueue_once(self.study, lacking, with_seed=self._plan.with_seed, by=self._worker)
@@ -151,7 +152,7 @@ class Runner:
             self._tended = time.monotonic()
             self._release()
             if self._leads:
-                self._note_finished()
+                self._tally.note()
 
     def _take_over(self) -> bool:
         """Whether there is more to do, once the queue is empty: what others left behind.
@@ -225,29 +226,16 @@ class Runner:
                         trainer.train(batch)
                         for log in batch:
                             self._heartbeat.remove(log.trial._trial_id)
-                            self._noted.add(log.trial.number)
                         self._claimed = [log for log in self._claimed if not log.ended]
                     elif not self._take_over():
                         break
                 if self._leads:
-                    self._note_finished()
+                    self._tally.note()
             finally:
                 for log in self._claimed:
                     if not log.ended:
                         with suppress(Exception):  # the storage may be in the middle of something
                             log.fail(INTERRUPTED)
-
-    def _note_finished(self) -> None:
-        """Count the trials that other runs have finished, and earlier runs."""
-        for trial in self.study.get_trials(deepcopy=False, states=DONE):
-            params, worker = params_of(trial), str(trial.user_attrs.get(WORKER, ""))
-            if trial.number in self._noted or worker.endswith(f":{self.run}") or params is None:
-                continue
-            self._noted.add(trial.number)
-            if self._plan.wants(params):
-                self.status.note(
-                    trial.state.name, params, trial.value, DIVERGED_AT in trial.user_attrs
-                )
 
     def _say_what_is_kept(self) -> None:
         if self.status.done:

@@ -40,6 +40,20 @@ def masked(url: str) -> str:
         return url
 
 
+def password_in(url: str) -> str:
+    """The password in a URL, as it is written there; empty where there is none."""
+    user, at, _ = url.partition("://")[2].rpartition("@")
+    return user.partition(":")[2] if at else ""
+
+
+def file_of(url: str) -> Path | None:
+    """The file that a URL names; None for a database server."""
+    scheme, _, rest = url.partition("://")
+    if scheme.partition("+")[0] not in ("sqlite", "journal"):
+        return None
+    return Path(rest.removeprefix("/").partition("?")[0])
+
+
 def open_storage(url: str | None = None, *, create: bool = True) -> PatientStorage:
     """The storage behind a URL.
 
@@ -59,8 +73,8 @@ def open_storage(url: str | None = None, *, create: bool = True) -> PatientStora
         raise StorageError(
             f"unknown storage '{masked(url)}'; {_meant(url, scheme if separator else '')}"
         )
-    if base in ("sqlite", "journal"):
-        _check_file(url, Path(rest.removeprefix("/").partition("?")[0]), create)
+    if (file := file_of(url)) is not None:
+        _check_file(url, file, create)
     if base == "journal":
         storage = _journal(url, rest.removeprefix("/"))
     else:

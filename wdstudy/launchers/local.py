@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import queue
 import signal
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -23,6 +21,8 @@ import torch
 
 from wdstudy.devices import resolve_device
 from wdstudy.errors import SpecError, StudyError, WdstudyError
+from wdstudy.launchers.board import Board, Reporter
+from wdstudy.launchers.interrupts import interrupted_by
 from wdstudy.probe import LaneChoice
 from wdstudy.progress import Display, Status
 from wdstudy.runner import Runner, counted
@@ -35,7 +35,6 @@ WORTH_SECONDS = 20.0
 MAX_LOSSES = 3
 """Workers that may be lost for each job before the run stops."""
 
-_SHOW_SECONDS = 0.25
 _GRACE_SECONDS = 10.0
 
 
@@ -106,8 +105,8 @@ class _Team:
         self._choice, self._places, self._threads = choice, places, threads
         self._context = multiprocessing.get_context("spawn")
         self._events: ProcessQueue[Any] = self._context.Queue()
+        self._board = Board(self._events, display, runner.status)
         self._workers: dict[int, SpawnProcess] = {}
-        self._statuses: dict[int, Status] = {}
         self._started = 0
         self._jobs = jobs
 
@@ -118,13 +117,13 @@ class _Team:
                 for _ in range(self._jobs):
                     self._start()
                 while self._workers:
-                    self._listen()
+                    self._board.listen()
                     self._look_after()
                     self._runner.tend()
-                self._listen()  # what the last ones said before they ended
+                self._board.listen()  # what the last ones said before they ended
         finally:
             self._stop()
-        return self._status()
+        return self._board.status
 
     def _start(self) -> None:
         number = self._started
@@ -144,22 +143,6 @@ class _Team:
         worker.start()
         self._workers[number] = worker
 
-    def _listen(self) -> None:
-        """Take what the workers tell for a moment, and show it."""
-        until = time.monotonic() + _SHOW_SECONDS
-        while (left := until - time.monotonic()) > 0:
-            try:
-                number, kind, what = self._events.get(timeout=left)
-            except queue.Empty:
-                break
-            if kind == "status":
-                self._statuses[number] = what
-            elif kind == "say":
-                self._display.say(what)
-            elif kind == "error":
-                raise StudyError(what)
-        self._display.show(self._status())
-
     def _look_after(self) -> None:
         for number, worker in list(self._workers.items()):
             if worker.is_alive():
@@ -174,12 +157,6 @@ class _Team:
                 )
             self._display.say(f"a worker was lost (exit code {worker.exitcode}): starting another")
             self._start()
-
-    def _status(self) -> Status:
-        whole = replace(self._runner.status)
-        for status in self._statuses.values():
-            whole.add(status)
-        return whole
 
     def _stop(self) -> None:
         """End every worker: first by asking, so that it can give its trials back."""
@@ -210,32 +187,6 @@ class _Job:
     run: str
 
 
-@dataclass
-class _Reporter:
-    """The display of a worker: it tells the parent."""
-
-    job: _Job
-    events: ProcessQueue[Any]
-    shown: float = 0.0
-    ended: int = 0
-
-    def __enter__(self) -> _Reporter:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        pass
-
-    def show(self, status: Status) -> None:
-        now = time.monotonic()
-        ended = status.done + status.failed
-        if now - self.shown >= _SHOW_SECONDS or ended != self.ended:
-            self.shown, self.ended = now, ended
-            self.events.put((self.job.number, "status", replace(status)))
-
-    def say(self, line: str) -> None:
-        self.events.put((self.job.number, "say", line))
-
-
 def _work(job: _Job, events: ProcessQueue[Any]) -> None:
     """The body of a worker process."""
     import optuna
@@ -243,33 +194,18 @@ def _work(job: _Job, events: ProcessQueue[Any]) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     torch.set_num_threads(job.threads)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent decides
-    signal.signal(signal.SIGTERM, _interrupt)
-    sys.unraisablehook = _interrupt_again
+    interrupted_by(signal.SIGTERM)
     threading.Thread(target=_end_with_parent, args=(job.parent,), daemon=True).start()
+    reporter = Reporter(job.number, events)
     try:
-        spec = next(spec for spec in job.source.specs() if spec.name == job.name)
-        reporter = _Reporter(job, events)
+        spec = job.source.spec(job.name)
         Runner(replace(spec, device=job.device), job.storage, reporter, job.run).work(job.choice)
     except KeyboardInterrupt:
         os._exit(0)
     except WdstudyError as error:
-        events.put((job.number, "error", str(error)))
+        reporter.fail(str(error))
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the end has begun
-
-
-def _interrupt(*_: object) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
-    raise KeyboardInterrupt
-
-
-def _interrupt_again(unraisable: Any) -> None:
-    """An interrupt that came in the middle of a finalizer is lost there: send another."""
-    if issubclass(unraisable.exc_type, KeyboardInterrupt):
-        signal.signal(signal.SIGTERM, _interrupt)
-        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGTERM)).start()
-    else:
-        sys.__unraisablehook__(unraisable)
 
 
 def _end_with_parent(parent: int) -> None:
