@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -51,20 +51,21 @@ def connected(address: str | None, folder: Path) -> Iterator[None]:
         os.environ.setdefault("RAY_OVERRIDE_JOB_RUNTIME_ENV", "1")
         os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "1")  # or it waits for hours
     stop = signal.getsignal(signal.SIGTERM)
-    try:
-        with _quiet():
-            ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **options)
-    except (RayError, RuntimeError, ValueError, OSError) as error:
-        says = str(error).strip().partition("\n")[0]
-        where = "Ray can't be started" if address is None else f"--address {address}"
-        raise StudyError(f"{where}: {says}") from error
-    try:
+    # Ray prints pages about a node that is gone. What we print goes to standard error.
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+        try:
+            with _quiet():
+                ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **options)
+        except (RayError, RuntimeError, ValueError, OSError) as error:
+            where = "Ray can't be started" if address is None else f"--address {address}"
+            raise StudyError(f"{where}: {str(error).strip().partition(chr(10))[0]}") from error
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, stop)  # Ray has put its own there
-        yield
-    finally:
-        with _quiet():
-            ray.shutdown()
+        try:
+            yield
+        finally:
+            with _quiet():
+                ray.shutdown()
 
 
 def _check_address(address: str) -> None:
