@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -121,7 +122,7 @@ def ours(said: str) -> bool:
 
 @pytest.mark.slow
 def test_a_run_on_a_laptop_is_stopped_and_goes_on(study_file: StudyFile) -> None:
-    path, url = study_file(pause=0.1), "sqlite:///wdstudy.db"
+    path, url = study_file(pause=0.3), "sqlite:///wdstudy.db"
     flags = ["--jobs", "2", "--lanes", "1"]
     process = start(path, *flags, start_new_session=True)
     wait_for(lambda: len(workers(url, TrialState.RUNNING)) == 2 and finished(url), process)
@@ -136,7 +137,7 @@ def test_a_run_on_a_laptop_is_stopped_and_goes_on(study_file: StudyFile) -> None
     left = [t for t in trials(url) if t.state == TrialState.RUNNING]
     assert not left  # they were given back
 
-    path.write_text(path.read_text().replace("0.1)", "0.01)", 1))
+    path.write_text(path.read_text().replace("0.3)", "0.01)", 1))
     process = start(path, *flags)
     out, said = process.communicate(timeout=120)
     assert process.returncode == 0, said
@@ -239,8 +240,11 @@ def test_a_node_is_killed_and_the_study_completes_and_no_password_is_left(
 def test_jobs_share_the_gpu_of_a_node_that_joins_while_they_wait(
     study_file: StudyFile, postgres: str, cluster: Any
 ) -> None:
-    process = start(study_file(pause=0.1), "--address", cluster.address, "--storage", postgres,
-                    "--jobs", "2", "--lanes", "1", "--gpus-per-job", "0.25")  # fmt: skip
+    # As `ray job submit` starts it: in a job that has an environment and a folder already.
+    job = {"runtime_env": {"working_dir": "/tmp", "env_vars": {"OF_THE_JOB": "1"}}}
+    within = {"RAY_ADDRESS": cluster.address, "RAY_JOB_CONFIG_JSON_ENV_VAR": json.dumps(job)}
+    process = start(study_file(pause=0.3), "--storage", postgres, "--jobs", "2", "--lanes", "1",
+                    "--gpus-per-job", "0.25", env={**os.environ, **within})  # fmt: skip
     assert process.stderr is not None
     said = [process.stderr.readline(), process.stderr.readline()]
     assert "needs 1 CPU and 0.25 GPU, and no node of the cluster has that: waiting" in said[1], said

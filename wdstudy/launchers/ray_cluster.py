@@ -57,8 +57,7 @@ def connected(address: str | None, folder: Path) -> Iterator[None]:
             with _quiet():
                 ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **options)
         except (RayError, RuntimeError, ValueError, OSError) as error:
-            where = "Ray can't be started" if address is None else f"--address {address}"
-            raise StudyError(f"{where}: {str(error).strip().partition(chr(10))[0]}") from error
+            raise StudyError(_why_not(address, error)) from error
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, stop)  # Ray has put its own there
         try:
@@ -66,6 +65,18 @@ def connected(address: str | None, folder: Path) -> Iterator[None]:
         finally:
             with _quiet():
                 ray.shutdown()
+
+
+def _why_not(address: str | None, error: Exception) -> str:
+    """Why there is no connection, in a line. What Ray says is long, and lies in the cause."""
+    says, whole = str(error).strip().partition("\n")[0], f"{error} {error.__cause__}"
+    if address is None:
+        return f"Ray can't be started: {says}"
+    if "AuthToken" in whole or "AuthenticationError" in whole:
+        says = "the cluster asks for its token: RAY_AUTH_MODE=token, RAY_AUTH_TOKEN or a token file"
+    elif "Failed to connect to" in says:
+        says = "what listens there is no Ray cluster, or is too busy to answer"
+    return f"--address {address}: {says}"
 
 
 def _check_address(address: str) -> None:
