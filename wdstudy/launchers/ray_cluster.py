@@ -123,7 +123,7 @@ def check_gpus(gpus: float | None) -> None:
     Raises:
         SpecError: it can't give that.
     """
-    if gpus is not None and not (0 <= gpus <= 1 or (gpus > 1 and gpus == int(gpus))):
+    if gpus is not None and not (0 <= gpus <= 1 or (gpus > 1 and gpus.is_integer())):
         raise SpecError(f"--gpus-per-job {gpus:g}: give a share of one, like 0.25, or whole ones")
 
 
