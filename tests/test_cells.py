@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 from wdstudy import SearchSpace, TrialParams
 from wdstudy.cells import missing, params_of
 from wdstudy.curves import LAST_SEEN, WORKER
+from wdstudy.interrupts import uninterrupted
 from wdstudy.sampling import suggest
 from wdstudy.storage import open_storage
 from wdstudy.trialqueue import Queue, enqueue
@@ -23,7 +24,6 @@ from wdstudy.worker import (
     Heartbeat,
     Watch,
     release,
-    uninterrupted,
     worker_name,
 )
 

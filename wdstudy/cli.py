@@ -8,8 +8,9 @@ from __future__ import annotations
 import shlex
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +21,8 @@ from wdstudy.errors import SpecError, StudyError, nearest
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from wdstudy.progress import Status
 
 app = typer.Typer(
     help="How do learning rate and weight decay work together, for your model?",
@@ -62,6 +65,16 @@ Lanes = Annotated[
 Jobs = Annotated[
     str, Option(metavar="N", help="Processes; auto: as many as the cores or GPUs are worth.")
 ]
+Launcher = Annotated[
+    str, Option(metavar="NAME", help="local: processes on this machine; ray: jobs of a cluster.")
+]
+Address = Annotated[
+    str | None,
+    Option(metavar="HOST:PORT", help="The Ray cluster; where not given, a Ray on this machine."),
+]
+GpusPerJob = Annotated[
+    float | None, Option(metavar="N", help="With Ray: 0.25 lets four jobs share a GPU.")
+]
 Settings = Annotated[
     list[str] | None,
     Option(
@@ -103,6 +116,9 @@ def run(
     lanes: Lanes = "auto",
     jobs: Jobs = "auto",
     track: Track = None,
+    launcher: Launcher = "local",
+    address: Address = None,
+    gpus_per_job: GpusPerJob = None,
     settings: Settings = None,
     quick: Quick = False,
 ) -> None:
@@ -110,7 +126,6 @@ def run(
 
     Example: wdstudy run studies/resnet.py --lr 1e-2:1:5 --weight-decay 0,1e-4:1e-2:5 --seeds 3
     """
-    from wdstudy.launchers.local import run_local
     from wdstudy.progress import console, display_for, say
     from wdstudy.space import parse_axis
     from wdstudy.studyfile import SpecSource
@@ -134,17 +149,17 @@ def run(
     trackers = make_backends(track or "", options)
     source = SpecSource(str(study_file), keywords, _given(changes), _given(space), quick)
     output = console()
+    launch = _launcher(launcher, devices, address, gpus_per_job)
     specs = source.specs()
     for spec in specs:
         with _stoppable(output, context.obj):
-            status = run_local(
+            status = launch(
                 source,
                 spec,
                 storage,
                 display_for(output),
                 jobs=_count_or_auto("--jobs", jobs),
                 lanes=_count_or_auto("--lanes", lanes),
-                devices=devices.split(",") if devices else None,
                 trackers=trackers,
             )
         say(output, status.headline())
@@ -155,6 +170,28 @@ def run(
             )
     where = [] if storage is None else ["--storage", storage]
     say(output, f"next: {_called(['report', *(spec.name for spec in specs), *where])}")
+
+
+def _launcher(
+    name: str, devices: str | None, address: str | None, gpus_per_job: float | None
+) -> Callable[..., Status]:
+    """Who runs a study, with the options that only he has."""
+    if name not in ("local", "ray"):
+        raise SpecError(f"--launcher {name}: {nearest(name, ('local', 'ray'))}")
+    for flag, value, owner in (
+        ("--devices", devices, "local"),
+        ("--address", address, "ray"),
+        ("--gpus-per-job", gpus_per_job, "ray"),
+    ):
+        if value is not None and name != owner:
+            raise SpecError(f"{flag} {value}: only with --launcher {owner}")
+    if name == "ray":
+        from wdstudy.launchers.ray import run_ray
+
+        return partial(run_ray, address=address, gpus_per_job=gpus_per_job)
+    from wdstudy.launchers.local import run_local
+
+    return partial(run_local, devices=devices.split(",") if devices else None)
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:
@@ -192,8 +229,8 @@ def _stoppable(output: Console, arguments: list[str]) -> Iterator[None]:
     """Let Ctrl-C and SIGTERM stop a run at once, and say how to go on."""
     import optuna
 
+    from wdstudy.interrupts import interrupt_on
     from wdstudy.progress import say
-    from wdstudy.worker import interrupt_on
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     before = [signal.getsignal(number) for number in _STOPS], sys.unraisablehook

@@ -14,10 +14,11 @@ from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from wdstudy.batch import BatchTrainer
-from wdstudy.cells import DONE, INTERRUPTED, MAX_LOST, given_up, left_behind, missing, params_of
-from wdstudy.curves import DIVERGED_AT, SEED, TRACKED_AS, WORKER
+from wdstudy.cells import INTERRUPTED, left_behind, missing, params_of
+from wdstudy.curves import SEED, TRACKED_AS, WORKER
 from wdstudy.devices import resolve_device
 from wdstudy.errors import fault
+from wdstudy.interrupts import uninterrupted
 from wdstudy.patience import PatientStorage
 from wdstudy.plan import Plan
 from wdstudy.probe import (
@@ -33,6 +34,7 @@ from wdstudy.space import TrialParams
 from wdstudy.spec import StudySpec
 from wdstudy.storage import open_storage, resolve_url
 from wdstudy.studyrecord import load_data, open_or_create, study_record
+from wdstudy.tally import Tally
 from wdstudy.trackers import Backend, Tracking
 from wdstudy.triallog import TrialLog
 from wdstudy.trialqueue import Queue, enqueue, enqueue_once
@@ -42,7 +44,6 @@ from wdstudy.worker import (
     Watch,
     release,
     run_token,
-    uninterrupted,
     worker_name,
 )
 
@@ -133,10 +134,10 @@ class Runner:
         self._watch = Watch()
         self._tended = time.monotonic()
         self._waiting = False
-        self._noted: set[int] = set()
         self._held: TrialLog | None = None
         self._claimed: list[TrialLog] = []
         self.status = Status(self._plan.target, objective=spec.objective, direction=spec.direction)
+        self._tally = Tally(self.study, self._plan, self.status, self.run)
 
     @property
     def total_steps(self) -> int:
@@ -152,7 +153,7 @@ class Runner:
         released = self._release()
         if released:
             self._display.say(f"{counted(released, 'trial')} of a lost worker: trained again")
-        self._note_finished()
+        self._tally.note()
         self._say_what_is_kept()
         lacking = missing(self.study.get_trials(deepcopy=False), self._plan.cells(self.study))
         enqueue_once(self.study, lacking, with_seed=self._plan.with_seed, by=self._worker)
@@ -173,7 +174,7 @@ class Runner:
             self._tended = time.monotonic()
             self._release()
             if self._leads:
-                self._note_finished()
+                self._tally.note()
 
     def _take_over(self) -> bool:
         """Whether there is more to do, once the queue is empty: what others left behind.
@@ -194,18 +195,8 @@ class Runner:
         return others > 0
 
     def finish(self) -> None:
-        """Count what all runs did, and what is still missing: it failed, or was given up."""
-        if not self._leads:
-            return
-        self._note_finished()
-        trials = self.study.get_trials(deepcopy=False)
-        lacking = missing(trials, self._plan.cells(self.study))
-        for params in given_up(trials, lacking):
-            self._display.say(
-                f"given up: lr {params.lr:g}, weight_decay {params.weight_decay:g}, seed "
-                f"{params.seed}, which {MAX_LOST} workers were lost with; is memory short?"
-            )
-        self.status.failed = len(lacking)
+        """Count what all runs did, and what is still missing."""
+        self._tally.finish(self._display)
 
     def _is_wanted(self, trial: optuna.trial.FrozenTrial) -> bool:
         params = params_of(trial)
@@ -261,11 +252,11 @@ class Runner:
                         trainer.train(batch)
                         for log in batch:
                             self._heartbeat.remove(log.trial._trial_id)
-                            self._noted.add(log.trial.number)
                         self._claimed = [log for log in self._claimed if not log.ended]
                     elif not self._take_over():
                         break
-                self.finish()
+                if self._leads:
+                    self._tally.finish(self._display)
             finally:
                 if isinstance(self.storage, PatientStorage):
                     self.storage.patience = END_SECONDS
@@ -273,18 +264,6 @@ class Runner:
                     if not log.ended:
                         with suppress(Exception):  # the storage may be in the middle of something
                             log.fail(INTERRUPTED)
-
-    def _note_finished(self) -> None:
-        """Count the trials that other runs have finished, and earlier runs."""
-        for trial in self.study.get_trials(deepcopy=False, states=DONE):
-            params, worker = params_of(trial), str(trial.user_attrs.get(WORKER, ""))
-            if trial.number in self._noted or worker.endswith(f":{self.run}") or params is None:
-                continue
-            self._noted.add(trial.number)
-            if self._plan.wants(params):
-                self.status.note(
-                    trial.state.name, params, trial.value, DIVERGED_AT in trial.user_attrs
-                )
 
     def _say_what_is_kept(self) -> None:
         if self.status.done:

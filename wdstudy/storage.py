@@ -63,6 +63,38 @@ def masked(url: str) -> str:
     return re.sub(r"(?i)([?&][^=&]*(?:pass|pwd|secret|token|key)[^=&]*=)[^&]*", r"\1***", shown)
 
 
+def password_in(url: str) -> str:
+    """The password in a URL, as it is written there; empty where there is none."""
+    user, at, _ = url.partition("://")[2].rpartition("@")
+    return user.partition(":")[2] if at else ""
+
+
+def kind_of(url: str) -> str:
+    """One of `SCHEMES`, without the driver that a URL may name as well.
+
+    Raises:
+        StorageError: it is none of them.
+    """
+    scheme, separator, _ = url.partition("://")
+    kind = scheme.partition("+")[0]
+    if not separator or kind not in SCHEMES:
+        raise StorageError(
+            f"unknown storage '{masked(url)}'; {_meant(url, scheme if separator else '')}"
+        )
+    return kind
+
+
+def file_of(url: str) -> Path | None:
+    """The file that a URL names; None for a database server.
+
+    Raises:
+        StorageError: as `kind_of`.
+    """
+    if kind_of(url) not in ("sqlite", "journal"):
+        return None
+    return Path(url.partition("://")[2].removeprefix("/").partition("?")[0])
+
+
 def open_storage(url: str | None = None, *, create: bool = True) -> PatientStorage:
     """The storage behind a URL.
 
@@ -76,14 +108,10 @@ def open_storage(url: str | None = None, *, create: bool = True) -> PatientStora
         MissingPackageError: the database's driver is not installed.
     """
     url = resolve_url(url)
-    scheme, separator, rest = url.partition("://")
-    base = scheme.partition("+")[0]
-    if not separator or base not in SCHEMES:
-        raise StorageError(
-            f"unknown storage '{masked(url)}'; {_meant(url, scheme if separator else '')}"
-        )
-    if base in ("sqlite", "journal"):
-        _check_file(url, Path(rest.removeprefix("/").partition("?")[0]), create)
+    base = kind_of(url)
+    scheme, _, rest = url.partition("://")
+    if (file := file_of(url)) is not None:
+        _check_file(url, file, create)
     if base == "journal":
         storage = _journal(url, rest.removeprefix("/"))
     else:

@@ -65,6 +65,10 @@ class SpecSource:
         quick = ["--quick"] if self.quick else []
         return (self.path, *(part for pair in (*settings, *flags) for part in pair), *quick)
 
+    def spec(self, name: str) -> StudySpec:
+        """The one of this name, which it had when the run began."""
+        return next(spec for spec in self.specs() if spec.name == name)
+
 
 def load_specs(path: str | Path, settings: Mapping[str, str] | None = None) -> list[StudySpec]:
     """The studies that a file describes. The file is run: name only files you trust.

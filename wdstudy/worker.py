@@ -5,15 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import signal
 import socket
-import sys
 import threading
 import time
-from collections.abc import Container, Iterator
+from collections.abc import Container
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import optuna
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
@@ -111,50 +107,6 @@ def _is_running(pid: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def interrupt_on(*numbers: int) -> None:
-    """Let signals end this process like Ctrl-C, also when they arrive inside of a finalizer.
-
-    Python prints and forgets what a finalizer raises; then the signal is sent once more.
-    """
-
-    def interrupt(number: int, _frame: FrameType | None) -> None:
-        # Once is enough; but who presses Ctrl-C twice means now.
-        signal.signal(number, signal.SIG_DFL if number == signal.SIGINT else signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    def again(unraisable: Any) -> None:
-        if not issubclass(unraisable.exc_type, KeyboardInterrupt):
-            sys.__unraisablehook__(unraisable)
-            return
-        for number in numbers:
-            signal.signal(number, interrupt)
-        threading.Timer(0.05, os.kill, (os.getpid(), numbers[0])).start()
-
-    for number in numbers:
-        signal.signal(number, interrupt)
-    sys.unraisablehook = again
-
-
-@contextlib.contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Hold Ctrl-C and SIGTERM back until the block is done, as far as this thread may."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    caught: list[tuple[int, FrameType | None]] = []
-    before = {
-        number: signal.signal(number, lambda *received: caught.append(received))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if caught and callable(handler := before[signal.Signals(caught[0][0])]):
-        handler(*caught[0])
 
 
 class Heartbeat:

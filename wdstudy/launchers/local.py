@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import queue
 import signal
 import threading
 import time
@@ -22,6 +21,8 @@ import torch
 
 from wdstudy.devices import resolve_device
 from wdstudy.errors import SpecError, StudyError, WdstudyError
+from wdstudy.interrupts import interrupt_on
+from wdstudy.launchers.board import Board, Reporter
 from wdstudy.probe import LaneChoice
 from wdstudy.progress import Display, Status
 from wdstudy.runner import Runner, counted
@@ -29,7 +30,6 @@ from wdstudy.spec import StudySpec
 from wdstudy.studyfile import SpecSource
 from wdstudy.trackers import Backend
 from wdstudy.trackers.tracking import Once
-from wdstudy.worker import interrupt_on
 
 WORTH_SECONDS = 20.0
 """Training that one process does in less than this is not worth the start of others."""
@@ -37,7 +37,6 @@ WORTH_SECONDS = 20.0
 MAX_LOSSES = 3
 """Workers that may be lost for each job before the run stops."""
 
-_SHOW_SECONDS = 0.25
 _GRACE_SECONDS = 10.0
 
 
@@ -112,8 +111,8 @@ class _Team:
         self._context = multiprocessing.get_context("spawn")
         runner.tracking.share(self._context.Lock)
         self._events: ProcessQueue[Any] = self._context.Queue()
+        self._board = Board(self._events, display, runner.status)
         self._workers: dict[int, SpawnProcess] = {}
-        self._statuses: dict[int, Status] = {}
         self._started = 0
         self._jobs = jobs
 
@@ -124,14 +123,14 @@ class _Team:
                 for _ in range(self._jobs):
                     self._start()
                 while self._workers:
-                    self._listen()
+                    self._board.listen()
                     self._look_after()
                     self._runner.tend()
-                self._listen()  # what the last ones said before they ended
+                self._board.listen()  # what the last ones said before they ended
                 self._runner.finish()
         finally:
             self._stop()
-        return self._status()
+        return replace(self._board.status, failed=self._runner.status.failed)
 
     def _start(self) -> None:
         number = self._started
@@ -153,22 +152,6 @@ class _Team:
         worker.start()
         self._workers[number] = worker
 
-    def _listen(self) -> None:
-        """Take what the workers tell for a moment, and show it."""
-        until = time.monotonic() + _SHOW_SECONDS
-        while (left := until - time.monotonic()) > 0:
-            try:
-                number, kind, what = self._events.get(timeout=left)
-            except queue.Empty:
-                break
-            if kind == "status":
-                self._statuses[number] = what
-            elif kind == "say":
-                self._display.say(what)
-            elif kind == "error":
-                raise StudyError(what)
-        self._display.show(self._status())
-
     def _look_after(self) -> None:
         for number, worker in list(self._workers.items()):
             if worker.is_alive():
@@ -183,14 +166,6 @@ class _Team:
                 )
             self._display.say(f"a worker was lost (exit code {worker.exitcode}): starting another")
             self._start()
-
-    def _status(self) -> Status:
-        whole = replace(self._runner.status)
-        for status in self._statuses.values():
-            whole.add(status)
-        if not self._workers:  # in the end the study itself tells what has failed
-            whole.failed = self._runner.status.failed
-        return whole
 
     def _stop(self) -> None:
         """End every worker: first by asking, so that it can give its trials back."""
@@ -223,32 +198,6 @@ class _Job:
     told: dict[str, Once]
 
 
-@dataclass
-class _Reporter:
-    """The display of a worker: it tells the parent."""
-
-    job: _Job
-    events: ProcessQueue[Any]
-    shown: float = 0.0
-    ended: int = 0
-
-    def __enter__(self) -> _Reporter:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        pass
-
-    def show(self, status: Status) -> None:
-        now = time.monotonic()
-        ended = status.done + status.failed
-        if now - self.shown >= _SHOW_SECONDS or ended != self.ended:
-            self.shown, self.ended = now, ended
-            self.events.put((self.job.number, "status", replace(status)))
-
-    def say(self, line: str) -> None:
-        self.events.put((self.job.number, "say", line))
-
-
 def _work(job: _Job, events: ProcessQueue[Any]) -> None:
     """The body of a worker process."""
     import optuna
@@ -258,17 +207,16 @@ def _work(job: _Job, events: ProcessQueue[Any]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent decides
     interrupt_on(signal.SIGTERM)
     threading.Thread(target=_end_with_parent, args=(job.parent,), daemon=True).start()
+    reporter = Reporter(job.number, events)
     try:
-        spec = next(spec for spec in job.source.specs() if spec.name == job.name)
-        reporter = _Reporter(job, events)
-        spec = replace(spec, device=job.device)
+        spec = replace(job.source.spec(job.name), device=job.device)
         runner = Runner(spec, job.storage, reporter, run=job.run, trackers=job.trackers)
         runner.tracking.told = job.told
         runner.work(job.choice)
     except KeyboardInterrupt:
         os._exit(0)
     except WdstudyError as error:
-        events.put((job.number, "error", str(error)))
+        reporter.fail(str(error))
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the end has begun
 
