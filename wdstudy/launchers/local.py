@@ -200,6 +200,13 @@ class _Job:
 
 def _work(job: _Job, events: ProcessQueue[Any]) -> None:
     """The body of a worker process."""
+    try:
+        _work_until_stopped(job, events)
+    except KeyboardInterrupt:  # wherever it came, even while an error was being told
+        os._exit(0)
+
+
+def _work_until_stopped(job: _Job, events: ProcessQueue[Any]) -> None:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -213,8 +220,6 @@ def _work(job: _Job, events: ProcessQueue[Any]) -> None:
         runner = Runner(spec, job.storage, reporter, run=job.run, trackers=job.trackers)
         runner.tracking.told = job.told
         runner.work(job.choice)
-    except KeyboardInterrupt:
-        os._exit(0)
     except WdstudyError as error:
         reporter.fail(str(error))
     finally:
