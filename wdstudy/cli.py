@@ -67,6 +67,11 @@ Settings = Annotated[
 ]
 
 
+Live = Annotated[
+    bool, Option("--live/--no-live", help="Keep the study's page in optuna-dashboard up to date.")
+]
+
+
 @app.command()
 def run(
     context: typer.Context,
@@ -86,11 +91,13 @@ def run(
     lanes: Lanes = "auto",
     jobs: Jobs = "auto",
     settings: Settings = None,
+    live: Live = True,
 ) -> None:
     """Train every trial that the study lacks; the same command again goes on after a stop.
 
     Example: wdstudy run studies/resnet.py --lr 1e-2:1:5 --weight-decay 0,1e-4:1e-2:5 --seeds 3
     """
+    from wdstudy.analysis.live import LivePage
     from wdstudy.launchers.local import run_local
     from wdstudy.progress import console, display_for, say
     from wdstudy.space import parse_axis
@@ -112,16 +119,20 @@ def run(
     }
     source = SpecSource(str(study_file), _settings(settings), _given(changes), _given(space))
     output = console()
+    where = [] if storage is None else ["--storage", storage]
     for spec in source.specs():
-        with _stoppable(output, context.obj):
+        report_command = _called(["report", spec.name, *where])
+        page = LivePage(display_for(output), report_command, on=live)
+        with _stoppable(output, context.obj), page:
             status = run_local(
                 source,
                 spec,
                 storage,
-                display_for(output),
+                page.display,
                 jobs=_count_or_auto("--jobs", jobs),
                 lanes=_count_or_auto("--lanes", lanes),
                 devices=devices.split(",") if devices else None,
+                opened=page.watch,
             )
         say(output, status.headline())
         if status.failed:
@@ -129,8 +140,7 @@ def run(
                 f"{status.failed} of {status.total} trials failed; "
                 f"run the same command again to train them: {_called(context.obj)}"
             )
-        where = [] if storage is None else ["--storage", storage]
-        say(output, f"next: {_called(['report', spec.name, *where])}")
+        say(output, f"next: {report_command}")
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:

@@ -106,7 +106,8 @@ class TrialLog:
         if self.diverged_at:
             scalars[DIVERGED_AT] = self.diverged_at
         self._write(self.curves.to_attributes())
-        self._write({name: json_number(value) for name, value in scalars.items()})
+        # A null would make the dashboard take the attribute for text, and not plot it.
+        self._write({name: json_number(v) for name, v in scalars.items() if math.isfinite(v)})
         if not self.diverged_at:
             self._report(time.monotonic())
         self.trial.study.tell(

@@ -48,8 +48,7 @@ def is_abandoned(trial: FrozenTrial, now: float) -> bool:
     A worker on this machine is gone when its process is; for any other, and for one whose
     process id was taken over, the time since it was last seen decides.
     """
-    place, _, rest = str(trial.user_attrs.get(WORKER, "")).rpartition(":")[0].rpartition(":")
-    if place == _place() and rest.isdigit() and not _is_running(int(rest)):
+    if is_gone(str(trial.user_attrs.get(WORKER, ""))):
         return True
     last_seen = trial.user_attrs.get(LAST_SEEN)
     if last_seen is not None:
@@ -57,6 +56,12 @@ def is_abandoned(trial: FrozenTrial, now: float) -> bool:
     # Its worker was killed between claiming it and saying so, which takes a moment only.
     started = trial.datetime_start
     return started is None or now - started.timestamp() > NAMELESS_SECONDS
+
+
+def is_gone(worker: str) -> bool:
+    """Whether the process of this name has ended; false where it is of another machine."""
+    place, _, pid = worker.rpartition(":")[0].rpartition(":")
+    return place == _place() and pid.isdigit() and not _is_running(int(pid))
 
 
 def _is_running(pid: int) -> bool:

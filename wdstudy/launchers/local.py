@@ -13,12 +13,13 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.context import SpawnProcess
 from multiprocessing.queues import Queue as ProcessQueue
 from typing import Any
 
+import optuna
 import torch
 
 from wdstudy.devices import resolve_device
@@ -48,6 +49,7 @@ def run_local(
     jobs: int | None = None,
     lanes: int | None = None,
     devices: Sequence[str] | None = None,
+    opened: Callable[[optuna.Study], None] = lambda study: None,
 ) -> Status:
     """Run a study with as many processes as it is worth.
 
@@ -59,6 +61,7 @@ def run_local(
         jobs: Processes; None for all cores of a CPU machine, or one a GPU.
         lanes: Trials that a process trains as one model; None for the fastest.
         devices: Devices that the processes take in turn.
+        opened: Told the study before its training starts.
 
     Returns:
         How it ended.
@@ -75,6 +78,7 @@ def run_local(
     with _threads(max(1, most // wanted) if on_cpu else torch.get_num_threads()) as threads:
         runner = Runner(replace(spec, device=places[0]), storage, display)
         display.say(f"study '{spec.name}': {spec.space}")
+        opened(runner.study)
         left = runner.prepare()
         if wanted == 1 and threads > 1 and on_cpu:
             torch.set_num_threads(runner.choose_threads(threads))
@@ -236,8 +240,6 @@ class _Reporter:
 
 def _work(job: _Job, events: ProcessQueue[Any]) -> None:
     """The body of a worker process."""
-    import optuna
-
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     torch.set_num_threads(job.threads)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent decides
