@@ -7,6 +7,7 @@ no more than `SHARE` of the run's time. Whatever goes wrong with it, training go
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ from wdstudy.worker import is_gone, worker_name
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from optuna._typing import JSONSerializable
 
 EVERY = 15.0
 """Seconds between two pushes, at least."""
@@ -108,7 +111,7 @@ class LivePage:
     def _warn(self, failure: Exception) -> None:
         if not self._warned:
             says = f"{type(failure).__name__}: {failure}".splitlines()[0]
-            self._shown.say(f"the page in optuna-dashboard is not renewed ({says}); training goes on")
+            self._shown.say(f"optuna-dashboard's page is not renewed ({says}); training goes on")
         self._warned = True
 
 
@@ -122,7 +125,7 @@ class Budget:
         self._start = time.monotonic() if start is None else start
         self._ended = self._start
         self._growth = growth
-        self.spent = 0.0
+        self.spent, self.pushes = 0.0, 0
         self.last = EVERY * SHARE  # what the first push is taken to cost
 
     def due(self, now: float) -> bool:
@@ -138,6 +141,7 @@ class Budget:
         """Note what a push took."""
         self.last, self._ended = ended - began, ended
         self.spent += self.last
+        self.pushes += 1
 
 
 @dataclass
@@ -167,13 +171,11 @@ class Lease:
     def release(self) -> None:
         """Let another run push."""
         if self._held:
-            try:
+            with suppress(Exception):  # it lapses by itself
                 self._write(0)
-            except Exception:  # it lapses by itself
-                pass
 
     def _write(self, until: float) -> None:
-        lease = {"name": self._name, "until": until}
+        lease: dict[str, JSONSerializable] = {"name": self._name, "until": until}
         self.storage.set_study_system_attr(self.study_id, LEASE, lease)
 
 

@@ -18,7 +18,8 @@ from wdstudy.analysis.curve_grid import curve_grid_info
 from wdstudy.analysis.frames import curves_frame, series_at, spec_of, trials_frame
 from wdstudy.analysis.grid import FINISHED, Cell, cell_grid, rounded
 from wdstudy.analysis.heatmap import heatmap_info
-from wdstudy.analysis.live_figures import curves_figure, heatmap_figure
+from wdstudy.analysis.live_curves import curves_figure
+from wdstudy.analysis.live_heatmap import heatmap_figure
 from wdstudy.analysis.live_note import HEADING, live_note
 from wdstudy.analysis.theme import colour_norm
 from wdstudy.curves import DECAY_LOSS, FINAL_PREFIX, PRIMARY_LOSS
@@ -76,6 +77,7 @@ def _figures(
     best = cell_grid(trials).best if trials["state"].isin(FINISHED).any() else None
     diagnostic = " (a diagnostic)" if _is_diagnostic(spec) else ""
     note = _rests_on(trials, target)
+    whole = int(trials["state"].isin(FINISHED).sum()) >= target
     figures = {}
     for key, frame, column, more in (
         ("objective", value, "value", ""),
@@ -85,7 +87,7 @@ def _figures(
             positive = colour_norm(frame.loc[frame[column] > 0, column])  # weight_decay 0 gives 0
             norm = positive if key == "decay" else None
             info = replace(heatmap_info(frame, column, None, norm), best=best)
-            title = info.label.replace(" at the end", "") + " so far" + more
+            title = (info.label if whole else info.label.replace(" at the end", " so far")) + more
             figures[key] = heatmap_figure(info, html.escape(title), note, running)
     losses = curves[curves["series"].isin(LOSSES)]
     if losses["value"].notna().any():
@@ -116,10 +118,11 @@ def _so_far(trials: pd.DataFrame, curves: pd.DataFrame, series: str, column: str
 def _with_planned(trials: pd.DataFrame, spec: Mapping[str, Any]) -> pd.DataFrame:
     """A row without a value for every cell of a grid: the plane is whole from the start."""
     plan = spec.get("spec") or {}
-    if plan.get("sampler") != "grid":
+    space = plan.get("space") or {}
+    cells = list(product(space.get("lr") or (), space.get("weight_decay") or ()))
+    if plan.get("sampler") != "grid" or not cells:
         return trials
-    axes = [plan["space"][name] for name in ("lr", "weight_decay")]
-    rows = pd.DataFrame(list(product(*axes)), columns=["lr", "weight_decay"], dtype=float)
+    rows = pd.DataFrame(cells, columns=["lr", "weight_decay"], dtype=float)
     rows = rows.assign(state="COMPLETE", diverged=False, seed=trials["seed"].min())
     whole = pd.concat([trials, rows.reindex(columns=trials.columns)], ignore_index=True)
     whole["diverged"] = whole["diverged"].astype(bool)
