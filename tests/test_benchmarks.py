@@ -41,3 +41,11 @@ def test_the_comparison_and_the_figure_run_and_name_the_machine(tmp_path: Path) 
 
     run("figure.py", "--results", str(tmp_path))
     assert (tmp_path / "speed.png").stat().st_size > 10_000
+
+
+def test_the_dashboard_benchmark_opens_a_study_and_times_a_run(tmp_path: Path) -> None:
+    run("dashboard.py", "--small", "--out", str(tmp_path))
+    rows = pd.read_csv(tmp_path / "dashboard.csv").set_index("what")
+    assert rows.loc["open", "open_seconds"] > 0
+    assert rows.loc["push", "pushes"] >= 1
+    assert 0 < rows.loc["push", "share"] < 1

@@ -93,7 +93,7 @@ def test_it_only_reads(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_thousand_trials_of_300_epochs_are_a_small_reply(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/a.db"
+    url = f"journal:///{tmp_path}/a.journal"  # written in seconds
     loss = [1.0 / (i + 1) for i in range(300)]
     series = ("primary_loss", "decay_loss", "val_loss", "weight_norm", "learning_rate")
     attributes = {"step": list(range(300)), **dict.fromkeys(series, loss)}

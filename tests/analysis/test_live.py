@@ -56,7 +56,7 @@ def test_the_heatmap_holds_the_numbers_of_the_study() -> None:
     assert set(figures) == {"objective", "decay", "curves"}
     table = heat(figures["objective"])
     # From the bottom: weight_decay 0, the gap, 0.001, 0.01, 0.1; lr from the left.
-    assert table["text"][3] == ["0.12", "0.1", "0.12"]
+    assert table["text"][3] == ["0.22", "0.1", "0.22"]
     assert [len(row) for row in table["z"]] == [3] * 5
     assert table["z"][1] == [None] * 3
     assert table["z"][4][2] is None  # diverged
