@@ -126,6 +126,32 @@ def test_a_study_in_which_nothing_has_happened_or_all_diverged_has_a_page() -> N
     assert "none of 12 trials" in get_note(lost)
 
 
+BEGUN: dict[str, Any] = {
+    "step": [10],
+    "primary_loss": [1.0],
+    "decay_loss": [0.0],
+    "val_loss": [1.0],
+}
+FIRST = {
+    "nothing has decayed": [trained(0.1, 0.0)],
+    "one trial": [trained(0.1, 0.01)],
+    "one row": [trained(0.1, 0.0), trained(0.01, 0.0)],
+    "no record point": [placed(0.1, 0.0, state=TrialState.RUNNING)],
+    "one record point": [placed(0.1, 0.0, state=TrialState.RUNNING, **BEGUN)],
+    "only a diverged trial": [trained(0.1, 0.0, diverged=True)],
+    "only a failed trial": [placed(0.1, 0.0, state=TrialState.FAIL)],
+}
+
+
+@pytest.mark.parametrize("sampler", ["grid", "tpe"])
+@pytest.mark.parametrize("first", FIRST)
+def test_the_first_trials_of_a_study_have_a_page(first: str, sampler: str) -> None:
+    study = study_of(FIRST[first], sampler=sampler, **space([0.01, 0.1], [0, 0.01]))
+    has_values = first not in ("no record point", "only a failed trial")
+    assert ("objective" in pushed(study, target=4)) is has_values
+    assert "of 4 trials done" in get_note(study)
+
+
 def test_a_large_page_stays_below_two_megabytes(tmp_path: Path) -> None:
     axis = np.logspace(-4, 0, 20).tolist()
     decays = [0.0, *np.logspace(-6, -1, 19).tolist()]

@@ -81,8 +81,8 @@ def test_the_panels_appear_while_the_study_runs_and_are_renewed(
     processes: list[subprocess.Popen[str]],
     program: str,
 ) -> None:
-    path, port = study_file(pause=0.8), free_port()
-    # One lane, so that trials end one by one; 12 trials of some 7 seconds.
+    path, port = study_file(pause=2.0), free_port()
+    # One lane, so that trials end one by one; the run is stopped once its page was renewed.
     run = started(processes, sys.executable, "-m", "wdstudy", "run", str(path), "--jobs", "1",
                   "--lanes", "1")  # fmt: skip
     deadline = time.monotonic() + 120

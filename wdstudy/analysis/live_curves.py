@@ -52,9 +52,7 @@ def curves_figure(info: CurveGridInfo, title: str, note: str) -> go.Figure:
         traces.append(_line(str(name), parts, info.x))
     frame = [_rule(0, i, len(columns), i) for i in range(len(rows) + 1)]
     frame += [_rule(i, 0, i, len(rows)) for i in range(len(columns) + 1)]
-    ends = info.limits
-    inner = [v for v in log_ticks(*ends, most=3) if ends[0] < v < ends[1]]
-    marks = inner if info.logarithmic else [ends[0] + (ends[1] - ends[0]) * s for s in (0.25, 0.75)]
+    marks = _marks_of(info)
     layout = headed(title, f"{note}<br>in each box: {info.x} {first:g} … {last:g}, loss as on the "
                      f"left{' (log scale)' if info.logarithmic else ''}")  # fmt: skip
     layout["xaxis"] = plotly_axis(
@@ -73,6 +71,16 @@ def curves_figure(info: CurveGridInfo, title: str, note: str) -> go.Figure:
     ] + [_side("weight_decay →")]  # fmt: skip
     layout["shapes"] = frame
     return plotly_figure(traces, layout)
+
+
+def _marks_of(info: CurveGridInfo) -> list[float]:
+    """Two or three places on the axis of losses; its ends would touch those of the next box."""
+    low, high = info.limits
+    if info.logarithmic:
+        ticks = [v for v in log_ticks(low, high, most=3) if low < v < high]
+        if ticks:
+            return ticks
+    return [low + (high - low) * share for share in (0.25, 0.75)]
 
 
 def _share(limits: tuple[float, float], logarithmic: bool) -> Callable[[Any], Any]:
