@@ -27,6 +27,16 @@ STATE = """id => {
 }"""
 
 
+OFTEN = """
+import sys
+from wdstudy.__main__ import main
+from wdstudy.analysis import live
+
+live.EVERY, live.SHARE = 3.0, 0.5  # on a busy machine, where a push takes long, a page is renewed
+sys.exit(main())
+"""
+
+
 @pytest.fixture
 def processes() -> Iterator[list[subprocess.Popen[str]]]:
     """Programs that a test starts, ended after it."""
@@ -81,9 +91,9 @@ def test_the_panels_appear_while_the_study_runs_and_are_renewed(
     processes: list[subprocess.Popen[str]],
     program: str,
 ) -> None:
-    path, port = study_file(pause=2.0), free_port()
+    path, port = study_file(pause=0.8), free_port()
     # One lane, so that trials end one by one; the run is stopped once its page was renewed.
-    run = started(processes, sys.executable, "-m", "wdstudy", "run", str(path), "--jobs", "1",
+    run = started(processes, sys.executable, "-c", OFTEN, "run", str(path), "--jobs", "1",
                   "--lanes", "1")  # fmt: skip
     deadline = time.monotonic() + 120
     url = ["sqlite:///wdstudy.db"]

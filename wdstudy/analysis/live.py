@@ -65,8 +65,9 @@ class LivePage:
         """Begin with a study. What drawing needs is imported here, before training starts."""
         if not self._on:
             return
-        import wdstudy.analysis.live_page  # noqa: F401
+        from wdstudy.analysis.live_page import warm_up
 
+        warm_up()
         journal = isinstance(study._storage, JournalStorage)
         self._study = study
         self._lease = Lease(study._storage, study._study_id)

@@ -49,6 +49,18 @@ def push(study: optuna.Study, page: Page) -> None:
     save_note(study, before + page.note)
 
 
+def warm_up() -> None:
+    """Draw a page for nobody: the first of a process takes several times as long as the next."""
+    trials = pd.DataFrame(list(product((0.1, 1.0), (0.0, 0.1))), columns=["lr", "weight_decay"])
+    trials = trials.assign(trial=range(4), state="COMPLETE", seed=0, diverged=False)
+    trials["value"] = trials[FINAL_PREFIX + DECAY_LOSS] = trials["lr"] + trials["weight_decay"]
+    trials.attrs = {"study": "", "objective": PRIMARY_LOSS, "minimize": True}
+    curves = trials.assign(step=1.0, epoch=1.0, series=PRIMARY_LOSS)
+    for figure in _figures(trials, curves, {}, 4).values():
+        figure.to_json()
+    live_note(trials, {}, 4, "", "")
+
+
 def live_page(study: optuna.Study, target: int, state: str, command: str) -> Page:
     """The page of a study as it is now.
 
