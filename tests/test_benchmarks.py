@@ -50,3 +50,11 @@ def test_the_cost_of_trackers_is_measured_beside_none(tmp_path: Path) -> None:
     assert (rows["training_seconds"] > 0).all()
     assert rows.loc["none", "command_ratio"] == 1
     assert "mlflow" in table
+
+
+def test_the_dashboard_benchmark_opens_a_study_and_times_a_run(tmp_path: Path) -> None:
+    run("dashboard.py", "--small", "--out", str(tmp_path))
+    rows = pd.read_csv(tmp_path / "dashboard.csv").set_index("what")
+    assert rows.loc["open", "open_seconds"] > 0
+    assert rows.loc["push", "pushes"] >= 1
+    assert 0 < rows.loc["push", "share"] < 1

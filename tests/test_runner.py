@@ -111,7 +111,7 @@ def test_a_diverged_trial_is_pruned_marked_and_never_best(
     gone = states[1e30]
     assert gone.state == TrialState.PRUNED
     assert gone.user_attrs["diverged_at"] >= 1
-    assert gone.user_attrs["final_primary_loss"] is None
+    assert "final_primary_loss" not in gone.user_attrs  # a null spoils the dashboard's plots
     assert gone.intermediate_values == {}
     assert study.best_trial.params["lr"] == 0.1
 

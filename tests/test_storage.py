@@ -39,7 +39,7 @@ def test_sqlite_writes_ahead(in_folder: Path) -> None:
     optuna.create_study(storage=storage)
     with sqlite3.connect("wd.db") as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    with storage._storage._backend.engine.connect() as used:  # type: ignore[attr-defined]
+    with storage.storage._backend.engine.connect() as used:  # type: ignore[attr-defined]
         assert used.exec_driver_sql("PRAGMA synchronous").scalar() == 1
 
 

@@ -9,7 +9,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -97,6 +97,19 @@ Quick = Annotated[
 ]
 
 
+Artifacts = Annotated[
+    Path | None,
+    Option(
+        metavar="DIR",
+        help="Where published figures are kept; FILE.artifacts beside the storage's file if not "
+        "given.",
+    ),
+]
+Live = Annotated[
+    bool, Option("--live/--no-live", help="Keep the study's page in optuna-dashboard up to date.")
+]
+
+
 @app.command()
 def run(
     context: typer.Context,
@@ -121,11 +134,13 @@ def run(
     gpus_per_job: GpusPerJob = None,
     settings: Settings = None,
     quick: Quick = False,
+    live: Live = True,
 ) -> None:
     """Train every trial that the study lacks; the same command again goes on after a stop.
 
     Example: wdstudy run studies/resnet.py --lr 1e-2:1:5 --weight-decay 0,1e-4:1e-2:5 --seeds 3
     """
+    from wdstudy.analysis.live import LivePage
     from wdstudy.progress import console, display_for, say
     from wdstudy.space import parse_axis
     from wdstudy.studyfile import SpecSource
@@ -150,17 +165,21 @@ def run(
     source = SpecSource(str(study_file), keywords, _given(changes), _given(space), quick)
     output = console()
     launch = _launcher(launcher, devices, address, gpus_per_job)
+    where = [] if storage is None else ["--storage", storage]
     specs = source.specs()
     for spec in specs:
-        with _stoppable(output, context.obj):
+        report_command = _called(["report", spec.name, *where])
+        page = LivePage(display_for(output), report_command, on=live)
+        with _stoppable(output, context.obj), page:
             status = launch(
                 source,
                 spec,
                 storage,
-                display_for(output),
+                page.display,
                 jobs=_count_or_auto("--jobs", jobs),
                 lanes=_count_or_auto("--lanes", lanes),
                 trackers=trackers,
+                opened=page.watch,
             )
         say(output, status.headline())
         if status.failed:
@@ -168,7 +187,6 @@ def run(
                 f"{status.failed} of {status.total} trials failed; "
                 f"run the same command again to train them: {_called(context.obj)}"
             )
-    where = [] if storage is None else ["--storage", storage]
     say(output, f"next: {_called(['report', *(spec.name for spec in specs), *where])}")
 
 
@@ -273,6 +291,10 @@ def report(
     format: Annotated[
         str, Option(metavar="FORMAT", help="Of the files in figures/: png, svg or pdf.")
     ] = "png",
+    publish: Annotated[
+        bool, Option("--publish", help="Show the figures in optuna-dashboard, as artifacts.")
+    ] = False,
+    artifacts: Artifacts = None,
 ) -> None:
     """Write DIR/NAME/report.html: verdict, figures, explorer and every trial, in one file.
 
@@ -286,8 +308,62 @@ def report(
     from wdstudy.storage import open_study
 
     studies = [open_study(name, storage) for name in names]
-    for path in write_reports(studies, out, format):
+    paths = write_reports(studies, out, format)
+    for path in paths:
         typer.echo(f"report: {path}")
+    if publish:
+        pages = dict(zip(names, paths, strict=False))  # the comparison's page comes after theirs
+        _publish(pages, format, storage, artifacts)
+
+
+def _publish(
+    pages: dict[str, Path], format: str, storage: str | None, artifacts: Path | None
+) -> None:
+    """Upload the figures of reports to their studies, and say where to and how to see them."""
+    from wdstudy.analysis.publish import artifacts_folder, publish
+    from wdstudy.storage import open_storage, open_study, resolve_url
+
+    folder = artifacts or artifacts_folder(resolve_url(storage))
+    opened = open_storage(storage)
+    for name, page in pages.items():
+        figures = (page.parent / "figures").glob(f"*.{format}")
+        count = publish(open_study(name, opened), figures, folder)
+        typer.echo(f"published: {count} figures of '{name}' in {folder}")
+    where = [] if storage is None else ["--storage", storage]
+    where += [] if artifacts is None else ["--artifacts", str(artifacts)]
+    typer.echo(f"next: {_called(['dashboard', *where])}")
+
+
+@app.command()
+def dashboard(
+    storage: StorageURL = None,
+    artifacts: Artifacts = None,
+    host: Annotated[str, Option(metavar="ADDRESS", help="Whom to answer.")] = "127.0.0.1",
+    port: Annotated[int, Option(metavar="N", help="0 for any free one.")] = 8080,
+    open_browser: Annotated[bool, Option("--open", help="Open it in a browser.")] = False,
+) -> None:
+    """Show the studies of a storage in optuna-dashboard, live, until Ctrl-C. It only reads.
+
+    Example: wdstudy dashboard --open
+    """
+    import webbrowser
+
+    from wdstudy.analysis.dashboard import address, is_local, open_dashboard
+    from wdstudy.analysis.publish import artifacts_folder
+    from wdstudy.storage import masked, open_storage, resolve_url
+
+    url = resolve_url(storage)
+    opened = open_storage(storage, create=False)
+    with open_dashboard(opened, artifacts or artifacts_folder(url), host, port) as server:
+        where = address(server)
+        if not is_local(host):
+            warning = f"warning: whoever can reach {where} can read it all, without a password"
+            typer.echo(warning, err=True)
+        typer.echo(f"{masked(url)} is shown at {where} (Ctrl-C ends it)")
+        if open_browser and not webbrowser.open(where):
+            typer.echo("no browser found; open the address yourself", err=True)
+        with suppress(KeyboardInterrupt):
+            server.serve_forever()
 
 
 @app.command()

@@ -55,7 +55,7 @@ class PatientStorage(_Delegated):
     """Hands everything on to another storage, and asks again while that one is out of reach.
 
     Args:
-        storage: The storage itself.
+        storage: The storage itself; kept as `storage`.
         shown: Its URL without a password, for messages.
 
     Attributes:
@@ -66,7 +66,7 @@ class PatientStorage(_Delegated):
     """
 
     def __init__(self, storage: BaseStorage, shown: str) -> None:
-        self._storage = storage
+        self.storage = storage
         self._shown = shown
         self._told = threading.Event()
         self.patience = PATIENCE_SECONDS
@@ -74,7 +74,7 @@ class PatientStorage(_Delegated):
         """Told once when the storage goes and once when it is back."""
 
     def _ask(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        method = getattr(self._storage, name)
+        method = getattr(self.storage, name)
         pause, until, again = _FIRST_PAUSE, time.monotonic() + self.patience, False
         while True:
             try:
@@ -102,7 +102,7 @@ class PatientStorage(_Delegated):
             pause, again = min(2 * pause, _LONGEST_PAUSE), True
 
     def _is_in(self, trial_id: int, state: Any, *_: Any, **__: Any) -> bool:
-        return bool(self._storage.get_trial(trial_id).state == state)
+        return bool(self.storage.get_trial(trial_id).state == state)
 
     def _tell(self, cause: BaseException | None) -> None:
         if self.say is None or (cause is None) != self._told.is_set():

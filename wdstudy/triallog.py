@@ -31,6 +31,9 @@ REPORT_SECONDS = 1.0
 REPORT_GROWTH = 1.05
 """Reports lie this factor apart: about 100 a trial, however many record points it has."""
 
+SHOWN_GROWTH = 1.2
+"""The factor where no pruner decides by them: about 30, because dashboards load every report."""
+
 
 class TrialLog:
     """Writes what a trial yields into its study, seldom enough that it costs little.
@@ -62,6 +65,7 @@ class TrialLog:
         self._objective = objective
         self._eager = eager
         self._runs = runs
+        self._growth = REPORT_GROWTH if eager else SHOWN_GROWTH
         self._next_report = 1
         self._reported_step = -1
         self._started = self._flushed = self._reported = time.monotonic()
@@ -125,7 +129,8 @@ class TrialLog:
         value = self.value if state == TrialState.COMPLETE else None
         with self._while_ours():
             self._write(self.curves.to_attributes())
-            self._write({name: json_number(value) for name, value in scalars.items()})
+            # A null would make the dashboard take the attribute for text, and not plot it.
+            self._write({name: json_number(v) for name, v in scalars.items() if math.isfinite(v)})
             if not self.diverged_at:
                 self._report(time.monotonic())
             self.trial.study.tell(self.trial, value, state)
@@ -149,7 +154,7 @@ class TrialLog:
             return  # not finite: samplers take the last report of a pruned trial as its value
         self.trial.report(self.value, step)
         self._reported, self._reported_step = now, step
-        self._next_report = max(len(self.curves) + 1, int(len(self.curves) * REPORT_GROWTH))
+        self._next_report = max(len(self.curves) + 1, int(len(self.curves) * self._growth))
 
     def _write(self, attributes: Mapping[str, Any]) -> None:
         for name, value in attributes.items():

@@ -60,8 +60,7 @@ class Watch:
 
     def is_abandoned(self, trial: FrozenTrial) -> bool:
         """Whether a running trial is nobody's; ask now and then, it is found by waiting."""
-        place, _, pid = str(trial.user_attrs.get(WORKER, "")).rpartition(":")[0].rpartition(":")
-        if place == _place() and pid.isdigit() and not _is_running(int(pid)):
+        if is_gone(str(trial.user_attrs.get(WORKER, ""))):
             return True
         sign, now = trial.user_attrs.get(LAST_SEEN), time.monotonic()
         known, since = self._signs.get(trial._trial_id, (None, None))
@@ -97,6 +96,12 @@ def release(
             continue  # another worker released it, or its own came back and finished it
         released += 1
     return released
+
+
+def is_gone(worker: str) -> bool:
+    """Whether the process of this name has ended; false where it is of another machine."""
+    place, _, pid = worker.rpartition(":")[0].rpartition(":")
+    return place == _place() and pid.isdigit() and not _is_running(int(pid))
 
 
 def _is_running(pid: int) -> bool:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from made_studies import grid_study, placed, study_of
 
-from wdstudy.analysis.curve_grid import MAX_GRID, _curve_grid_info, plot_curve_grid
+from wdstudy.analysis.curve_grid import MAX_GRID, curve_grid_info, plot_curve_grid
 from wdstudy.analysis.frames import curves_frame, trials_frame
 from wdstudy.errors import StudyError
 
@@ -13,7 +13,7 @@ LOSSES = ("primary_loss", "decay_loss")
 
 def test_lines_are_means_over_seeds_laid_out_as_the_plane() -> None:
     study = grid_study(seeds=2, diverges=lambda lr, wd: lr == 1.0 and wd == 0.1)
-    info = _curve_grid_info(curves_frame(study), trials_frame(study), LOSSES)
+    info = curve_grid_info(curves_frame(study), trials_frame(study), LOSSES)
     assert info.lrs == (0.01, 0.1, 1.0)
     assert info.weight_decays == (0.1, 0.01, 0.001, 0.0)
     assert info.x == "epoch"
@@ -27,7 +27,7 @@ def test_lines_are_means_over_seeds_laid_out_as_the_plane() -> None:
 def test_of_a_large_grid_a_sub_grid_is_drawn_and_said() -> None:
     axis = np.logspace(-3, 0, 20).tolist()
     study = grid_study(lrs=axis, weight_decays=axis, points=2)
-    info = _curve_grid_info(curves_frame(study), trials_frame(study), LOSSES)
+    info = curve_grid_info(curves_frame(study), trials_frame(study), LOSSES)
     assert len(info.lrs) == len(info.weight_decays) == MAX_GRID
     assert (info.lrs[0], info.lrs[-1]) == pytest.approx((axis[0], axis[-1]))
     assert info.note.endswith("12 × 12 of 20 × 20 cells")
@@ -40,7 +40,7 @@ def test_of_samples_the_best_of_each_bin_is_drawn() -> None:
         for x, y in rng.uniform(-3, 0, (80, 2))
     ]
     study = study_of(rows)
-    info = _curve_grid_info(curves_frame(study), trials_frame(study), LOSSES)
+    info = curve_grid_info(curves_frame(study), trials_frame(study), LOSSES)
     assert len(info.lrs) <= 8
     assert "of each of 8 × 8 bins, the best trial" in info.note
     assert info.best is not None

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from made_studies import grid_study, placed, study_of, trained
+from optuna.trial import TrialState
 
 from wdstudy.analysis import explorer
 from wdstudy.analysis.explorer import as_script, explorer_data
@@ -72,3 +73,13 @@ def test_the_script_is_strict_json_that_can_not_end_its_element() -> None:
     assert json.loads(text)["x"] == "</script>"
     with pytest.raises(ValueError, match="not JSON compliant"):
         as_script(float("nan"))
+
+
+def test_a_cell_that_diverged_with_a_finite_loss_has_no_value_from_there_on() -> None:
+    lost = placed(
+        0.2, 0.01, None, TrialState.PRUNED, step=[5, 10], val_loss=[3.0, 90.0], diverged_at=10
+    )
+    study = study_of([placed(0.1, 0.01, 1.0, step=[5, 10, 15], val_loss=[4.0, 3.0, 1.0]), lost])
+    data = explorer_data(trials_frame(study), curves_frame(study))
+    assert data["series"][0]["values"] == [[4, 3, 1], [3, None, None]]
+    assert data["diverged"] == [0, 1]

@@ -122,3 +122,14 @@ def test_a_thousand_trials_of_a_hundred_points() -> None:
     attributes = dict.fromkeys(names, points)
     study = study_of([placed(0.1 + i / 1e4, 0.01, 0.5, **attributes) for i in range(1000)])
     assert (len(curves_frame(study)), len(trials_frame(study))) == (400_000, 1000)
+
+
+def test_some_series_at_some_points_are_those_of_the_whole() -> None:
+    study = grid_study(points=50)
+    whole = curves_frame(study)
+    few = curves_frame(study, ["val_loss"], points=8)
+    steps = sorted(few["step"].unique())
+    assert steps == [10.0 * k for k in (1, 8, 15, 22, 29, 36, 43, 50)]
+    same = whole[(whole["series"] == "val_loss") & whole["step"].isin(steps)]
+    assert few["value"].to_list() == same["value"].to_list()
+    assert few["trial"].to_list() == same["trial"].to_list()

@@ -8,7 +8,7 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.patches import Ellipse, Rectangle
 
 from wdstudy.analysis.frames import curves_frame, trials_frame
-from wdstudy.analysis.heatmap import _heatmap_info, plot_heatmap, short
+from wdstudy.analysis.heatmap import heatmap_info, plot_heatmap, short
 from wdstudy.analysis.products import equal_products
 from wdstudy.errors import StudyError
 
@@ -28,26 +28,26 @@ def legend(ax: Axes) -> list[str]:
 
 def test_the_info_marks_cells_by_the_objective_whatever_is_shown() -> None:
     trials = trials_frame(grid_study())
-    info = _heatmap_info(trials, "final_decay_loss", None)
+    info = heatmap_info(trials, "final_decay_loss", None)
     assert info.best == (0.01, 0.1)
     assert info.grid.best != info.best  # the least decay loss is elsewhere
     assert not info.reverse
-    assert _heatmap_info(trials, "value", None).reverse
-    assert not _heatmap_info(trials, "final_val_accuracy", None).reverse
+    assert heatmap_info(trials, "value", None).reverse
+    assert not heatmap_info(trials, "final_val_accuracy", None).reverse
 
 
 def test_lines_of_equal_product_are_decades_inside_the_plane() -> None:
-    cells = _heatmap_info(trials_frame(grid_study()), "value", None).grid.cells
+    cells = heatmap_info(trials_frame(grid_study()), "value", None).grid.cells
     assert equal_products(cells) == (1e-4, 1e-3, 1e-2)
     wide = trials_frame(grid_study(lrs=np.logspace(-6, 2, 9), weight_decays=np.logspace(-6, 2, 9)))
-    assert len(equal_products(_heatmap_info(wide, "value", None).grid.cells)) <= 7
+    assert len(equal_products(heatmap_info(wide, "value", None).grid.cells)) <= 7
     one = cells[cells["lr"] == 0.1]
     assert equal_products(one) == ()
 
 
 def test_an_exploded_cell_does_not_set_the_colours() -> None:
     study = study_of([placed(lr, 0.01, v, initial_loss=2.0) for lr, v in ((0.1, 1.0), (1.0, 1e9))])
-    info = _heatmap_info(trials_frame(study), "value", None)
+    info = heatmap_info(trials_frame(study), "value", None)
     assert (info.norm.vmin, info.norm.vmax) == (1.0, 3.0)
     assert info.capped
 
@@ -106,10 +106,10 @@ def test_a_norm_can_be_shared_and_the_callers_axes_are_used() -> None:
     ax = plot_heatmap(trials, norm=norm)
     assert plot_heatmap(trials, norm=norm, ax=ax) is ax
     assert ax.collections[0].norm is norm
-    assert isinstance(_heatmap_info(trials, "final_decay_loss", None).norm, Normalize)
-    assert isinstance(_heatmap_info(trials, "lr_x_wd", None).norm, Normalize)
+    assert isinstance(heatmap_info(trials, "final_decay_loss", None).norm, Normalize)
+    assert isinstance(heatmap_info(trials, "lr_x_wd", None).norm, Normalize)
     positive = trials[trials["weight_decay"] > 0]
-    assert isinstance(_heatmap_info(positive, "lr_x_wd", None).norm, LogNorm)
+    assert isinstance(heatmap_info(positive, "lr_x_wd", None).norm, LogNorm)
 
 
 def test_only_diverged_cells_are_hatched_without_a_scale() -> None:

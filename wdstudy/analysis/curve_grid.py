@@ -83,7 +83,7 @@ def plot_curve_grid(
     Raises:
         StudyError: no trial has recorded any of these series.
     """
-    info = _curve_grid_info(curves, trials, series)
+    info = curve_grid_info(curves, trials, series)
     rows, columns = len(info.weight_decays), len(info.lrs)
     figure, axes = plt.subplots(
         rows,
@@ -106,9 +106,10 @@ def plot_curve_grid(
     return figure
 
 
-def _curve_grid_info(
+def curve_grid_info(
     curves: pd.DataFrame, trials: pd.DataFrame | None, series: Sequence[str]
 ) -> CurveGridInfo:
+    """What a curve grid shows; arguments and errors as of `plot_curve_grid`."""
     shown = curves[curves["series"].isin(list(series))].dropna(subset=["value"])
     if shown.empty:
         known = sorted(map(str, curves["series"].dropna().unique()))

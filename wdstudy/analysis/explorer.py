@@ -16,11 +16,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import to_hex
 
-from wdstudy.analysis.grid import CellGrid, cell_grid, rounded
+from wdstudy.analysis.grid import FINISHED, CellGrid, cell_grid, rounded
 from wdstudy.analysis.theme import LOG_SPAN, label_of
 from wdstudy.curves import (
     ANGULAR_UPDATE,
     DECAY_LOSS,
+    DIVERGED_AT,
     LEARNING_RATE,
     PRIMARY_LOSS,
     VAL_LOSS,
@@ -54,6 +55,8 @@ def explorer_data(trials: pd.DataFrame, curves: pd.DataFrame) -> dict[str, Any]:
         note += "sample of the rest."
     x = "epoch" if len(curves) and curves["epoch"].notna().all() else "step"
     wide, steps = _on_points(cells, curves)
+    lost = _lost_from(trials, cells, steps)
+    wide = {name: np.where(lost, np.nan, table) for name, table in wide.items()}
     if len(steps) < curves["step"].nunique():
         note += f" {len(steps)} of {curves['step'].nunique():,} record points are shown."
     final = [_number(v) for v in cells["value"]]
@@ -130,6 +133,26 @@ def _on_points(
         )
         tables[name] = filled.reindex(index=index, columns=steps).to_numpy(dtype=float)
     return tables, [float(s) for s in steps]
+
+
+def _lost_from(trials: pd.DataFrame, cells: pd.DataFrame, steps: list[float]) -> np.ndarray:
+    """Which cells are lost at which points, `[cells, points]`: half their trials have diverged.
+
+    A trial may diverge with a finite loss: what it recorded last is a number, and no result.
+    """
+    keys = [rounded(trials["weight_decay"]), rounded(trials["lr"])]
+    ends = pd.to_numeric(
+        trials.get(DIVERGED_AT, pd.Series(math.inf, index=trials.index)), errors="coerce"
+    )
+    ends = ends.where(trials["diverged"], math.inf).fillna(0.0)
+    finished = trials["state"].isin(FINISHED)
+    # Half of them have diverged once the lower median of these steps has come.
+    middle = (
+        ends[finished].groupby([key[finished] for key in keys]).quantile(0.5, interpolation="lower")
+    )
+    places = pd.MultiIndex.from_frame(cells[["weight_decay", "lr"]])
+    lost: np.ndarray = middle.reindex(places).to_numpy()[:, None] <= np.array(steps)[None, :]
+    return lost
 
 
 def _described(name: str, table: np.ndarray, trials: pd.DataFrame) -> dict[str, Any]:

@@ -7,7 +7,7 @@ program. What is missing is NaN; `frame.attrs["notes"]` says once what that is.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +63,16 @@ def trials_frame(study: optuna.Study) -> pd.DataFrame:
     return frame
 
 
-def curves_frame(study: optuna.Study) -> pd.DataFrame:
+def curves_frame(
+    study: optuna.Study, series: Collection[str] | None = None, points: int | None = None
+) -> pd.DataFrame:
     """One row a trial, series and record point, of every trial that has curves.
+
+    Args:
+        study: The study.
+        series: The names of the series to read; all of them if None.
+        points: At most so many record points a trial, every n-th and the last of the longest
+            trial; all of them if None.
 
     Returns:
         Columns `trial, lr, weight_decay, seed, step, epoch, series, value`, `series` categorical.
@@ -73,7 +81,12 @@ def curves_frame(study: optuna.Study) -> pd.DataFrame:
     """
     attrs = _attributes(study)
     placed, notes = _placed(study)
-    parts = [(t.number, cell, series) for t, cell in placed if (series := _series(t.user_attrs))]
+    stride = _stride(placed, points)
+    parts = [
+        (trial.number, cell, found)
+        for trial, cell in placed
+        if (found := _series(_wanted(trial.user_attrs, series, stride)))
+    ]
     if not parts:
         frame = pd.DataFrame(columns=CURVE_COLUMNS)
         frame.attrs = {**attrs, "notes": notes}
@@ -238,6 +251,27 @@ def _trial_row(trial: FrozenTrial, cell: dict[str, Any]) -> dict[str, Any]:
         "value": _number(value) if not lost else math.nan,
         # A foreign study tells infinity where its loss was lost: that is divergence too.
         "diverged": trial.user_attrs.get(DIVERGED_AT) is not None or lost,
+    }
+
+
+def _stride(placed: list[tuple[FrozenTrial, dict[str, Any]]], points: int | None) -> slice:
+    """Which record points to read: the same ones of every trial, so that seeds can be averaged."""
+    if points is None:
+        return slice(None)
+    steps = (trial.user_attrs.get(STEP) for trial, _ in placed)
+    longest = max((len(values) for values in steps if isinstance(values, list)), default=0)
+    stride = max(1, -(-longest // points))
+    return slice((longest - 1) % stride if longest else 0, None, stride)
+
+
+def _wanted(
+    attributes: dict[str, Any], series: Collection[str] | None, stride: slice
+) -> dict[str, Any]:
+    """The attributes that hold one of these series, and its steps, at some of the points."""
+    return {
+        name: values[stride] if isinstance(values, list) else values
+        for name, values in attributes.items()
+        if series is None or name in series or name == STEP
     }
 
 

@@ -97,7 +97,7 @@ def plot_heatmap(
     """
     if curves is not None and value not in trials.columns:
         trials = series_at(trials, curves, value, step)
-    info = _heatmap_info(trials, value, minimize, norm)
+    info = heatmap_info(trials, value, minimize, norm)
     if ax is None:
         ax = new_axes(None, *_size(info.grid, spread))
     if info.grid.scattered:
@@ -111,9 +111,10 @@ def plot_heatmap(
     return ax
 
 
-def _heatmap_info(
+def heatmap_info(
     trials: pd.DataFrame, value: str, minimize: bool | None, norm: Normalize | None = None
 ) -> HeatmapInfo:
+    """What a heatmap of this column shows; arguments and errors as of `plot_heatmap`."""
     grid = cell_grid(trials, value, minimize=minimize)
     has_objective = value != "value" and "value" in trials and trials["value"].notna().any()
     judged = cell_grid(trials, "value", minimize=minimize) if has_objective else grid

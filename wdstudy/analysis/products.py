@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import matplotlib.patheffects as effects
@@ -28,8 +29,18 @@ def equal_products(cells: pd.DataFrame) -> tuple[float, ...]:
     return tuple(float(f"1e{int(d)}") for d in decades[::stride])
 
 
-def draw_products(products: tuple[float, ...], values: pd.DataFrame, ax: Axes) -> None:
-    """Lines of equal lr · weight_decay, straight between the logarithms of neighbouring cells."""
+def product_lines(
+    products: tuple[float, ...], values: pd.DataFrame
+) -> Iterator[tuple[float, Any, Any]]:
+    """Lines of equal lr · weight_decay, straight between the logarithms of neighbouring cells.
+
+    Args:
+        products: The values of lr · weight_decay.
+        values: A table of cells: rows weight_decay, from high to low, columns lr.
+
+    Yields:
+        A product, and the places of its line in columns from the left and rows from the top.
+    """
     x = np.log10(values.columns.to_numpy(dtype=float))
     rows = values.index.to_numpy(dtype=float)
     y = np.log10(rows[rows > 0])[::-1]
@@ -41,7 +52,13 @@ def draw_products(products: tuple[float, ...], values: pd.DataFrame, ax: Axes) -
         if inside.sum() < 2:
             continue
         down = len(y) - 0.5 - np.interp(across[inside], y, np.arange(len(y)))
-        _draw_product(fine[inside], down, product, ax)
+        yield product, fine[inside], down
+
+
+def draw_products(products: tuple[float, ...], values: pd.DataFrame, ax: Axes) -> None:
+    """Draw these lines over a heatmap of the table, each with its value."""
+    for product, across, down in product_lines(products, values):
+        _draw_product(across, down, product, ax)
 
 
 def label_product(x: float, y: float, product: float, ax: Axes) -> None:

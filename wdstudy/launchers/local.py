@@ -11,12 +11,13 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.context import SpawnProcess
 from multiprocessing.queues import Queue as ProcessQueue
 from typing import Any
 
+import optuna
 import torch
 
 from wdstudy.devices import resolve_device
@@ -50,6 +51,7 @@ def run_local(
     lanes: int | None = None,
     devices: Sequence[str] | None = None,
     trackers: Sequence[Backend] = (),
+    opened: Callable[[optuna.Study], None] = lambda study: None,
 ) -> Status:
     """Run a study with as many processes as it is worth.
 
@@ -62,6 +64,7 @@ def run_local(
         lanes: Trials that a process trains as one model; None for the fastest.
         devices: Devices that the processes take in turn.
         trackers: Where every trial is a run as well.
+        opened: Told the study before its training starts.
 
     Returns:
         How it ended.
@@ -78,6 +81,7 @@ def run_local(
     with _threads(max(1, most // wanted) if on_cpu else torch.get_num_threads()) as threads:
         runner = Runner(replace(spec, device=places[0]), storage, display, trackers=trackers)
         display.say(f"study '{spec.name}': {spec.space}")
+        opened(runner.study)
         left = runner.prepare()
         if wanted == 1 and threads > 1 and on_cpu:
             torch.set_num_threads(runner.choose_threads(threads))
@@ -207,8 +211,6 @@ def _work(job: _Job, events: ProcessQueue[Any]) -> None:
 
 
 def _work_until_stopped(job: _Job, events: ProcessQueue[Any]) -> None:
-    import optuna
-
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     torch.set_num_threads(job.threads)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent decides

@@ -75,6 +75,7 @@ def run_ray(
     gpus_per_job: float | None = None,
     lanes: int | None = None,
     trackers: Sequence[Backend] = (),
+    opened: Callable[[optuna.Study], None] = lambda study: None,
 ) -> Status:
     """Run a study as jobs of a Ray cluster.
 
@@ -89,6 +90,7 @@ def run_ray(
         gpus_per_job: GPUs of each, below 1 to share one; None for 1 where there are any.
         lanes: Trials that a job trains as one model; None for the fastest.
         trackers: Where every trial is a run as well; each job reaches them by itself.
+        opened: Told the study before its training starts.
 
     Returns:
         How it ended.
@@ -117,7 +119,7 @@ def run_ray(
             run_token(),
             tuple(trackers),
         )
-        return _Jobs(job, spec, display, gpus, room).run(jobs or room, lanes)
+        return _Jobs(job, spec, display, gpus, room).run(jobs or room, lanes, opened)
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,7 @@ class _Jobs:
         self._attempts = 0
         self._lost = ""
 
-    def run(self, jobs: int, lanes: int | None) -> Status:
+    def run(self, jobs: int, lanes: int | None, opened: Callable[[optuna.Study], None]) -> Status:
         """Prepare the study in one job, then train it in many."""
         try:
             with self._display:
@@ -170,6 +172,7 @@ class _Jobs:
                 study = optuna.load_study(
                     study_name=self._job.name, storage=open_storage(self._job.storage)
                 )
+                opened(study)
                 tally = Tally(study, self._plan, self._base, self._job.run)
                 tally.note()
                 for number in range(1, jobs + 1):

@@ -1,0 +1,147 @@
+"""optuna-dashboard on a study's storage, in this process: no password stands on a command line."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import json
+import sys
+from collections.abc import Callable, Container, Iterable
+from copy import copy
+from pathlib import Path
+from socketserver import ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+import optuna
+from optuna.artifacts import FileSystemArtifactStore
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState
+from optuna_dashboard import wsgi
+
+from wdstudy.errors import SpecError
+
+REPORTING = 100
+"""Finished trials whose reports are shown, an even sample of more."""
+
+REPORTS = 50
+"""Reports shown of a trial."""
+
+READING = ("GET", "HEAD", "OPTIONS")
+
+Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+def open_dashboard(storage: BaseStorage, artifacts: Path, host: str, port: int) -> WSGIServer:
+    """A server of the dashboard, listening, not yet answering: call `serve_forever`.
+
+    Args:
+        storage: Whose studies to show. It is only read: what would change it is refused.
+        artifacts: The directory of the published figures; none are shown if it is not there.
+        host: An address of this machine.
+        port: A free port; 0 for any.
+
+    Raises:
+        SpecError: the address or the port can't be taken.
+    """
+    store = FileSystemArtifactStore(artifacts) if artifacts.is_dir() else None
+    application = read_only(wsgi(lightened(storage), artifact_store=store))
+    try:
+        return make_server(host, port, application, _Server, _Handler)
+    except (OSError, OverflowError) as error:
+        raise SpecError(_untakable(host, port, error)) from error
+
+
+def lightened(storage: BaseStorage) -> BaseStorage:
+    """The storage as the dashboard reads it: without what makes a large study slow to open.
+
+    Of 1,000 trials the dashboard loads every report three times, sends a piece of every series,
+    which it can't draw, and writes the number of every trial that has reports into a legend.
+    So finished trials are read once, series are left out, and the reports of some trials are
+    shown. The studies themselves are not changed.
+    """
+    storage = optuna.storages.get_storage(storage)  # a database's, with a cache of finished trials
+    every_trial, known = storage.get_all_trials, dict[int, FrozenTrial]()
+
+    def get_all_trials(
+        study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        trials = every_trial(study_id, deepcopy=False, states=states)
+        stride = max(1, -(-len(trials) // REPORTING))
+        return [_light(trial, known, trial.number % stride == 0) for trial in trials]
+
+    storage.get_all_trials = get_all_trials  # type: ignore[method-assign]
+    return storage
+
+
+def _light(trial: FrozenTrial, known: dict[int, FrozenTrial], reporting: bool) -> FrozenTrial:
+    """The trial without series; with reports if it is one of those that show them, or runs."""
+    finished = trial.state.is_finished()
+    if finished and trial._trial_id in known:
+        return known[trial._trial_id]
+    light = copy(trial)
+    light.user_attrs = {n: v for n, v in trial.user_attrs.items() if not isinstance(v, list)}
+    if finished:
+        kept = thinned(list(trial.intermediate_values), REPORTS) if reporting else []
+        light.intermediate_values = {step: trial.intermediate_values[step] for step in kept}
+        known[trial._trial_id] = light
+    return light
+
+
+def thinned(steps: list[int], most: int) -> list[int]:
+    """At most so many of these, evenly, the last among them."""
+    steps = sorted(steps)
+    stride = max(1, -(-len(steps) // most))
+    return steps[(len(steps) - 1) % stride :: stride] if steps else []
+
+
+def read_only(application: Application) -> Application:
+    """The application without what writes: creating, renaming, deleting, uploading, annotating."""
+
+    def reading(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] in READING:
+            return application(environ, start_response)
+        start_response("403 Forbidden", [("Content-Type", "application/json")])
+        reason = "this dashboard only reads; to change a study, start optuna-dashboard itself"
+        return [json.dumps({"reason": reason}).encode()]
+
+    return reading
+
+
+def address(server: WSGIServer) -> str:
+    """Where a browser finds the server."""
+    host, port = server.server_address[:2]
+    return f"http://{host!s}:{port}/"
+
+
+def is_local(host: str) -> bool:
+    """Whether only this machine can reach a server on this address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _untakable(host: str, port: int, error: OSError | OverflowError) -> str:
+    number = getattr(error, "errno", None)
+    if number == errno.EADDRINUSE:
+        return f"--port {port}: another program listens there; name another, or 0 for a free one"
+    if number == errno.EACCES:
+        return f"--port {port}: only the administrator may use it; name one above 1023"
+    if isinstance(error, OverflowError):
+        return f"--port {port}: give a number from 0 to 65535"
+    return f"--host {host}: this machine has no such address ({error.strerror or error})"
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True  # a browser that still waits does not hold the end up
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A browser that went away is no error."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
+class _Handler(WSGIRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        """Requests are not of interest."""

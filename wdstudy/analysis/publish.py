@@ -1,0 +1,68 @@
+"""A report's figures as artifacts of its study, which optuna-dashboard shows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import optuna
+from optuna.artifacts import FileSystemArtifactStore, upload_artifact
+from optuna.artifacts._upload import ARTIFACTS_ATTR_PREFIX
+
+from wdstudy.errors import StorageError
+
+FIGURES = "wdstudy:figures"
+"""The study's system attribute that says which artifacts are ours: file name → artifact."""
+
+
+def artifacts_folder(url: str) -> Path:
+    """Where artifacts are kept if nothing else is said: beside the storage's file, else here."""
+    scheme, _, rest = url.partition("://")
+    file = Path(rest.removeprefix("/").partition("?")[0])
+    if scheme.partition("+")[0] in ("sqlite", "journal") and file.name:
+        return file.with_name(file.name + ".artifacts")
+    return Path("wdstudy.artifacts")
+
+
+def publish(study: optuna.Study, figures: Iterable[Path], folder: Path) -> int:
+    """Upload figures as artifacts of a study, each over the one of its name that was there.
+
+    Args:
+        study: A study in a storage that can be written to.
+        figures: Files, their names different.
+        folder: The directory of the artifacts; made if it is not there.
+
+    Returns:
+        How many.
+
+    Raises:
+        StorageError: the directory can't be written.
+    """
+    attributes = study._storage.get_study_system_attrs(study._study_id)
+    known: dict[str, str] = dict(attributes.get(FIGURES) or {})
+    # In the dashboard somebody may have deleted one: its record is null then.
+    listed = {name: id for name, id in known.items() if _is_listed(attributes, id)}
+    count = 0
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        store = FileSystemArtifactStore(folder)
+        for count, path in enumerate(sorted(figures), start=1):  # noqa: B007
+            if path.name in listed:
+                with path.open("rb") as body:
+                    store.write(listed[path.name], body)
+                continue
+            listed[path.name] = upload_artifact(
+                artifact_store=store, file_path=str(path), study_or_trial=study
+            )
+    except OSError as error:
+        raise StorageError(
+            f"the artifacts can't be written to '{folder}' ({error.strerror or error}); "
+            "name another --artifacts"
+        ) from error
+    study._storage.set_study_system_attr(study._study_id, FIGURES, listed)
+    return count
+
+
+def _is_listed(attributes: dict[str, object], artifact: str) -> bool:
+    return json.loads(str(attributes.get(ARTIFACTS_ATTR_PREFIX + artifact, "null"))) is not None
