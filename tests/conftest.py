@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from wdstudy import SearchSpace, StudySpec, Task
 
-pytest_plugins = ["servers", "ground"]  # of tests/faults: fixtures of real servers and runs
+pytest_plugins = ["servers", "ground", "chromium"]  # real servers, runs and a browser
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 torch.set_num_threads(1)

@@ -17,6 +17,7 @@ from wdstudy.curves import LossCurves
 from wdstudy.errors import DataError, SpecError, StudyError
 from wdstudy.progress import Status
 from wdstudy.runner import Runner
+from wdstudy.triallog import TrialLog
 
 MakeSpec = Callable[..., StudySpec]
 URL = "sqlite:///wd.db"
@@ -265,3 +266,20 @@ def test_a_stop_in_the_middle_leaves_nothing_running(in_folder: Path, make_spec:
     assert states.count(TrialState.COMPLETE) == 1
     assert states.count(TrialState.RUNNING) == 0
     assert math.isfinite(study.best_value)
+
+
+@pytest.mark.parametrize(("pruned", "reported"), [(False, [1.0, 2.0]), (True, [1.0, 1e18, 2.0])])
+def test_a_loss_that_explodes_is_reported_to_pruners_only(
+    monkeypatch: pytest.MonkeyPatch, pruned: bool, reported: list[float]
+) -> None:
+    """One report of 1e18 would flatten the dashboard's History."""
+    monkeypatch.setattr("wdstudy.triallog.REPORT_SECONDS", 0)
+    trial = optuna.create_study().ask()
+    log = TrialLog(trial, TrialParams(1, 0), "val_loss", eager=pruned, diverged_factor=10)
+    log.initial_loss = 1.0
+    for step, loss in enumerate([1.0, 1e18, 2.0]):
+        log.log({"step": step, "val_loss": loss})
+    log.complete()
+    (found,) = trial.study.trials
+    assert list(found.intermediate_values.values()) == reported
+    assert found.user_attrs["val_loss"] == [1.0, 1e18, 2.0]

@@ -50,6 +50,9 @@ from wdstudy.worker import (
 TEND_SECONDS = 10.0
 """How often a run looks at what other workers of its study do."""
 
+TEND_SHARE = 0.02
+"""The part of its time that this may take: all unfinished trials are read."""
+
 END_SECONDS = 5.0
 """How long a run that is stopped waits for a storage out of reach to give its trials back."""
 
@@ -132,7 +135,7 @@ class Runner:
         self._leads = run is None
         self._worker = worker_name(self.run)
         self._watch = Watch()
-        self._tended = time.monotonic()
+        self._next_tend = time.monotonic() + TEND_SECONDS
         self._waiting = False
         self._held: TrialLog | None = None
         self._claimed: list[TrialLog] = []
@@ -170,18 +173,22 @@ class Runner:
 
     def tend(self) -> None:
         """Every so often: count what other runs have finished, and see who of them is lost."""
-        if time.monotonic() - self._tended >= TEND_SECONDS:
-            self._tended = time.monotonic()
-            self._release()
-            if self._leads:
-                self._tally.note()
+        began = time.monotonic()
+        if began < self._next_tend:
+            return
+        self._release()
+        if self._leads:
+            self._tally.note()
+        ended = time.monotonic()
+        self._next_tend = ended + max(TEND_SECONDS, (ended - began) / TEND_SHARE)
 
     def _take_over(self) -> bool:
         """Whether there is more to do, once the queue is empty: what others left behind.
 
         While others still train it waits a moment and says so, to be there if they are lost.
         """
-        self._release()
+        if self._release():
+            return True
         trials = self.study.get_trials(deepcopy=False)
         left = left_behind(trials, self._plan.cells(self.study))
         if left:
@@ -296,7 +303,14 @@ class Runner:
             self._heartbeat.add(trial._trial_id)
             eager = not isinstance(self.study.pruner, NopPruner)
             runs = self.tracking.trial(trial.number, self._hyperparameters(params))
-            log = TrialLog(trial, params, self.spec.objective, eager=eager, runs=runs)
+            log = TrialLog(
+                trial,
+                params,
+                self.spec.objective,
+                eager=eager,
+                diverged_factor=self.spec.diverged_factor,
+                runs=runs,
+            )
             self._claimed.append(log)
         return log
 

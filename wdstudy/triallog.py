@@ -43,7 +43,9 @@ class TrialLog:
         params: Its lr, weight_decay and seed.
         objective: The series that is reported, and whose last value is the trial's value.
         eager: Report without regard to time, because a pruner decides by reports.
-        runs: The trial's runs in trackers.
+        diverged_factor: The multiple of the initial loss beyond which a loss is not reported,
+            but to a pruner.
+        runs: The trial's runs in trackers, if it has any.
     """
 
     def __init__(
@@ -53,7 +55,8 @@ class TrialLog:
         objective: str,
         *,
         eager: bool,
-        runs: TrialRuns,
+        diverged_factor: float = math.inf,
+        runs: TrialRuns | None = None,
     ) -> None:
         self.trial = trial
         self.params = params
@@ -64,7 +67,8 @@ class TrialLog:
         self.taken_over = False
         self._objective = objective
         self._eager = eager
-        self._runs = runs
+        self._factor = math.inf if eager else diverged_factor
+        self._runs = runs or TrialRuns(tuple)
         self._growth = REPORT_GROWTH if eager else SHOWN_GROWTH
         self._next_report = 1
         self._reported_step = -1
@@ -152,9 +156,14 @@ class TrialLog:
         step = int(self.curves.last(STEP)) if len(self.curves) else 0
         if not math.isfinite(self.value) or step <= self._reported_step:
             return  # not finite: samplers take the last report of a pruned trial as its value
+        if self._objective.endswith("loss") and self.value > self._limit():
+            return  # on its way to divergence: one such point would flatten every plot
         self.trial.report(self.value, step)
         self._reported, self._reported_step = now, step
         self._next_report = max(len(self.curves) + 1, int(len(self.curves) * self._growth))
+
+    def _limit(self) -> float:
+        return self._factor * self.initial_loss if self.initial_loss > 0 else math.inf
 
     def _write(self, attributes: Mapping[str, Any]) -> None:
         for name, value in attributes.items():

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_report_page import browser  # noqa: F401  # the fixture
 
 from wdstudy.analysis.heatmap import short
 from wdstudy.errors import WdstudyError
@@ -60,7 +59,7 @@ def started(processes: list[subprocess.Popen[str]], *command: str) -> subprocess
     return process
 
 
-def opened(browser: Any, port: int, number: int = 1) -> Any:  # noqa: F811
+def opened(browser: Any, port: int, number: int = 1) -> Any:
     page = browser.new_page(viewport={"width": 1400, "height": 900})
     deadline = time.monotonic() + 60
     while True:
@@ -87,7 +86,7 @@ def done(panel: dict[str, Any]) -> int:
 @pytest.mark.parametrize("program", ["optuna-dashboard", "wdstudy dashboard"])
 def test_the_panels_appear_while_the_study_runs_and_are_renewed(
     study_file: Callable[..., Path],
-    browser: Any,  # noqa: F811
+    browser: Any,
     processes: list[subprocess.Popen[str]],
     program: str,
 ) -> None:
