@@ -350,6 +350,7 @@ def dashboard(
 
     from wdstudy.analysis.dashboard import address, is_local, open_dashboard
     from wdstudy.analysis.publish import artifacts_folder
+    from wdstudy.interrupts import interrupt_on
     from wdstudy.storage import masked, open_storage, resolve_url
 
     url = resolve_url(storage)
@@ -363,6 +364,7 @@ def dashboard(
         if open_browser and not webbrowser.open(where):
             typer.echo("no browser found; open the address yourself", err=True)
         with suppress(KeyboardInterrupt):
+            interrupt_on(*_STOPS)
             server.serve_forever()
 
 
