@@ -73,7 +73,9 @@ def wait_for(url: str, n: int) -> None:
 def ended_runs() -> Iterator[None]:
     """No run outlives its test, also if that fails."""
     yield
-    for process in started:
+    while started:
+        process = started.pop()
         process.kill()
-        process.communicate()
-    started.clear()
+        process.wait()
+        if process.stderr is not None:
+            process.stderr.close()
