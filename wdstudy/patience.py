@@ -31,27 +31,7 @@ def _cause(error: BaseException) -> BaseException | None:
     return None
 
 
-class _Delegated(BaseStorage):
-    """Every public method of a storage, handed on."""
-
-    def _ask(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        raise NotImplementedError
-
-
-def _handed_on(name: str) -> Callable[..., Any]:
-    def method(self: _Delegated, *args: Any, **kwargs: Any) -> Any:
-        return self._ask(name, *args, **kwargs)
-
-    method.__name__ = name
-    return method
-
-
-for _name in [name for name in dir(BaseStorage) if not name.startswith("_")]:
-    setattr(_Delegated, _name, _handed_on(_name))
-_Delegated.__abstractmethods__ = frozenset()
-
-
-class PatientStorage(_Delegated):
+class PatientStorage(BaseStorage):
     """Hands everything on to another storage, and asks again while that one is out of reach.
 
     Args:
@@ -116,6 +96,20 @@ class PatientStorage(_Delegated):
                 f"the storage {self._shown} is out of reach ({_says(cause)}): "
                 f"trying again for {self.patience:.0f} s"
             )
+
+
+def _handed_on(name: str) -> Callable[..., Any]:
+    def method(self: PatientStorage, *args: Any, **kwargs: Any) -> Any:
+        return self._ask(name, *args, **kwargs)
+
+    method.__name__ = name
+    return method
+
+
+# Every public method, of Optuna's next versions too.
+for _name in [name for name in dir(BaseStorage) if not name.startswith("_")]:
+    setattr(PatientStorage, _name, _handed_on(_name))
+PatientStorage.__abstractmethods__ = frozenset()
 
 
 def _says(cause: BaseException) -> str:
