@@ -180,7 +180,7 @@ def test_the_heart_beats_while_a_trial_runs(in_folder: Path, monkeypatch: object
     wdstudy.worker.HEARTBEAT_SECONDS, before = 0.05, wdstudy.worker.HEARTBEAT_SECONDS
     try:
         with Heartbeat(study._storage) as heart:
-            heart.add(trial._trial_id)
+            heart.add(trial._trial_id, "host:1:run")
             first = study.trials[0].user_attrs[LAST_SEEN]
             deadline = time.monotonic() + 10
             while study.trials[0].user_attrs[LAST_SEEN] == first:

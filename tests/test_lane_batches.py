@@ -137,13 +137,15 @@ def test_auto_takes_lanes_where_they_pay_and_one_where_they_do_not(
     spec = make_spec(epochs=10_000)
     assert spec.task is not None
     data = TaskData(spec.task.data(), 32, CPU)
-    costs = {1: 10.0, 2: 11.0, 4: 6.0, 8: 3.0, 16: 2.0, 32: 3.0, 64: 1.0}
+    costs = {1: 10.0, 2: 11.0, 3: 10.5, 4: 6.0, 8: 3.0, 16: 2.0, 32: 3.0, 64: 1.0, 20: 1.9, 50: 9}
     monkeypatch.setattr(wdstudy.probe, "_seconds_a_step", lambda *a: costs[a[3]])
     choice = choose_lanes(spec, data, CPU, trials=1000, most=64)
     assert (choice.lanes, choice.seconds) == (16, 2.0)
     assert choose_lanes(spec, data, CPU, trials=1000, most=4).lanes == 4
     assert choose_lanes(spec, data, CPU, trials=1000, most=3).lanes == 1
     assert choose_lanes(spec, data, CPU, trials=1000, most=1).lanes == 1
+    assert choose_lanes(spec, data, CPU, trials=1000, most=20).lanes == 20  # all of them
+    assert choose_lanes(spec, data, CPU, trials=1000, most=50).lanes == 13  # 4 times, not 16 and 2
 
 
 def test_measuring_leaves_the_training_as_it_was(in_folder: Path, make_spec: MakeSpec) -> None:

@@ -10,22 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from ground import workers_of
 from optuna.trial import TrialState
 from test_cli import command, study, wait_for_trials
 
 from wdstudy.__main__ import main
 
 StudyFile = Callable[..., Path]
-
-
-def children(pid: int) -> list[int]:
-    """The worker processes of a run; the resource tracker of `multiprocessing` is not one."""
-    found = []
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        line = Path(f"/proc/{child}/cmdline").read_text()
-        if "spawn_main" in line:
-            found.append(int(child))
-    return found
 
 
 def complete_cells(name: str = "linear") -> list[tuple[float, float]]:
@@ -66,7 +57,7 @@ def test_a_worker_that_is_killed_is_replaced_and_its_cells_are_trained(
         command("run", path, "--jobs", "2", "--lanes", "1"), text=True, stderr=subprocess.PIPE
     )
     wait_for_trials(process, 1)
-    os.kill(children(process.pid)[0], signal.SIGKILL)
+    os.kill(workers_of(process.pid)[0], signal.SIGKILL)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 0, said
     assert "a worker was lost (exit code -9): starting another" in said
@@ -84,7 +75,7 @@ def test_when_the_parent_goes_the_workers_go_and_the_study_can_go_on(
         command("run", path, "--jobs", "2", "--lanes", "1"), text=True, stderr=subprocess.PIPE
     )
     wait_for_trials(process, 1)
-    workers = children(process.pid)
+    workers = workers_of(process.pid)
     assert len(workers) == 2
     process.send_signal(how)
     process.communicate(timeout=60)

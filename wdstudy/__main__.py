@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import sys
 
 import typer
@@ -22,6 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     from wdstudy.cli import app
 
+    atexit.register(gc.freeze)  # to look for garbage in all of torch takes an ending process 1 s
     try:
         # Commands show in `obj` how they were called, for the line that says how to go on.
         given = sys.argv[1:] if arguments is None else arguments

@@ -89,6 +89,11 @@ def run(
 
     Example: wdstudy run studies/resnet.py --lr 1e-2:1:5 --weight-decay 0,1e-4:1e-2:5 --seeds 3
     """
+    from wdstudy.launchers.processes import warm_up
+
+    processes = _count_or_auto("--jobs", jobs)
+    if launcher == "local":
+        warm_up(processes)  # it imports in another process while this one does
     from wdstudy.analysis.live import LivePage
     from wdstudy.progress import console, display_for, say
     from wdstudy.space import parse_axis
@@ -125,7 +130,7 @@ def run(
                 spec,
                 storage,
                 page.display,
-                jobs=_count_or_auto("--jobs", jobs),
+                jobs=processes,
                 lanes=_count_or_auto("--lanes", lanes),
                 trackers=trackers,
                 opened=page.watch,

@@ -309,10 +309,10 @@ def _stack(tensor: Tensor, size: int) -> Tensor:
 
 def _square_of_lanes(stacked: Tensor) -> Tensor:
     """‖w‖² of each lane of `[B, ...]`, as `[B]`."""
-    flat = stacked.flatten(1)
-    wide = flat.float() if flat.dtype in (torch.bfloat16, torch.float16) else flat
-    squares: Tensor = torch.linalg.vecdot(wide, wide)
-    return squares.real if squares.is_complex() else squares
+    wide = torch.float32 if stacked.dtype in (torch.bfloat16, torch.float16) else None
+    # In one pass; a product and its sum take two and memory between them.
+    norms: Tensor = torch.linalg.vector_norm(stacked.flatten(1), dim=1, dtype=wide)
+    return norms.square()
 
 
 def _vmappable_attention() -> contextlib.AbstractContextManager[None]:

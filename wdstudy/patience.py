@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from sqlalchemy.exc import InterfaceError, OperationalError
 
+from wdstudy.attributetable import AttributeTable
 from wdstudy.errors import StorageError
 
 PATIENCE_SECONDS = 300.0
@@ -37,6 +38,7 @@ class PatientStorage(BaseStorage):
     Args:
         storage: The storage itself; kept as `storage`.
         shown: Its URL without a password, for messages.
+        table: Where it keeps the attributes of trials, if several can be written at once.
 
     Attributes:
         patience: Seconds to go on asking; less where somebody waits for the end.
@@ -45,22 +47,33 @@ class PatientStorage(BaseStorage):
         StorageError: the storage stayed out of reach for so long.
     """
 
-    def __init__(self, storage: BaseStorage, shown: str) -> None:
+    def __init__(
+        self, storage: BaseStorage, shown: str, table: AttributeTable | None = None
+    ) -> None:
         self.storage = storage
         self._shown = shown
+        self._table = table
         self._told = threading.Event()
         self.patience = PATIENCE_SECONDS
         self.say: Callable[[str], None] | None = None
         """Told once when the storage goes and once when it is back."""
 
-    def _ask(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        method = getattr(self.storage, name)
+    def set_trial_user_attrs(self, trial_id: int, attributes: Mapping[str, Any]) -> None:
+        """Set several user attributes of a trial: at once, where the storage is able to."""
+        if self._table is not None:
+            self._ask(self._table.write, trial_id, attributes)
+            return
+        for key, value in attributes.items():
+            self._ask(self.storage.set_trial_user_attr, trial_id, key, value)
+
+    def _ask(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         pause, until, again = _FIRST_PAUSE, time.monotonic() + self.patience, False
         while True:
             try:
                 answer = method(*args, **kwargs)
             except UpdateFinishedTrialError:
-                if again and name == "set_trial_state_values" and self._is_in(*args, **kwargs):
+                told = method.__name__ == "set_trial_state_values"
+                if again and told and self._is_in(*args, **kwargs):
                     return True  # it was done, only the answer was lost
                 raise
             except Exception as error:
@@ -100,7 +113,7 @@ class PatientStorage(BaseStorage):
 
 def _handed_on(name: str) -> Callable[..., Any]:
     def method(self: PatientStorage, *args: Any, **kwargs: Any) -> Any:
-        return self._ask(name, *args, **kwargs)
+        return self._ask(getattr(self.storage, name), *args, **kwargs)
 
     method.__name__ = name
     return method
@@ -116,3 +129,12 @@ def _says(cause: BaseException) -> str:
     """The first line of what a driver says; it never holds a password, only host and user."""
     lines = str(cause).strip().splitlines()
     return lines[0] if lines else type(cause).__name__
+
+
+def set_attributes(storage: BaseStorage, trial_id: int, attributes: Mapping[str, Any]) -> None:
+    """Set user attributes of a trial, at once where the storage is able to."""
+    if isinstance(storage, PatientStorage):
+        storage.set_trial_user_attrs(trial_id, attributes)
+        return
+    for key, value in attributes.items():
+        storage.set_trial_user_attr(trial_id, key, value)

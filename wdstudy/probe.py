@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -78,6 +78,7 @@ def choose_lanes(
 
     Sizes are doubled as long as that pays, and as long as measuring stays a small part of what
     the run will take. On a GPU what memory allows is found by running out of it, and halving.
+    The best size is lowered until all batches have as many lanes.
 
     Args:
         spec: What is trained.
@@ -92,9 +93,11 @@ def choose_lanes(
     reason = why_not_stacked(spec, data, device) if most > 1 else None
     if most == 1 or reason is not None:
         return LaneChoice(1, reason or "there is one trial to train", alone)
-    best, best_seconds, size = 1, alone, 2
-    most = min(most, MAX_LANES, _lanes_that_fit(spec, device))
-    while size <= most and left > 0:
+    best, best_seconds = 1, alone
+    fit = min(most, MAX_LANES, _lanes_that_fit(spec, device))
+    for size in _doubled(fit):
+        if left <= 0:
+            break
         start = time.perf_counter()
         try:
             seconds = _seconds_a_step(spec, data, device, size)
@@ -105,10 +108,20 @@ def choose_lanes(
             break  # past the best size; small sizes may be slower than one without meaning it
         if seconds < best_seconds:
             best, best_seconds = size, seconds
-        size *= 2
     if best_seconds * WORTHWHILE > alone:
         return LaneChoice(1, "stacked lanes would not be faster", alone)
-    return LaneChoice(best, f"{alone / best_seconds:.1f} times one at a time", best_seconds)
+    even = -(-most // -(-most // best))
+    return LaneChoice(even, f"{alone / best_seconds:.1f} times one at a time", best_seconds)
+
+
+def _doubled(most: int) -> Iterator[int]:
+    """2, 4, 8 … and `most` itself."""
+    size = 2
+    while size < most:
+        yield size
+        size *= 2
+    if most > 1:
+        yield most
 
 
 def choose_threads(spec: StudySpec, data: TaskData, device: torch.device, most: int) -> int:

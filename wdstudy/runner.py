@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 
 from wdstudy.batch import BatchTrainer
 from wdstudy.cells import INTERRUPTED, left_behind, missing, params_of
-from wdstudy.curves import SEED, TRACKED_AS, WORKER
+from wdstudy.curves import SEED, TRACKED_AS
 from wdstudy.devices import resolve_device
 from wdstudy.errors import fault
 from wdstudy.interrupts import uninterrupted
@@ -56,7 +56,7 @@ TEND_SHARE = 0.02
 END_SECONDS = 5.0
 """How long a run that is stopped waits for a storage out of reach to give its trials back."""
 
-_POLL_SECONDS = 1.0
+_POLL_SECONDS = 0.25
 
 
 def run_study(
@@ -299,8 +299,7 @@ class Runner:
             if trial is None:
                 return None
             params = suggest(trial, self.spec.space)
-            trial.set_user_attr(WORKER, self._worker)
-            self._heartbeat.add(trial._trial_id)
+            self._heartbeat.add(trial._trial_id, self._worker)
             eager = not isinstance(self.study.pruner, NopPruner)
             runs = self.tracking.trial(trial.number, self._hyperparameters(params))
             log = TrialLog(

@@ -17,6 +17,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from wdstudy.attributetable import AttributeTable
 from wdstudy.errors import MissingPackageError, StorageError, StudyError, nearest
 from wdstudy.patience import PatientStorage
 
@@ -112,11 +113,15 @@ def open_storage(url: str | None = None, *, create: bool = True) -> PatientStora
     scheme, _, rest = url.partition("://")
     if (file := file_of(url)) is not None:
         _check_file(url, file, create)
+    table = None
     if base == "journal":
         storage = _journal(url, rest.removeprefix("/"))
     else:
-        storage = _database(_DRIVERS.get(scheme, scheme) + "://" + rest, url, create)
-    return PatientStorage(storage, masked(url))  # type: ignore[abstract]  # all are handed on
+        database = _database(_DRIVERS.get(scheme, scheme) + "://" + rest, url, create)
+        storage = get_storage(database)  # with its cache of finished trials
+        if database.engine.dialect.name in AttributeTable.dialects:
+            table = AttributeTable(database.engine)
+    return PatientStorage(storage, masked(url), table)  # type: ignore[abstract]  # all handed on
 
 
 def open_study(name: str, storage: str | BaseStorage | None = None) -> optuna.Study:
@@ -178,7 +183,7 @@ class _WholeLinesLock(JournalFileSymlinkLock):
         return taken
 
 
-def _database(url: str, shown: str, for_writing: bool) -> BaseStorage:
+def _database(url: str, shown: str, for_writing: bool) -> RDBStorage:
     engine: dict[str, Any] = {"pool_pre_ping": True}
     if url.startswith("sqlite"):
         engine = {"connect_args": {"timeout": _SQLITE_TIMEOUT}}
@@ -192,7 +197,7 @@ def _database(url: str, shown: str, for_writing: bool) -> BaseStorage:
     except (SQLAlchemyError, OSError, RuntimeError) as error:
         raise _unusable(shown, error) from error
     weakref.finalize(storage, storage.engine.dispose)  # drivers warn of connections left open
-    return get_storage(storage)  # with its cache of finished trials
+    return storage
 
 
 def _rdb(url: str, engine: dict[str, Any]) -> RDBStorage:

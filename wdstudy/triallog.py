@@ -21,6 +21,7 @@ from wdstudy.curves import (
     LossCurves,
     json_number,
 )
+from wdstudy.patience import set_attributes
 from wdstudy.space import TrialParams
 from wdstudy.trackers import TrialRuns
 
@@ -132,9 +133,9 @@ class TrialLog:
             scalars[DIVERGED_AT] = self.diverged_at
         value = self.value if state == TrialState.COMPLETE else None
         with self._while_ours():
-            self._write(self.curves.to_attributes())
             # A null would make the dashboard take the attribute for text, and not plot it.
-            self._write({name: json_number(v) for name, v in scalars.items() if math.isfinite(v)})
+            known = {name: json_number(v) for name, v in scalars.items() if math.isfinite(v)}
+            self._write({**self.curves.to_attributes(), **known})
             if not self.diverged_at:
                 self._report(time.monotonic())
             self.trial.study.tell(self.trial, value, state)
@@ -166,5 +167,4 @@ class TrialLog:
         return self._factor * self.initial_loss if self.initial_loss > 0 else math.inf
 
     def _write(self, attributes: Mapping[str, Any]) -> None:
-        for name, value in attributes.items():
-            self.trial.set_user_attr(name, value)
+        set_attributes(self.trial.storage, self.trial._trial_id, attributes)

@@ -19,6 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 from wdstudy.cells import LOST
 from wdstudy.curves import ERROR, LAST_SEEN, WORKER
 from wdstudy.errors import StorageError
+from wdstudy.patience import set_attributes
 
 HEARTBEAT_SECONDS = 15.0
 STALE_SECONDS = 120.0
@@ -134,9 +135,10 @@ class Heartbeat:
         self._done.set()
         self._thread.join(timeout=5)
 
-    def add(self, trial_id: int) -> None:
-        """Begin with a trial, noting it at once."""
-        self._storage.set_trial_user_attr(trial_id, LAST_SEEN, time.time())
+    def add(self, trial_id: int, worker: str) -> None:
+        """Begin with a trial, noting at once who has it."""
+        noted = {WORKER: worker, LAST_SEEN: time.time()}
+        set_attributes(self._storage, trial_id, noted)
         self._trials[trial_id] = None
 
     def remove(self, trial_id: int) -> None:

@@ -69,6 +69,16 @@ def wait_for(url: str, n: int) -> None:
     wait_until(url, lambda found: sum(t.state == TrialState.COMPLETE for t in found) >= n)
 
 
+def workers_of(pid: int) -> list[int]:
+    """The worker processes of a run: what its fork server has forked."""
+    servers = [c for c in _children(pid) if "forkserver" in Path(f"/proc/{c}/cmdline").read_text()]
+    return [worker for server in servers for worker in _children(server)]
+
+
+def _children(pid: int) -> list[int]:
+    return [int(c) for c in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 @pytest.fixture(autouse=True)
 def ended_runs() -> Iterator[None]:
     """No run outlives its test, also if that fails."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import optuna
 import pytest
-from ground import complete, finished, run, trials, wait_for, wait_until
+from ground import complete, finished, run, trials, wait_for, wait_until, workers_of
 from optuna.trial import TrialState
 
 from wdstudy import open_study, trials_frame
@@ -288,18 +288,13 @@ def test_a_worker_that_sleeps_too_long_finds_its_trial_taken_and_goes_on(
     assert_whole(URL, {})
 
 
-def children(pid: int) -> list[int]:
-    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(c) for c in listed if "spawn_main" in Path(f"/proc/{c}/cmdline").read_text()]
-
-
 def kill_at_random(path: Path, url: str, rng: random.Random) -> str:
     """Start a run, kill a worker or the parent after a random time; who it was."""
     process = run(path, url, "--jobs", "2", stdin=subprocess.DEVNULL)
     time.sleep(rng.uniform(3.0, 11.0))
     whom = rng.choice(["parent", "worker"])
     if process.poll() is None:
-        workers = children(process.pid)
+        workers = workers_of(process.pid)
         if whom == "worker" and workers:
             subprocess.run(["kill", "-9", str(rng.choice(workers))], check=False)
         else:
@@ -331,7 +326,7 @@ def test_workers_that_are_killed_again_and_again(study_file: StudyFile, in_folde
     process = run(study_file(pause=0.1), URL, "--jobs", "2")
     for done in (1, 3, 5):
         wait_until(URL, lambda found, n=done: sum(t.state.is_finished() for t in found) >= n)
-        if process.poll() is None and (workers := children(process.pid)):
+        if process.poll() is None and (workers := workers_of(process.pid)):
             subprocess.run(["kill", "-9", str(workers[-1])], check=False)
     _, said = process.communicate(timeout=240)
     assert process.returncode == 0, said

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from multiprocessing.context import SpawnProcess
+from multiprocessing.process import BaseProcess
 from multiprocessing.queues import Queue as ProcessQueue
 from typing import Any
 
@@ -24,6 +24,7 @@ from wdstudy.devices import resolve_device
 from wdstudy.errors import SpecError, StudyError, WdstudyError
 from wdstudy.interrupts import interrupt_on
 from wdstudy.launchers.board import Board, Reporter
+from wdstudy.launchers.processes import cores, take_environment, worker_context
 from wdstudy.probe import LaneChoice
 from wdstudy.progress import Display, Status
 from wdstudy.runner import Runner, counted
@@ -32,8 +33,11 @@ from wdstudy.studyfile import SpecSource
 from wdstudy.trackers import Backend
 from wdstudy.trackers.tracking import Once
 
-WORTH_SECONDS = 20.0
+WORTH_SECONDS = 8.0
 """Training that one process does in less than this is not worth the start of others."""
+
+TRIAL_SECONDS = 0.03
+"""What a trial costs beside its training: its place in the study, its series and reports."""
 
 MAX_LOSSES = 3
 """Workers that may be lost for each job before the run stops."""
@@ -64,7 +68,7 @@ def run_local(
         lanes: Trials that a process trains as one model; None for the fastest.
         devices: Devices that the processes take in turn.
         trackers: Where every trial is a run as well.
-        opened: Told the study before its training starts.
+        opened: Told the study when its training starts.
 
     Returns:
         How it ended.
@@ -73,7 +77,7 @@ def run_local(
         WdstudyError: as `run_study`, or worker after worker was lost.
     """
     places = _places(spec, devices)
-    most = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    most = cores()
     on_cpu = places[0] == "cpu"
     if jobs is not None and jobs > 4 * max(most, len(places)):
         raise SpecError(f"--jobs {jobs}: this machine has {most} cores; give at most {4 * most}")
@@ -81,18 +85,19 @@ def run_local(
     with _threads(max(1, most // wanted) if on_cpu else torch.get_num_threads()) as threads:
         runner = Runner(replace(spec, device=places[0]), storage, display, trackers=trackers)
         display.say(f"study '{spec.name}': {spec.space}")
-        opened(runner.study)
         left = runner.prepare()
         if wanted == 1 and threads > 1 and on_cpu:
             torch.set_num_threads(runner.choose_threads(threads))
         choice = runner.choose_lanes(lanes, wanted)
-        expected = choice.seconds * runner.total_steps * left
+        expected = (choice.seconds * runner.total_steps + TRIAL_SECONDS) * left
         wanted = min(wanted, -(-left // choice.lanes))
         if wanted > 1 and (jobs is not None or expected > WORTH_SECONDS):
             _tell(display, choice, wanted)
             with runner.tracking:
-                return _Team(source, runner, display, wanted, choice, places, threads).run()
+                team = _Team(source, runner, display, wanted, choice, places, threads)
+                return team.run(opened)
         _tell(display, choice, 1)
+        opened(runner.study)
         runner.work(choice)  # with the threads that its lanes were measured with
     return runner.status
 
@@ -112,20 +117,21 @@ class _Team:
     ) -> None:
         self._source, self._runner, self._display = source, runner, display
         self._choice, self._places, self._threads = choice, places, threads
-        self._context = multiprocessing.get_context("spawn")
+        self._context = worker_context()
         runner.tracking.share(self._context.Lock)
         self._events: ProcessQueue[Any] = self._context.Queue()
         self._board = Board(self._events, display, runner.status)
-        self._workers: dict[int, SpawnProcess] = {}
+        self._workers: dict[int, BaseProcess] = {}
         self._started = 0
         self._jobs = jobs
 
-    def run(self) -> Status:
+    def run(self, opened: Callable[[optuna.Study], None]) -> Status:
         """Start the workers, show what they do, replace those that are lost."""
         try:
             with self._display:
                 for _ in range(self._jobs):
                     self._start()
+                opened(self._runner.study)  # what it takes, the workers don't wait for
                 while self._workers:
                     self._board.listen()
                     self._look_after()
@@ -146,11 +152,11 @@ class _Team:
             self._places[number % len(self._places)],
             self._choice,
             self._threads,
-            os.getpid(),
             number,
             self._runner.run,
             self._runner.tracking.backends,
             self._runner.tracking.told,
+            dict(os.environ),
         )
         worker = self._context.Process(target=_work, args=(job, self._events), daemon=True)
         worker.start()
@@ -195,15 +201,16 @@ class _Job:
     device: str
     choice: LaneChoice
     threads: int
-    parent: int
     number: int
     run: str
     trackers: tuple[Backend, ...]
     told: dict[str, Once]
+    environment: dict[str, str]
 
 
 def _work(job: _Job, events: ProcessQueue[Any]) -> None:
     """The body of a worker process."""
+    take_environment(job.environment)
     try:
         _work_until_stopped(job, events)
     except KeyboardInterrupt:  # wherever it came, even while an error was being told
@@ -215,7 +222,7 @@ def _work_until_stopped(job: _Job, events: ProcessQueue[Any]) -> None:
     torch.set_num_threads(job.threads)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent decides
     interrupt_on(signal.SIGTERM)
-    threading.Thread(target=_end_with_parent, args=(job.parent,), daemon=True).start()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     reporter = Reporter(job.number, events)
     try:
         spec = replace(job.source.spec(job.name), device=job.device)
@@ -228,10 +235,11 @@ def _work_until_stopped(job: _Job, events: ProcessQueue[Any]) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the end has begun
 
 
-def _end_with_parent(parent: int) -> None:
+def _end_with_parent() -> None:
     """A parent that is killed can't end its workers: they notice, and give their trials back."""
-    while os.getppid() == parent:
-        time.sleep(1)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
     os.kill(os.getpid(), signal.SIGTERM)
 
 

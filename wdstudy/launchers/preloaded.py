@@ -1,0 +1,25 @@
+"""Imports what a worker needs; done once, by the server that workers are forked from."""
+
+from __future__ import annotations
+
+import atexit
+import gc
+from contextlib import suppress
+
+# Optuna imports these only when a database is opened.
+import alembic.command
+import alembic.config
+import alembic.migration
+import alembic.script  # noqa: F401
+import sqlalchemy.dialects.sqlite  # noqa: F401
+import torch
+
+import wdstudy.launchers.local  # noqa: F401
+
+with suppress(ImportError):  # many studies read their data with it, and it takes as long as torch
+    import sklearn.datasets  # noqa: F401
+
+# The first optimizer of a process imports half of torch.compile.
+torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+
+atexit.register(gc.freeze)  # the server ends with its parent, not a second later
