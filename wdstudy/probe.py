@@ -104,8 +104,9 @@ def choose_lanes(
         except torch.OutOfMemoryError:
             break
         left -= time.perf_counter() - start
-        if seconds > best_seconds * 1.1 and size > 8:
-            break  # past the best size; small sizes may be slower than one without meaning it
+        slower = seconds > alone * 1.25 and size > 2  # two alone mean nothing
+        if slower or (seconds > best_seconds * 1.1 and size > 8):
+            break  # past the best size
         if seconds < best_seconds:
             best, best_seconds = size, seconds
     if best_seconds * WORTHWHILE > alone:
