@@ -6,7 +6,6 @@ import pytest
 import torch
 from conftest import mlp
 from torch import nn
-from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
 from wdstudy import TrialParams
 from wdstudy.errors import OptimizerError
@@ -15,7 +14,6 @@ from wdstudy.optimizers import (
     optimizer_kind,
     optimizer_name,
     optimizer_options,
-    prefer_fused,
     resolve_optimizer,
 )
 
@@ -99,36 +97,3 @@ def test_an_optimizer_that_cannot_be_swept_is_named(choice: object, says: str) -
 def test_an_optimizer_that_refuses_the_parameters_says_why() -> None:
     with pytest.raises(OptimizerError, match=r"Muon can't be built: .*2D"):
         build_optimizer("muon", [named()], PARAMS)
-
-
-@pytest.mark.parametrize("factory", [SGD, partial(SGD, momentum=0.9), Adam, AdamW])
-def test_the_fused_kernel_trains_as_the_loop_does(factory: type[Optimizer]) -> None:
-    """On convolutions in channels-last too, whose gradients are not contiguous."""
-    weights = []
-    for fused in (True, False):
-        torch.manual_seed(0)
-        net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 1), nn.Flatten())
-        net = net.double().to(memory_format=torch.channels_last)
-        optimizer = build_optimizer(
-            factory, [list(net.named_parameters())], [TrialParams(0.01, 0.1)]
-        )
-        if fused:
-            prefer_fused(optimizer)
-            assert all(group["fused"] for group in optimizer.param_groups)
-        for _ in range(20):
-            optimizer.zero_grad()
-            net(torch.randn(4, 3, 6, 6).double()).square().mean().backward()
-            optimizer.step()
-        weights.append(torch.cat([p.detach().flatten() for p in net.parameters()]))
-    torch.testing.assert_close(weights[0], weights[1], rtol=1e-12, atol=0)
-
-
-@pytest.mark.parametrize(
-    "factory", [partial(SGD, fused=False), partial(AdamW, foreach=True), RMSprop]
-)
-def test_who_chose_a_kernel_keeps_it(factory: type[Optimizer]) -> None:
-    weights = [("w", nn.Parameter(torch.ones(2)))]
-    optimizer = build_optimizer(factory, [weights], [TrialParams(0.01, 0.1)])
-    before = dict(optimizer.param_groups[0])
-    prefer_fused(optimizer)
-    assert {**optimizer.param_groups[0]} == before

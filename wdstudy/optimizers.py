@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
-from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch import nn
+from torch.optim import Optimizer
 
 from wdstudy.decay import NO_DECAY, DecayKind, decay_kind
 from wdstudy.errors import OptimizerError, nearest
@@ -104,24 +104,6 @@ def build_optimizer(
         )
     ]
     return _build(resolve_optimizer(choice), groups, lr=params[0].lr)
-
-
-def prefer_fused(optimizer: Optimizer) -> None:
-    """Let a class that has one take its fused kernel, where the choice was left open.
-
-    Without it a small model's step is many small calls. Only for gradients that autograd has
-    laid out like their parameters: on the CPU the kernel takes them to be.
-    """
-    if type(optimizer) not in (SGD, Adam, AdamW):
-        return
-    for group in optimizer.param_groups:
-        is_open = group.get("fused", False) is None and group.get("foreach") is None
-        if is_open and not group.get("differentiable") and all(map(_may_fuse, group["params"])):
-            group["fused"] = True
-
-
-def _may_fuse(parameter: Tensor) -> bool:
-    return parameter.device.type in ("cpu", "cuda") and torch.is_floating_point(parameter)
 
 
 def _lane_groups(

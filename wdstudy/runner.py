@@ -153,7 +153,7 @@ class Runner:
         Returns:
             How many trials are to be trained.
         """
-        released = self._release()
+        released = self.release()
         if released:
             self._display.say(f"{counted(released, 'trial')} of a lost worker: trained again")
         self._tally.note()
@@ -167,7 +167,8 @@ class Runner:
             self.tracking.begin(self.study.user_attrs[TRACKED_AS])
         return left
 
-    def _release(self) -> int:
+    def release(self) -> int:
+        """Free the trials of workers that are lost; how many there were."""
         ours = {log.trial._trial_id for log in self._claimed}
         return release(self.study, self.storage, self._watch, ours)
 
@@ -176,7 +177,7 @@ class Runner:
         began = time.monotonic()
         if began < self._next_tend:
             return
-        self._release()
+        self.release()
         if self._leads:
             self._tally.note()
         ended = time.monotonic()
@@ -187,7 +188,7 @@ class Runner:
 
         While others still train it waits a moment and says so, to be there if they are lost.
         """
-        if self._release():
+        if self.release():
             return True
         trials = self.study.get_trials(deepcopy=False)
         left = left_behind(trials, self._plan.cells(self.study))

@@ -22,7 +22,7 @@ from wdstudy.curves import (
 )
 from wdstudy.data import Batch, Batches, TaskData
 from wdstudy.lanes import Lanes, SingleLane, StackedLanes
-from wdstudy.optimizers import build_optimizer, prefer_fused
+from wdstudy.optimizers import build_optimizer
 from wdstudy.recorder import FloatArray, LossMeter
 from wdstudy.schedules import resolve_schedule
 from wdstudy.space import TrialParams
@@ -88,8 +88,6 @@ class Training:
             independent=spec.decay == "independent",
             no_decay=spec.no_decay,
         )
-        if stacked is None:
-            prefer_fused(self._optimizer)
         self._stepper = make_step(stacked, self._optimizer) if stacked else self._optimizer
         self._decay = self._lanes.decay_terms(self._optimizer)
         for group in self._optimizer.param_groups:

@@ -175,6 +175,7 @@ class _Team:
                     f"last with exit code {worker.exitcode}; finished trials are kept"
                 )
             self._display.say(f"a worker was lost (exit code {worker.exitcode}): starting another")
+            self._runner.release()  # at once: a cell that kills its workers is to be found out
             self._start()
 
     def _stop(self) -> None:
