@@ -102,14 +102,15 @@ def updates(
     def adamw(gradients: dict[str, Tensor], rate: float) -> None:
         nonlocal done
         done += 1
-        shrink, size = 1 - lr * rate * decay, -lr * rate / (1 - 0.9**done)
         scale = (1 - 0.999**done) ** 0.5
+        shrink, size = 1 - lr * rate * decay, -lr * rate * scale / (1 - 0.9**done)
         for n, w in weights.items():
             g = gradients[n]
             w.mul_(shrink.view(shape[n]))
             first[n].lerp_(g, 0.1)
             second[n].mul_(0.999).addcmul_(g, g, value=0.001)
-            step = first[n] / second[n].sqrt().div_(scale).add_(1e-8)
+            step = second[n].sqrt().add_(1e-8 * scale)
+            torch.div(first[n], step, out=step)
             w.addcmul_(step, size.view(shape[n]))
 
     def sgd(gradients: dict[str, Tensor], rate: float) -> None:

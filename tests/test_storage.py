@@ -57,6 +57,22 @@ def test_no_attribute_of_a_trial_that_ended_or_is_not_there_is_set(url: str) -> 
     assert open_study("a", url).trials[0].user_attrs == {}
 
 
+@pytest.mark.parametrize(
+    "states", [None, ("RUNNING",), ("WAITING",), ("RUNNING", "WAITING"), ("COMPLETE", "WAITING")]
+)
+def test_trials_are_read_by_state_as_optuna_reads_them(
+    url: str, states: tuple[str, ...] | None
+) -> None:
+    ours = open_storage(url)
+    study = optuna.create_study(study_name="a", storage=ours)
+    study.tell(study.ask(), 1.0)
+    study.ask({"lr": optuna.distributions.FloatDistribution(0, 1)}).set_user_attr("a", [1])
+    study.enqueue_trial({"lr": 0.5})
+    asked = None if states is None else tuple(optuna.trial.TrialState[name] for name in states)
+    plain = optuna.load_study(study_name="a", storage=ours.storage)
+    assert study.get_trials(states=asked) == plain.get_trials(states=asked)
+
+
 def test_reading_creates_no_file(url: str, in_folder: Path) -> None:
     with pytest.raises(StorageError, match="run a study first"):
         open_storage(url, create=False)

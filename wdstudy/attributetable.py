@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy
 from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from sqlalchemy import column, table
 from sqlalchemy.dialects import postgresql, sqlite
@@ -28,10 +29,13 @@ class AttributeTable:
     """Writes user attributes of trials straight into Optuna's table.
 
     Args:
-        engine: Of a database whose dialect is one of `dialects`.
+        engine: Of a database whose dialect can overwrite a row as it inserts it.
     """
 
-    dialects = frozenset(_INSERTS)
+    @classmethod
+    def of(cls, database: RDBStorage) -> AttributeTable | None:
+        """That of a storage; None where its dialect is another."""
+        return cls(database.engine) if database.engine.dialect.name in _INSERTS else None
 
     def __init__(self, engine: sqlalchemy.Engine) -> None:
         self._engine = engine

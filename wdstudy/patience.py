@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
-from optuna.storages import BaseStorage
+from optuna.storages import BaseStorage, RDBStorage
+from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from wdstudy.attributetable import AttributeTable
@@ -38,7 +39,7 @@ class PatientStorage(BaseStorage):
     Args:
         storage: The storage itself; kept as `storage`.
         shown: Its URL without a password, for messages.
-        table: Where it keeps the attributes of trials, if several can be written at once.
+        database: What is behind it, if that is a database: for what is faster past the cache.
 
     Attributes:
         patience: Seconds to go on asking; less where somebody waits for the end.
@@ -48,11 +49,12 @@ class PatientStorage(BaseStorage):
     """
 
     def __init__(
-        self, storage: BaseStorage, shown: str, table: AttributeTable | None = None
+        self, storage: BaseStorage, shown: str, database: RDBStorage | None = None
     ) -> None:
         self.storage = storage
         self._shown = shown
-        self._table = table
+        self._database = database
+        self._table = AttributeTable.of(database) if database is not None else None
         self._told = threading.Event()
         self.patience = PATIENCE_SECONDS
         self.say: Callable[[str], None] | None = None
@@ -65,6 +67,19 @@ class PatientStorage(BaseStorage):
             return
         for key, value in attributes.items():
             self._ask(self.storage.set_trial_user_attr, trial_id, key, value)
+
+    def get_all_trials(
+        self,
+        study_id: int,
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,
+    ) -> list[FrozenTrial]:
+        """As Optuna's. Unfinished trials alone don't bring all finished ones into memory."""
+        finished = [state for state in TrialState if state.is_finished()]
+        past_cache = states is not None and not any(state in states for state in finished)
+        source = self._database if past_cache and self._database is not None else self.storage
+        found: list[FrozenTrial] = self._ask(source.get_all_trials, study_id, deepcopy, states)
+        return found
 
     def _ask(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         pause, until, again = _FIRST_PAUSE, time.monotonic() + self.patience, False
@@ -121,7 +136,8 @@ def _handed_on(name: str) -> Callable[..., Any]:
 
 # Every public method, of Optuna's next versions too.
 for _name in [name for name in dir(BaseStorage) if not name.startswith("_")]:
-    setattr(PatientStorage, _name, _handed_on(_name))
+    if _name not in vars(PatientStorage):
+        setattr(PatientStorage, _name, _handed_on(_name))
 PatientStorage.__abstractmethods__ = frozenset()
 
 

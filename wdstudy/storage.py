@@ -17,7 +17,6 @@ from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from wdstudy.attributetable import AttributeTable
 from wdstudy.errors import MissingPackageError, StorageError, StudyError, nearest
 from wdstudy.patience import PatientStorage
 
@@ -113,15 +112,12 @@ def open_storage(url: str | None = None, *, create: bool = True) -> PatientStora
     scheme, _, rest = url.partition("://")
     if (file := file_of(url)) is not None:
         _check_file(url, file, create)
-    table = None
     if base == "journal":
-        storage = _journal(url, rest.removeprefix("/"))
+        storage, database = _journal(url, rest.removeprefix("/")), None
     else:
         database = _database(_DRIVERS.get(scheme, scheme) + "://" + rest, url, create)
         storage = get_storage(database)  # with its cache of finished trials
-        if database.engine.dialect.name in AttributeTable.dialects:
-            table = AttributeTable(database.engine)
-    return PatientStorage(storage, masked(url), table)  # type: ignore[abstract]  # all handed on
+    return PatientStorage(storage, masked(url), database)  # type: ignore[abstract]  # handed on
 
 
 def open_study(name: str, storage: str | BaseStorage | None = None) -> optuna.Study:
