@@ -119,7 +119,6 @@ def storing(scheme: str, trials: int) -> dict[str, float]:
     import optuna
 
     from wdstudy import SearchSpace, log_range
-    from wdstudy.curves import WORKER
     from wdstudy.sampling import suggest
     from wdstudy.storage import open_storage
     from wdstudy.triallog import TrialLog
@@ -136,8 +135,7 @@ def storing(scheme: str, trials: int) -> dict[str, float]:
         with Heartbeat(storage) as heartbeat:
             while trial := queue.claim():
                 params = suggest(trial, space)
-                trial.set_user_attr(WORKER, worker_name("0"))
-                heartbeat.add(trial._trial_id)
+                heartbeat.add(trial._trial_id, worker_name("0"))
                 log = TrialLog(trial, params, "val_loss", eager=False)
                 log.initial_loss = 1.0
                 for i in range(1, POINTS + 1):
