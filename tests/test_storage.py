@@ -10,6 +10,7 @@ import pytest
 from optuna.exceptions import UpdateFinishedTrialError
 
 from wdstudy import open_study
+from wdstudy.attributetable import AttributeTable
 from wdstudy.errors import StorageError, StudyError
 from wdstudy.storage import masked, open_storage, resolve_url, study_names
 
@@ -55,6 +56,16 @@ def test_no_attribute_of_a_trial_that_ended_or_is_not_there_is_set(url: str) -> 
     with pytest.raises(KeyError):
         storage.set_trial_user_attrs(1000, {"a": 1})
     assert open_study("a", url).trials[0].user_attrs == {}
+
+
+def test_a_table_of_another_kind_is_left_alone(in_folder: Path) -> None:
+    """As another version of Optuna might have it: attributes are set one at a time."""
+    storage = open_storage("sqlite:///wd.db")
+    database = storage.storage._backend  # type: ignore[attr-defined]
+    assert AttributeTable.of(database) is not None
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE trial_user_attributes RENAME COLUMN key TO name")
+    assert AttributeTable.of(database) is None
 
 
 @pytest.mark.parametrize(

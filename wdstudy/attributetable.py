@@ -22,6 +22,7 @@ _TRIALS = table("trials", column("trial_id"), column("state"))
 _ATTRIBUTES = table(
     "trial_user_attributes", column("trial_id"), column("key"), column("value_json")
 )
+_TABLES = (_TRIALS, _ATTRIBUTES)
 _INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
@@ -34,8 +35,11 @@ class AttributeTable:
 
     @classmethod
     def of(cls, database: RDBStorage) -> AttributeTable | None:
-        """That of a storage; None where its dialect is another."""
-        return cls(database.engine) if database.engine.dialect.name in _INSERTS else None
+        """That of a storage; None where its dialect or, in another Optuna, its table is another."""
+        engine = database.engine
+        if engine.dialect.name not in _INSERTS or not all(_exists(engine, t) for t in _TABLES):
+            return None
+        return cls(engine)
 
     def __init__(self, engine: sqlalchemy.Engine) -> None:
         self._engine = engine
@@ -63,3 +67,11 @@ class AttributeTable:
             if TrialState[state].is_finished():
                 raise UpdateFinishedTrialError(f"trial {trial_id} has already ended")
             connection.execute(self._upsert, rows)
+
+
+def _exists(engine: sqlalchemy.Engine, wanted: sqlalchemy.TableClause) -> bool:
+    found = sqlalchemy.inspect(engine)
+    if not found.has_table(wanted.name):
+        return False
+    names = {each["name"] for each in found.get_columns(wanted.name)}
+    return names >= {each.name for each in wanted.columns}
