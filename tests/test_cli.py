@@ -58,7 +58,7 @@ def test_run_list_report_export(study_file: StudyFile, capfd: pytest.CaptureFixt
     said = capfd.readouterr().err
     assert "study 'linear': 3 lr × 4 weight_decay" in said
     assert "12/12 trials" in said
-    assert "best val_loss" in said
+    assert "best trial: val_loss" in said
     assert "next: python -m wdstudy report linear" in said
     assert main(["run", str(path)]) == 0
     assert "12 finished trials kept, 0 to train" in capfd.readouterr().err

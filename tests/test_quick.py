@@ -110,3 +110,13 @@ STUDIES = [StudySpec(name=name, train=loop, space=space) for name in ("a", "b")]
     assert [s.name for s in SpecSource("two.py", quick=True).specs()] == ["a-quick", "b-quick"]
     assert main(["run", "two.py", "--quick"]) == 0
     assert "next: python -m wdstudy report a-quick b-quick" in capfd.readouterr().err
+
+
+def test_trying_again_after_an_edit_begins_anew(study_file: Callable[..., Path]) -> None:
+    path = str(study_file())
+    assert main(["run", path, "--quick"]) == 0
+    first = open_study("linear-quick").trials[0].datetime_start
+    assert main(["run", path, "--quick", "--optimizer", "adam"]) == 0
+    study = open_study("linear-quick")
+    assert study.user_attrs["wdstudy"]["spec"]["optimizer"] == "Adam"
+    assert study.trials[0].datetime_start > first

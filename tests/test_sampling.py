@@ -7,7 +7,7 @@ import pytest
 from optuna.trial import FrozenTrial
 
 from wdstudy import SearchSpace, log_range
-from wdstudy.errors import SpecError
+from wdstudy.errors import MissingPackageError, SpecError
 from wdstudy.sampling import resolve_pruner, resolve_sampler, suggest
 
 SPACE = SearchSpace(log_range(1e-4, 1, 5), [0, *log_range(1e-6, 1e-1, 6)], seeds=[5, 6])
@@ -73,3 +73,11 @@ def test_pruners_by_name_and_object() -> None:
     assert isinstance(resolve_pruner(None), optuna.pruners.NopPruner)
     pruner = optuna.pruners.MedianPruner()
     assert resolve_pruner(pruner) is pruner
+
+
+def test_a_sampler_whose_package_is_missing_is_refused_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("wdstudy.sampling.find_spec", lambda name: None)
+    with pytest.raises(MissingPackageError, match=r"'cmaes' .*wdstudy\[samplers\]"):
+        resolve_sampler("cmaes", SearchSpace([0.1, 1], [0, 1]), seed=0)

@@ -5,19 +5,21 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer import Argument, Option
 
-from wdstudy.errors import SpecError, StudyError, nearest
+from wdstudy.errors import FlagError, StudyError, nearest
 from wdstudy.flags import (
     LR,
     Address,
@@ -51,12 +53,27 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     help="How do learning rate and weight decay work together, for your model?",
-    epilog="Begin with: wdstudy run studies/resnet.py, then: wdstudy report resnet",
+    epilog="Begin with: wdstudy new mine.py, then: wdstudy run mine.py, then: wdstudy report mine",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"wdstudy {version('wdstudy')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    _: Annotated[
+        bool, Option("--version", help="Print the version.", is_eager=True, callback=_tell_version)
+    ] = False,
+) -> None:
+    """What every command has."""
 
 
 @app.command()
@@ -97,6 +114,7 @@ def run(
     from wdstudy.analysis.live import LivePage
     from wdstudy.progress import console, display_for, say
     from wdstudy.space import parse_axis
+    from wdstudy.storage import forget_study
     from wdstudy.studyfile import SpecSource
     from wdstudy.trackers.options import make_backends, split_settings
 
@@ -110,8 +128,10 @@ def run(
         "device": device,
     }
     space = {
-        "lr": parse_axis("--lr", lr) if lr else None,
-        "weight_decay": parse_axis("--weight-decay", weight_decay) if weight_decay else None,
+        "lr": parse_axis("--lr", lr) if lr is not None else None,
+        "weight_decay": None
+        if weight_decay is None
+        else parse_axis("--weight-decay", weight_decay),
         "seeds": seeds,
     }
     keywords, options = split_settings(_settings(settings))
@@ -122,6 +142,8 @@ def run(
     where = [] if storage is None else ["--storage", storage]
     specs = source.specs()
     for spec in specs:
+        if quick:
+            forget_study(spec.name, storage)  # what is tried out is tried anew
         report_command = _called(["report", spec.name, *where])
         page = LivePage(display_for(output), report_command, on=live)
         with _stoppable(output, context.obj), page:
@@ -149,14 +171,14 @@ def _launcher(
 ) -> Callable[..., Status]:
     """Who runs a study, with the options that only he has."""
     if name not in ("local", "ray"):
-        raise SpecError(f"--launcher {name}: {nearest(name, ('local', 'ray'))}")
+        raise FlagError(f"--launcher {name}: {nearest(name, ('local', 'ray'))}")
     for flag, value, owner in (
         ("--devices", devices, "local"),
         ("--address", address, "ray"),
         ("--gpus-per-job", gpus_per_job, "ray"),
     ):
         if value is not None and name != owner:
-            raise SpecError(f"{flag} {value}: only with --launcher {owner}")
+            raise FlagError(f"{flag} {value}: only with --launcher {owner}")
     if name == "ray":
         from wdstudy.launchers.ray import run_ray
 
@@ -174,7 +196,7 @@ def _count_or_auto(flag: str, text: str) -> int | None:
     if text == "auto":
         return None
     if not text.isdecimal() or int(text) < 1:
-        raise SpecError(f"{flag} {text}: give a number of at least 1, or auto")
+        raise FlagError(f"{flag} {text}: give a number of at least 1, or auto")
     return int(text)
 
 
@@ -189,7 +211,7 @@ def _called(arguments: list[str]) -> str:
 def _settings(items: list[str] | None) -> dict[str, str]:
     for item in items or ():
         if "=" not in item:
-            raise SpecError(f"--set {item}: write --set key=value")
+            raise FlagError(f"--set {item}: write --set key=value")
     return dict(item.split("=", 1) for item in items or ())
 
 
@@ -233,8 +255,14 @@ def list_studies(storage: StorageURL = None) -> None:
     for column in frame.columns:
         table.add_column(column.replace("_", " "), overflow="fold")
     for row in frame.itertuples(index=False):
-        table.add_row(*(f"{v:.4g}" if isinstance(v, float) else str(v) for v in row))
+        table.add_row(*map(_shown, row))
     Console().print(table, markup=False)
+
+
+def _shown(value: object) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return "—" if math.isnan(value) else f"{value:.4g}"
 
 
 @app.command()
@@ -374,6 +402,6 @@ def export(
 
     frames = {"curves": curves_frame, "trials": trials_frame}
     if what not in frames:
-        raise SpecError(f"--what {what}: {nearest(what, frames)}")
+        raise FlagError(f"--what {what}: {nearest(what, frames)}")
     write_frame(frames[what](open_study(name, storage)), out)
     typer.echo(f"{what} of '{name}': {out}")

@@ -2,7 +2,8 @@
 
 WdstudyError                 anything a user can mend: one line, exit code 2
 ├── SpecError                the study file or the description in it
-│   └── SpaceError           the lr × weight_decay space
+│   ├── SpaceError           the lr × weight_decay space
+│   └── FlagError            an option of the command line
 ├── OptimizerError           an optimizer whose weight decay is absent or unknown
 ├── DataError                a dataset that is missing, too small or of the wrong form
 ├── RecorderError            a LossRecorder used in the wrong place of a training loop
@@ -39,6 +40,12 @@ class SpecError(WdstudyError):
 
 class SpaceError(SpecError):
     """An axis of the search space is empty, reversed, negative or not a number."""
+
+
+class FlagError(SpecError):
+    """An option of the command line has a value that it can't have."""
+
+    section = ""
 
 
 class OptimizerError(WdstudyError):

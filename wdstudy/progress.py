@@ -86,9 +86,8 @@ class Status:
         parts = []
         if self.best_params is not None:
             lr, weight_decay = self.best_params.lr, self.best_params.weight_decay
-            parts.append(
-                f"best {self.objective} {self.best:.4g} at lr {lr:g}, weight_decay {weight_decay:g}"
-            )
+            parts.append(f"best trial: {self.objective} {self.best:.4g}")
+            parts[-1] += f" at lr {lr:g}, weight_decay {weight_decay:g}"
         if self.diverged:
             parts.append(f"{self.diverged} diverged")
         if self.failed:
@@ -187,10 +186,8 @@ class LineDisplay:
         say(self._console, line)
 
     def _print(self, status: Status) -> None:
-        self.say(
-            f"{status.done}/{status.total} trials · {status.elapsed:.0f} s{status.rate()} · "
-            f"{status.headline()}"
-        )
+        done = f"{status.done}/{status.total} trials · {status.elapsed:.0f} s{status.rate()}"
+        self.say(" · ".join(part for part in (done, status.headline()) if part))
 
 
 class Silent:

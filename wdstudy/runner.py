@@ -161,6 +161,8 @@ class Runner:
         lacking = missing(self.study.get_trials(deepcopy=False), self._plan.cells(self.study))
         enqueue_once(self.study, lacking, with_seed=self._plan.with_seed, by=self._worker)
         left = max(self.status.total - self.status.done, 0)
+        if self.tracking.backends and not left:
+            self._display.say("nothing is tracked, because nothing is left to train")
         if left and self.tracking.backends:
             if TRACKED_AS not in self.study.user_attrs:
                 self.study.set_user_attr(TRACKED_AS, secrets.token_hex(8))

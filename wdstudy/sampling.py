@@ -6,6 +6,7 @@ import copy
 import re
 import warnings
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any, cast
 
 import optuna
@@ -30,6 +31,7 @@ _SAMPLERS: dict[str, tuple[str, dict[str, Any]]] = {
     "gp": ("GPSampler", {}),
     "cmaes": ("CmaEsSampler", {}),
 }
+_NEEDS = {"cmaes": "cmaes"}
 
 
 def suggest(trial: optuna.Trial, space: SearchSpace) -> TrialParams:
@@ -62,6 +64,8 @@ def resolve_sampler(choice: str | BaseSampler, space: SearchSpace, seed: int) ->
     if choice not in _SAMPLERS:
         raise SpecError(f"unknown sampler '{choice}'; {nearest(str(choice), [GRID, *_SAMPLERS])}")
     class_name, options = _SAMPLERS[choice]
+    if choice in _NEEDS and find_spec(_NEEDS[choice]) is None:  # Optuna finds it out mid-study
+        raise MissingPackageError(f"the sampler '{choice}'", "samplers")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # chosen by name, knowingly
         try:

@@ -141,6 +141,12 @@ def open_study(name: str, storage: str | BaseStorage | None = None) -> optuna.St
         ) from None
 
 
+def forget_study(name: str, storage: str | None = None) -> None:
+    """Delete a study, if it is there, with all of its trials."""
+    with suppress(KeyError, StorageError):  # what is wrong with the storage, its next user says
+        optuna.delete_study(study_name=name, storage=open_storage(storage, create=False))
+
+
 def study_names(storage: BaseStorage) -> list[str]:
     """The names of the studies in a storage, in order of creation."""
     return [study.study_name for study in storage.get_all_studies()]
@@ -257,9 +263,14 @@ def _unusable(url: str, error: Exception) -> StorageError:
     with suppress(ArgumentError, ValueError):
         if password := make_url(url).password:
             says = says.replace(str(password), "***")
+    remedy = (
+        "check the path, its permissions and that it is a database"
+        if url.startswith(("sqlite", "journal"))
+        else "check that the server runs, its address, user and database"
+    )
     return StorageError(
-        f"the storage {masked(url)} can't be used ({says}); check the path, its permissions "
-        "and that it is a database, or name another with --storage"
+        f"the storage {masked(url)} can't be used ({says}); {remedy}, or name another with "
+        "--storage"
     )
 
 

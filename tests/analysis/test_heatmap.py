@@ -129,3 +129,16 @@ def test_numbers_in_cells_are_short() -> None:
     assert [short(v) for v in (0.0712, 12.34, 123.4, 1e-5, 2.5e6, 0.0)] == [
         "0.071", "12", "123", "1e-5", "2e6", "0",
     ]  # fmt: skip
+
+
+def test_the_colours_of_decay_loss_reach_its_largest_value() -> None:
+    """Which lies far beyond the initial loss, where the objective's colours end."""
+    decays = {0.0: 0.0, 1e-3: 0.5, 1e-1: 50.0, 1.0: 500.0}
+    study = study_of(
+        [placed(0.1, w, 1.0, initial_loss=2.0, final_decay_loss=d) for w, d in decays.items()]
+    )
+    info = heatmap_info(trials_frame(study), "final_decay_loss", None)
+    assert (info.norm.vmin, info.norm.vmax) == (0.5, 500.0)
+    assert not info.capped
+    assert isinstance(info.norm, LogNorm)
+    assert float(info.norm(0.0)) == 0

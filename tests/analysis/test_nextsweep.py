@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from wdstudy import landscape
-from wdstudy.analysis.nextsweep import next_sweep
+from wdstudy.analysis.nextsweep import _within, next_sweep
 from wdstudy.errors import StudyError
 from wdstudy.space import log_range, parse_axis
 
@@ -53,6 +53,26 @@ def test_a_best_inside_is_looked_at_closer_and_keeps_its_cells() -> None:
     np.testing.assert_allclose(np.diff(np.log10(found.lr)), 0.25, atol=1e-4)
     assert found.lr[0] < 0.03 < found.lr[-1]
     assert found.seeds == 2
+
+
+@pytest.mark.parametrize(("lr", "weight_decay"), [(0.03, 0.003), (3, 0.5), (0.0312, 0.00312)])
+def test_a_sampler_is_given_its_range_and_more_trials(lr: float, weight_decay: float) -> None:
+    """It closes in by itself; its range must hold whatever it was, and never be empty."""
+    studied = record()
+    studied["spec"] |= {"sampler": "tpe", "trials": 60}  # type: ignore[operator]
+    found = next_sweep(landscape(sweep(lr, weight_decay)), studied)
+    flags = dict(zip(found.command[2::2], found.command[3::2], strict=True))
+    assert flags["--trials"] == "120"
+    for axis, flag, before in (
+        (found.lr, "--lr", LR), (found.weight_decay, "--weight-decay", (0, *WEIGHT_DECAY))
+    ):  # fmt: skip
+        assert parse_axis(flag, flags[flag]) == axis
+        assert axis[0] <= before[0]
+        assert axis[-1] >= before[-1]
+
+
+def test_a_range_that_holds_no_value_of_the_grid_leaves_the_axis() -> None:
+    assert _within([1e-4, 1e-3], 2e-4, 5e-4) == [1e-4, 1e-3]
 
 
 @pytest.mark.parametrize(("seeds", "then"), [(1, 2), (3, 5)])

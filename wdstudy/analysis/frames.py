@@ -26,7 +26,13 @@ from wdstudy.curves import (
     STUDY_KEY,
     is_series,
 )
-from wdstudy.errors import MissingPackageError, SpecError, StorageError, StudyError, nearest
+from wdstudy.errors import (
+    FlagError,
+    MissingPackageError,
+    StorageError,
+    StudyError,
+    nearest,
+)
 from wdstudy.storage import open_storage
 
 PARAMS = ["lr", "weight_decay", "seed"]
@@ -169,7 +175,7 @@ def write_frame(frame: pd.DataFrame, path: Path) -> None:
         elif path.suffix == ".parquet":
             frame.to_parquet(path, index=False)
         else:
-            raise SpecError(f"--out {path}: end it in .csv or .parquet")
+            raise FlagError(f"--out {path}: end it in .csv or .parquet")
     except ImportError as error:
         raise MissingPackageError("writing .parquet", "parquet") from error
     except OSError as error:

@@ -28,7 +28,8 @@ class CellGrid:
             the mean over the seeds of complete trials, `spread` their standard deviation,
             `diverged` the share of its trials that diverged. Where that is half or more, there is
             no value, as in `landscape`.
-        best, top: The best cell, None where no cell has a value, and the best ten.
+        best, top: The best cell, None where no cell has a value, and the best ten,
+            or the best quarter where that is fewer.
         trials, seeds: How many finished trials and seeds the grid rests on.
     """
 
@@ -90,7 +91,8 @@ def cell_grid(
     if minimize is None:
         minimize = bool(trials.attrs.get("minimize", True))
     known = cells.dropna(subset="value").sort_values("value", ascending=minimize, kind="stable")
-    top = tuple(zip(known["weight_decay"][:TOP], known["lr"][:TOP], strict=True))
+    most = min(TOP, max(1, len(cells) // 4))  # of few cells, to ring most would say nothing
+    top = tuple(zip(known["weight_decay"][:most], known["lr"][:most], strict=True))
     return CellGrid(
         cells, top[0] if top else None, top, len(finished), int(finished["seed"].nunique())
     )

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib import patheffects as effects
 from matplotlib.axes import Axes
 from matplotlib.colorbar import Colorbar
 from matplotlib.colors import LogNorm, Normalize
@@ -119,9 +120,15 @@ def heatmap_info(
     has_objective = value != "value" and "value" in trials and trials["value"].notna().any()
     judged = cell_grid(trials, "value", minimize=minimize) if has_objective else grid
     low_is_good = bool(trials.attrs.get("minimize", True)) if minimize is None else minimize
-    most = 1.5 * initial_loss(trials) if value.endswith("loss") or value == "value" else math.nan
-    norm = norm or colour_norm(grid.cells["value"], most)
     is_decay = value.removeprefix("final_") == DECAY_LOSS
+    is_loss = value == "value" or (value.endswith("loss") and not is_decay)
+    most = 1.5 * initial_loss(trials) if is_loss else math.nan
+    if norm is None:
+        shown = grid.cells["value"]
+        # Without weight decay there is no decay loss: that 0 is left out of a logarithmic scale,
+        # and has its lowest colour.
+        norm = colour_norm(shown[shown > 0] if is_decay else shown, most)
+        norm.clip = is_decay
     return HeatmapInfo(
         grid=grid,
         best=judged.best,
@@ -167,8 +174,9 @@ def _draw_grid(info: HeatmapInfo, spread: bool, ax: Axes) -> None:
         row, column = values.index.get_loc(info.best[0]), values.columns.get_loc(info.best[1])
         for colour, width in (("white", 5.0), (INK, 2.6)):
             ax.add_patch(
-                Rectangle((column, row), 1, 1, fill=False, ec=colour, lw=width, clip_on=False)
-            )
+                Rectangle((column, row), 1, 1, fill=False, ec=colour, lw=width, clip_on=False,
+                          zorder=3)
+            )  # fmt: skip
 
 
 def _paint(info: HeatmapInfo, values: pd.DataFrame, texts: Any, ax: Axes) -> None:
@@ -190,11 +198,19 @@ def _paint(info: HeatmapInfo, values: pd.DataFrame, texts: Any, ax: Axes) -> Non
     )
     if not nothing:
         _dress_colours(info, ax.collections[0].colorbar)
+        _part_from_lines(ax, info, values)
     ax.set_facecolor("white")
     ax.tick_params(axis="both", length=0)
     ax.tick_params(axis="x", rotation=45 if len(values.columns) > 9 else 0)
     ax.tick_params(axis="y", rotation=0)
     ax.set_ylabel("weight_decay")
+
+
+def _part_from_lines(ax: Axes, info: HeatmapInfo, values: pd.DataFrame) -> None:
+    """A rim of the cell's colour around each number, where a line would strike it through."""
+    colours = ax.collections[0].get_cmap()(info.norm(values.to_numpy()[values.notna().to_numpy()]))
+    for text, colour in zip(ax.texts, colours, strict=False):
+        text.set_path_effects([effects.withStroke(linewidth=2.5, foreground=colour)])
 
 
 def _tick_labels(values: pd.Index) -> list[str]:

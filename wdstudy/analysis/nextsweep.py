@@ -8,14 +8,18 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from wdstudy.analysis.edges import WORTH
 from wdstudy.analysis.landscape import Landscape
 from wdstudy.errors import StudyError
+from wdstudy.sampling import GRID
 from wdstudy.space import log_range
 
 MANY_TIES = 2
 """With more cells than this as good as the best, seeds tell more than a finer grid."""
 
 MORE_SEEDS = 2
+
+NEARLY = f"{math.expm1(WORTH):.0%}"
 
 
 @dataclass(frozen=True)
@@ -46,23 +50,28 @@ def next_sweep(found: Landscape, record: Mapping[str, Any]) -> NextSweep:
         raise StudyError("the study does not describe its space, so nothing can be suggested")
     if found.suggestion.action == "none":
         raise StudyError(f"nothing can be suggested: {'; '.join(found.suggestion.why)}")
+    spec = record["spec"]
     lr, decay = list(space["lr"]), [w for w in space["weight_decay"] if w > 0]
     zero = [0.0] if 0 in space["weight_decay"] else []
     seeds, suggestion = len(space["seeds"]), found.suggestion
     if suggestion.action == "extend":
         why = suggestion.why
         lr, decay = _extended(lr, *suggestion.lr), _extended(decay, *suggestion.weight_decay)
+    elif spec.get("sampler", GRID) != GRID:
+        why = ("the best lies inside, where the sampler looks closer by itself: more trials",)
     elif found.best.ties < 0 or found.best.ties > MANY_TIES:
         why = _unsure(found)
         seeds += MORE_SEEDS if seeds > 1 else 1
         lr, decay = _within(lr, *suggestion.lr), _within(decay, *suggestion.weight_decay)
     else:
-        why = (*suggestion.why, "twice as fine around it")
+        why = (f"the best lies inside: twice as fine among the cells within {NEARLY} of it",)
         lr, decay = _finer(lr, *suggestion.lr), _finer(decay, *suggestion.weight_decay)
     weight_decay = [*zero, *decay]
     command = ["run", *(record.get("command") or ["STUDY_FILE"])]
     command += ["--lr", _flag(lr), "--weight-decay", _flag(weight_decay)]
     command += ["--seeds", str(seeds)] if seeds != 1 else []
+    if spec.get("sampler", GRID) != GRID and spec.get("trials"):
+        command += ["--trials", str(2 * spec["trials"])]
     return NextSweep(why, tuple(lr), tuple(weight_decay), seeds, tuple(command))
 
 
@@ -86,10 +95,10 @@ def _extended(axis: Sequence[float], low: float, high: float) -> list[float]:
 
 
 def _within(axis: Sequence[float], low: float, high: float) -> list[float]:
-    """The part of the axis that lies in the range, its ends rounded generously."""
+    """The part of the axis that lies in the range, its ends rounded generously; all if none."""
     if not (math.isfinite(low) and math.isfinite(high)):
         return sorted(axis)
-    return [v for v in sorted(axis) if low / 1.05 <= v <= high * 1.05]
+    return [v for v in sorted(axis) if low / 1.05 <= v <= high * 1.05] or sorted(axis)
 
 
 def _finer(axis: Sequence[float], low: float, high: float) -> list[float]:

@@ -36,7 +36,7 @@ from wdstudy.analysis.report_text import (
     trial_table,
 )
 from wdstudy.analysis.theme import label_of
-from wdstudy.errors import SpecError, StorageError, nearest
+from wdstudy.errors import FlagError, StorageError, nearest
 
 FORMATS = ("png", "svg", "pdf")
 
@@ -157,7 +157,7 @@ def unbroken(text: str) -> str:
 def check_format(format: str) -> None:
     """Refuse a format that figures can't be saved in."""
     if format not in FORMATS:
-        raise SpecError(f"--format {format}: {nearest(format, FORMATS)}")
+        raise FlagError(f"--format {format}: {nearest(format, FORMATS)}")
 
 
 def make_folder(folder: Path) -> None:

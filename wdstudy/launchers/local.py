@@ -21,7 +21,7 @@ import optuna
 import torch
 
 from wdstudy.devices import resolve_device
-from wdstudy.errors import SpecError, StudyError, WdstudyError
+from wdstudy.errors import FlagError, StudyError, WdstudyError
 from wdstudy.interrupts import interrupt_on
 from wdstudy.launchers.board import Board, Reporter
 from wdstudy.launchers.processes import cores, take_environment, worker_context
@@ -80,7 +80,7 @@ def run_local(
     most = cores()
     on_cpu = places[0] == "cpu"
     if jobs is not None and jobs > 4 * max(most, len(places)):
-        raise SpecError(f"--jobs {jobs}: this machine has {most} cores; give at most {4 * most}")
+        raise FlagError(f"--jobs {jobs}: this machine has {most} cores; give at most {4 * most}")
     wanted = jobs or (most if on_cpu else len(places))
     with _threads(max(1, most // wanted) if on_cpu else torch.get_num_threads()) as threads:
         runner = Runner(replace(spec, device=places[0]), storage, display, trackers=trackers)

@@ -18,7 +18,7 @@ import ray
 from ray.exceptions import RayError
 
 import wdstudy
-from wdstudy.errors import SpecError, StorageError, StudyError
+from wdstudy.errors import FlagError, SpecError, StorageError, StudyError
 from wdstudy.processtitle import hide_argument
 from wdstudy.progress import Display
 from wdstudy.spec import StudySpec
@@ -124,7 +124,7 @@ def check_gpus(gpus: float | None) -> None:
         SpecError: it can't give that.
     """
     if gpus is not None and not (0 <= gpus <= 1 or (gpus > 1 and gpus.is_integer())):
-        raise SpecError(f"--gpus-per-job {gpus:g}: give a share of one, like 0.25, or whole ones")
+        raise FlagError(f"--gpus-per-job {gpus:g}: give a share of one, like 0.25, or whole ones")
 
 
 def gpus_where_there_are(spec: StudySpec) -> float:

@@ -49,7 +49,7 @@ class WandB:
         if mode == "online" and not wandb.login(prompt=False, verify=False):
             raise TrackerError(
                 "the tracker wandb has no API key; run `wandb login`, or record offline with "
-                "--set wandb.mode=offline"
+                '--set wandb.mode=offline (in Python: mode="offline")'
             )
 
     def begin(self, study: StudyRun) -> None:
