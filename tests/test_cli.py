@@ -201,7 +201,7 @@ def test_a_report_of_what_is_not_there_says_what_is(
 
 def test_without_arguments_the_help_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
-    assert "Begin with: wdstudy run" in capfd.readouterr().out
+    assert "Begin with: wdstudy new" in capfd.readouterr().out
 
 
 def test_a_failed_trial_is_exit_code_2_with_the_way_on(

@@ -29,7 +29,7 @@ class CellGrid:
             `diverged` the share of its trials that diverged. Where that is half or more, there is
             no value, as in `landscape`.
         best, top: The best cell, None where no cell has a value, and the best ten,
-            or the best quarter where that is fewer.
+            or the better half where that is fewer.
         trials, seeds: How many finished trials and seeds the grid rests on.
     """
 
@@ -91,7 +91,7 @@ def cell_grid(
     if minimize is None:
         minimize = bool(trials.attrs.get("minimize", True))
     known = cells.dropna(subset="value").sort_values("value", ascending=minimize, kind="stable")
-    most = min(TOP, max(1, len(cells) // 4))  # of few cells, to ring most would say nothing
+    most = min(TOP, max(1, len(cells) // 2))  # to ring most cells of a small grid says nothing
     top = tuple(zip(known["weight_decay"][:most], known["lr"][:most], strict=True))
     return CellGrid(
         cells, top[0] if top else None, top, len(finished), int(finished["seed"].nunique())
