@@ -60,7 +60,7 @@ def test_a_grid_is_drawn_with_all_its_marks() -> None:
     assert [(p.get_x(), p.get_y()) for p in hatched] == [(2, 0)]
     frames = [p for p in patches(ax, Rectangle) if p.get_linewidth() > 2]
     assert {(p.get_x(), p.get_y()) for p in frames} == {(1, 1)}
-    assert legend(ax) == ["best cell", "best 10", "diverged", "equal lr · weight_decay"]
+    assert legend(ax) == ["best cell", "best 6", "diverged", "equal lr · weight_decay"]
     assert "0.1" in texts(ax)
     assert [t.get_text() for t in ax.get_xticklabels()] == ["0.01", "0.1", "1"]
     assert [t.get_text() for t in ax.get_yticklabels()] == ["0.1", "0.01", "0.001", "0"]
