@@ -36,7 +36,7 @@ from wdstudy.launchers.local import run_local
 from wdstudy.progress import Silent
 from wdstudy.storage import open_storage
 from wdstudy.studyfile import SpecSource
-from wdstudy.triallog import TrialLog
+from wdstudy.triallog import REPORT_GROWTH, SHOWN_GROWTH, TrialLog
 
 sys.path.insert(0, str(Path(__file__).parent))
 from machine import machine
@@ -66,7 +66,7 @@ def pushing(folder: Path, small: bool) -> dict[str, Any]:
     }
 
 
-def large_study(url: str, trials: int, epochs: int) -> optuna.Study:
+def large_study(url: str, trials: int, epochs: int, growth: float) -> optuna.Study:
     """A study as training leaves it, of cells on a grid whose loss is a formula."""
     columns = max(1, round(math.sqrt(trials)))
     rows = -(-trials // columns)
@@ -78,15 +78,16 @@ def large_study(url: str, trials: int, epochs: int) -> optuna.Study:
             "decay": "pytorch", "sampler": "grid", "epochs": epochs}  # fmt: skip
     study.set_user_attr("wdstudy", {"schema": 1, "spec": plan, "steps_per_epoch": 10})
     cells = [(lr, decay) for lr in lrs for decay in decays][:trials]
-    study.add_trials([_trial(lr, decay, epochs) for lr, decay in cells])
+    study.add_trials([_trial(lr, decay, epochs, growth) for lr, decay in cells])
     return study
 
 
-def _trial(lr: float, weight_decay: float, epochs: int) -> FrozenTrial:
+def _trial(lr: float, weight_decay: float, epochs: int, growth: float) -> FrozenTrial:
     end = 0.1 + 0.05 * (math.log10(lr) + 1) ** 2 + 0.05 * (math.log10(weight_decay + 1e-7) + 3) ** 2
     noise = np.random.default_rng(0).lognormal(0, 0.05, epochs)
     recorder = _Trial()
     log = TrialLog(recorder, None, "val_loss", eager=True)  # type: ignore[arg-type]
+    log._growth = growth  # as of a training that takes its time: here it takes none
     for epoch in range(1, epochs + 1):
         loss = float(end * (2.3 / end) ** (1 - epoch / epochs) * noise[epoch - 1])
         norm = 20.0 + 5 * loss
@@ -106,7 +107,7 @@ def _trial(lr: float, weight_decay: float, epochs: int) -> FrozenTrial:
 
 
 class _Trial:
-    """Takes the reports of a TrialLog, as many as a pruner would get."""
+    """Takes the reports of a TrialLog."""
 
     def __init__(self) -> None:
         self.reports: dict[int, float] = {}
@@ -118,10 +119,13 @@ class _Trial:
         pass
 
 
-def opening(folder: Path, trials: int, epochs: int) -> dict[str, Any]:
-    """Seconds from the address of a large study to its drawn page, and the size of its data."""
-    url = f"sqlite:///{folder}/large.db"
-    study = large_study(url, trials, epochs)
+def opening(folder: Path, trials: int, epochs: int, *, pruned: bool) -> dict[str, Any]:
+    """Seconds from the address of a large study to its drawn page, and the size of its data.
+
+    A study with a pruner has some three times the reports.
+    """
+    url = f"sqlite:///{folder}/large-{pruned}.db"
+    study = large_study(url, trials, epochs, REPORT_GROWTH if pruned else SHOWN_GROWTH)
     push(study, live_page(study, trials, "finished", "python -m wdstudy report large"))
     with open_dashboard(open_storage(url, create=False), folder, "127.0.0.1", 0) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -131,7 +135,7 @@ def opening(folder: Path, trials: int, epochs: int) -> dict[str, Any]:
             size = len(answer.read())
         server.shutdown()
     return {
-        "what": "open",
+        "what": "open, with a pruner" if pruned else "open",
         "trials": trials,
         "epochs": epochs,
         "reply_megabytes": size / 1e6,
@@ -173,7 +177,8 @@ def main() -> None:
         folder = Path(name)
         os.chdir(folder)
         size = (30, 20) if given.small else (given.trials, given.epochs)
-        rows = [opening(folder, *size), pushing(folder, given.small)]
+        rows = [opening(folder, *size, pruned=pruned) for pruned in (False, True)]
+        rows.append(pushing(folder, given.small))
     given.out.mkdir(parents=True, exist_ok=True)
     frame = pd.DataFrame([{**row, **machine()} for row in rows])
     frame.to_csv(given.out / "dashboard.csv", index=False)
