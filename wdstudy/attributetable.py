@@ -1,7 +1,7 @@
 """A database's trial attributes, many rows in one transaction.
 
-Optuna sets one attribute at a time, each in a transaction of its own: fifteen of them are half
-of what a trial costs on SQLite, and fifteen round trips to a server.
+Optuna sets one attribute at a time, each in a transaction of its own: fifteen of them are nearly
+half of what a trial costs on SQLite, and fifteen round trips to a server.
 """
 
 from __future__ import annotations
