@@ -15,7 +15,7 @@ import sqlalchemy
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage, get_storage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
 from wdstudy.errors import MissingPackageError, StorageError, StudyError, nearest
 from wdstudy.patience import PatientStorage
@@ -23,7 +23,7 @@ from wdstudy.patience import PatientStorage
 DEFAULT_URL = "sqlite:///wdstudy.db"
 SCHEMES = ("sqlite", "journal", "postgresql", "mysql")
 
-_CREATE_ATTEMPTS = 5
+_CREATE_ATTEMPTS = 8
 _SQLITE_TIMEOUT = 60  # seconds to wait for another process's lock
 # SQLAlchemy's own default drivers differ between its versions.
 _DRIVERS = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql"}
@@ -208,11 +208,17 @@ def _rdb(url: str, engine: dict[str, Any]) -> RDBStorage:
         try:
             return RDBStorage(url, engine_kwargs=dict(engine))
         except SQLAlchemyError as error:
-            if "exist" not in str(error) and "UNIQUE" not in str(error).upper():
+            if not _was_made_meanwhile(error):
                 raise
             last = error
             time.sleep(0.2 * (attempt + 1))
     raise last
+
+
+def _was_made_meanwhile(error: SQLAlchemyError) -> bool:
+    """Whether another process was first with a table, or with the only row of one."""
+    says = str(error).lower()
+    return isinstance(error, IntegrityError) or "exist" in says or "deadlock" in says
 
 
 def _tune_sqlite(engine: sqlalchemy.Engine, for_writing: bool) -> None:

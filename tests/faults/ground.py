@@ -7,6 +7,8 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +69,16 @@ def wait_until(url: str, condition: Callable[[list[FrozenTrial]], bool]) -> None
 def wait_for(url: str, n: int) -> None:
     """Until so many trials are complete."""
     wait_until(url, lambda found: sum(t.state == TrialState.COMPLETE for t in found) >= n)
+
+
+def open_together(url: str, ready: Barrier, opened: SimpleQueue[str]) -> None:
+    """Open a storage in the same instant as others do; what came of it goes to the queue."""
+    ready.wait(60)
+    try:
+        open_storage(url)
+        opened.put("opened")
+    except Exception as error:
+        opened.put(str(error))
 
 
 def workers_of(pid: int) -> list[int]:

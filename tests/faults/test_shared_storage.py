@@ -11,13 +11,14 @@ from pathlib import Path
 
 import optuna
 import pytest
-from ground import finished, run, trials, wait_until
+from ground import finished, open_together, run, trials, wait_until
 from optuna.trial import TrialState
 
 import wdstudy.worker
 from wdstudy.__main__ import main
 from wdstudy.cells import MAX_LOST, missing, params_of
 from wdstudy.curves import ENQUEUED_BY
+from wdstudy.launchers.processes import worker_context
 from wdstudy.space import SearchSpace
 from wdstudy.storage import open_storage
 from wdstudy.trialqueue import Queue, enqueue
@@ -49,6 +50,20 @@ def test_runs_that_start_in_the_same_instant_train_every_cell_once(
     cells = [p.cell for t in trials(shared_url) if t.state != TrialState.FAIL
              and (p := params_of(t)) is not None]  # fmt: skip
     assert len(cells) == 12  # nothing is left waiting
+
+
+@pytest.mark.slow
+def test_an_empty_storage_is_opened_by_many_in_the_same_instant(shared_url: str) -> None:
+    context = worker_context()
+    ready, opened = context.Barrier(8), context.SimpleQueue()
+    openers = [
+        context.Process(target=open_together, args=(shared_url, ready, opened)) for _ in range(8)
+    ]
+    for opener in openers:
+        opener.start()
+    assert [opened.get() for _ in openers] == ["opened"] * 8
+    for opener in openers:
+        opener.join(60)
 
 
 @pytest.mark.slow
