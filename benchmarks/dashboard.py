@@ -1,9 +1,10 @@
 """What the live page costs, and how fast a large study opens in optuna-dashboard.
 
 First studies/resnet.py is trained as `wdstudy run` trains it, and the time that went into pushing
-its page is set beside the time of the run. Then a study of 1,000 trials of 300 epochs is written
-by formula, and opened in a headless Chromium: the time from the address to the moment at which the
-history, the heatmaps and the curves are drawn.
+its page is set beside the time of the run. Then studies of 20 and of 1,000 trials of 300 epochs are
+written by formula, and opened in a headless Chromium, with `wdstudy dashboard` and with plain
+optuna-dashboard: the time from the address to the moment at which the history, the heatmaps and the
+curves are drawn.
 
     python benchmarks/dashboard.py
 """
@@ -14,11 +15,15 @@ import argparse
 import math
 import os
 import shutil
+import socket
+import statistics
+import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,20 +33,23 @@ import pandas as pd
 from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, create_trial
 
-from wdstudy import LossCurves
-from wdstudy.analysis.dashboard import address, open_dashboard
+from wdstudy import LossCurves, triallog
 from wdstudy.analysis.live import LivePage
 from wdstudy.analysis.live_page import live_page, push
 from wdstudy.launchers.local import run_local
 from wdstudy.progress import Silent
 from wdstudy.storage import open_storage
 from wdstudy.studyfile import SpecSource
-from wdstudy.triallog import REPORT_GROWTH, SHOWN_GROWTH, TrialLog
+from wdstudy.triallog import TrialLog, reports
 
 sys.path.insert(0, str(Path(__file__).parent))
 from machine import machine
 
 STUDY = Path(__file__).parents[1] / "studies" / "resnet.py"
+PROGRAMS = {
+    "wdstudy dashboard": ["wdstudy", "dashboard", "--storage"],
+    "optuna-dashboard": ["optuna-dashboard"],
+}
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu"]
 
 
@@ -66,8 +74,11 @@ def pushing(folder: Path, small: bool) -> dict[str, Any]:
     }
 
 
-def large_study(url: str, trials: int, epochs: int, growth: float) -> optuna.Study:
-    """A study as training leaves it, of cells on a grid whose loss is a formula."""
+def write_study(url: str, trials: int, epochs: int, *, pruned: bool) -> None:
+    """A study as training leaves it, of cells on a grid whose loss is a formula.
+
+    With a pruner every trial reports, and more often.
+    """
     columns = max(1, round(math.sqrt(trials)))
     rows = -(-trials // columns)
     lrs = np.logspace(-4, 0, columns).tolist()
@@ -78,16 +89,22 @@ def large_study(url: str, trials: int, epochs: int, growth: float) -> optuna.Stu
             "decay": "pytorch", "sampler": "grid", "epochs": epochs}  # fmt: skip
     study.set_user_attr("wdstudy", {"schema": 1, "spec": plan, "steps_per_epoch": 10})
     cells = [(lr, decay) for lr in lrs for decay in decays][:trials]
-    study.add_trials([_trial(lr, decay, epochs, growth) for lr, decay in cells])
-    return study
+    study.add_trials(
+        [
+            _trial(lr, decay, epochs, pruned, reports(number, trials))
+            for number, (lr, decay) in enumerate(cells)
+        ]
+    )
+    push(study, live_page(study, trials, "finished", "python -m wdstudy report large"))
 
 
-def _trial(lr: float, weight_decay: float, epochs: int, growth: float) -> FrozenTrial:
+def _trial(
+    lr: float, weight_decay: float, epochs: int, pruned: bool, reporting: bool
+) -> FrozenTrial:
     end = 0.1 + 0.05 * (math.log10(lr) + 1) ** 2 + 0.05 * (math.log10(weight_decay + 1e-7) + 3) ** 2
     noise = np.random.default_rng(0).lognormal(0, 0.05, epochs)
     recorder = _Trial()
-    log = TrialLog(recorder, None, "val_loss", eager=True)  # type: ignore[arg-type]
-    log._growth = growth  # as of a training that takes its time: here it takes none
+    log = TrialLog(recorder, None, "val_loss", eager=pruned, reporting=reporting)  # type: ignore[arg-type]
     for epoch in range(1, epochs + 1):
         loss = float(end * (2.3 / end) ** (1 - epoch / epochs) * noise[epoch - 1])
         norm = 20.0 + 5 * loss
@@ -119,29 +136,50 @@ class _Trial:
         pass
 
 
-def opening(folder: Path, trials: int, epochs: int, *, pruned: bool) -> dict[str, Any]:
-    """Seconds from the address of a large study to its drawn page, and the size of its data.
-
-    A study with a pruner has some three times the reports.
-    """
-    url = f"sqlite:///{folder}/large-{pruned}.db"
-    study = large_study(url, trials, epochs, REPORT_GROWTH if pruned else SHOWN_GROWTH)
-    push(study, live_page(study, trials, "finished", "python -m wdstudy report large"))
-    with open_dashboard(open_storage(url, create=False), folder, "127.0.0.1", 0) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        where = address(server)
-        seconds = _drawn_after(f"{where}dashboard/studies/{study._study_id}")
-        with urllib.request.urlopen(f"{where}api/studies/{study._study_id}?after=0") as answer:
-            size = len(answer.read())
-        server.shutdown()
-    return {
-        "what": "open, with a pruner" if pruned else "open",
-        "trials": trials,
-        "epochs": epochs,
-        "reply_megabytes": size / 1e6,
-        "reports_a_trial": max(len(t.intermediate_values) for t in study.get_trials(False)),
-        "open_seconds": seconds,
+def opening(url: str, rounds: int) -> list[dict[str, Any]]:
+    """Seconds from the address of a study to its drawn page, in both ways to look at it."""
+    study = optuna.load_study(study_name="large", storage=open_storage(url))
+    trials = study.get_trials(False)
+    facts = {
+        "trials": len(trials),
+        "reports": sum(len(trial.intermediate_values) for trial in trials),
     }
+    seconds: dict[str, list[float]] = {program: [] for program in PROGRAMS}
+    sizes = {}
+    for _ in range(rounds):  # side by side, and each time as if nobody had asked before
+        for program, times in seconds.items():
+            with served(program, url) as where:
+                times.append(_drawn_after(f"{where}dashboard/studies/{study._study_id}"))
+                reply = f"{where}api/studies/{study._study_id}?after=0"
+                with urllib.request.urlopen(reply) as answer:
+                    sizes[program] = len(answer.read()) / 1e6
+    return [
+        {"what": f"open: {program}", **facts, "reply_megabytes": sizes[program],
+         "open_seconds": statistics.median(times), "least": min(times), "most": max(times),
+         "rounds": rounds}
+        for program, times in seconds.items()
+    ]  # fmt: skip
+
+
+@contextmanager
+def served(program: str, url: str) -> Iterator[str]:
+    """The address of a dashboard that has just begun to listen."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    place = Path(sys.executable).parent
+    name, *arguments = PROGRAMS[program]
+    command = [place / name, *arguments, url, "--port", str(port)]
+    where = f"http://127.0.0.1:{port}/"
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while True:
+            with suppress(OSError), urllib.request.urlopen(f"{where}api/meta"):
+                break
+            time.sleep(0.1)
+        try:
+            yield where
+        finally:
+            process.kill()
 
 
 def _drawn_after(url: str) -> float:
@@ -168,16 +206,22 @@ def _drawn_after(url: str) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--small", action="store_true", help="see that it runs")
-    parser.add_argument("--trials", type=int, default=1000)
-    parser.add_argument("--epochs", type=int, default=300)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     given = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    triallog.REPORT_SECONDS = 0  # as of a training that takes its time: here it takes none
+    sizes = [(20, 20)] if given.small else [(20, 300), (1000, 300)]
+    rounds = 1 if given.small else given.rounds
+    rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.chdir(folder)
-        size = (30, 20) if given.small else (given.trials, given.epochs)
-        rows = [opening(folder, *size, pruned=pruned) for pruned in (False, True)]
+        for trials, epochs in sizes:
+            for pruned in (False, True):
+                url = f"sqlite:///{folder}/{trials}-{pruned}.db"
+                write_study(url, trials, epochs, pruned=pruned)
+                rows += [{**row, "pruner": pruned} for row in opening(url, rounds)]
         rows.append(pushing(folder, given.small))
     given.out.mkdir(parents=True, exist_ok=True)
     frame = pd.DataFrame([{**row, **machine()} for row in rows])

@@ -17,7 +17,7 @@ from wdstudy.curves import LossCurves
 from wdstudy.errors import DataError, SpecError, StudyError
 from wdstudy.progress import Status
 from wdstudy.runner import Runner
-from wdstudy.triallog import TrialLog
+from wdstudy.triallog import TrialLog, reports
 
 MakeSpec = Callable[..., StudySpec]
 URL = "sqlite:///wd.db"
@@ -283,3 +283,22 @@ def test_a_loss_that_explodes_is_reported_to_pruners_only(
     (found,) = trial.study.trials
     assert list(found.intermediate_values.values()) == reported
     assert found.user_attrs["val_loss"] == [1.0, 1e18, 2.0]
+
+
+def test_of_a_large_study_without_a_pruner_a_hundred_trials_report(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert all(reports(number, 100) for number in range(100))
+    for planned in (101, 450, 1000, 5000):
+        assert 50 <= sum(reports(number, planned) for number in range(planned)) <= 100
+    monkeypatch.setattr("wdstudy.triallog.REPORT_SECONDS", 0)
+    study = optuna.create_study()
+    for eager, reported in ((False, 0), (True, 2)):  # a pruner needs every trial's
+        trial = study.ask()
+        log = TrialLog(trial, TrialParams(1, 0), "val_loss", eager=eager, reporting=False)
+        for step in (1, 2):
+            log.log({"step": step, "val_loss": 1.0})
+        log.complete()
+        found = study.trials[-1]
+        assert len(found.intermediate_values) == reported
+        assert found.user_attrs["val_loss"] == [1.0, 1.0]

@@ -36,7 +36,7 @@ from wdstudy.storage import open_storage, resolve_url
 from wdstudy.studyrecord import load_data, open_or_create, study_record
 from wdstudy.tally import Tally
 from wdstudy.trackers import Backend, Tracking
-from wdstudy.triallog import TrialLog
+from wdstudy.triallog import TrialLog, reports
 from wdstudy.trialqueue import Queue, enqueue, enqueue_once
 from wdstudy.worker import (
     STALE_SECONDS,
@@ -310,6 +310,7 @@ class Runner:
                 params,
                 self.spec.objective,
                 eager=eager,
+                reporting=reports(trial.number, self._plan.target),
                 diverged_factor=self.spec.diverged_factor,
                 runs=runs,
             )

@@ -35,6 +35,19 @@ REPORT_GROWTH = 1.05
 SHOWN_GROWTH = 1.2
 """The factor where no pruner decides by them: about 30, because dashboards load every report."""
 
+REPORTING = 100
+"""Trials that report where no pruner decides by it, evenly among more: dashboards draw each."""
+
+
+def reports(number: int, planned: int) -> bool:
+    """Whether a trial is one of those whose reports a dashboard draws.
+
+    Args:
+        number: The trial's.
+        planned: How many trials the study is to have.
+    """
+    return number % max(1, -(-planned // REPORTING)) == 0
+
 
 class TrialLog:
     """Writes what a trial yields into its study, seldom enough that it costs little.
@@ -44,6 +57,7 @@ class TrialLog:
         params: Its lr, weight_decay and seed.
         objective: The series that is reported, and whose last value is the trial's value.
         eager: Report without regard to time, because a pruner decides by reports.
+        reporting: Report at all; without it only the curves are stored.
         diverged_factor: The multiple of the initial loss beyond which a loss is not reported,
             but to a pruner.
         runs: The trial's runs in trackers, if it has any.
@@ -56,6 +70,7 @@ class TrialLog:
         objective: str,
         *,
         eager: bool,
+        reporting: bool = True,
         diverged_factor: float = math.inf,
         runs: TrialRuns | None = None,
     ) -> None:
@@ -67,7 +82,7 @@ class TrialLog:
         self.ended = False
         self.taken_over = False
         self._objective = objective
-        self._eager = eager
+        self._eager, self._reporting = eager, eager or reporting
         self._factor = math.inf if eager else diverged_factor
         self._runs = runs or TrialRuns(tuple)
         self._growth = REPORT_GROWTH if eager else SHOWN_GROWTH
@@ -155,7 +170,7 @@ class TrialLog:
 
     def _report(self, now: float) -> None:
         step = int(self.curves.last(STEP)) if len(self.curves) else 0
-        if not math.isfinite(self.value) or step <= self._reported_step:
+        if not self._reporting or not math.isfinite(self.value) or step <= self._reported_step:
             return  # not finite: samplers take the last report of a pruned trial as its value
         if self._objective.endswith("loss") and self.value > self._limit():
             return  # on its way to divergence: one such point would flatten every plot

@@ -16,6 +16,8 @@ import optuna
 import pytest
 from made_studies import grid_study, placed, study_of
 from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta
+from optuna.storages import InMemoryStorage
+from optuna.trial import FrozenTrial
 
 from wdstudy.analysis.dashboard import REPORTING, REPORTS, address, is_local, open_dashboard
 from wdstudy.analysis.publish import artifacts_folder, publish
@@ -77,6 +79,28 @@ def test_it_sees_what_a_run_adds(tmp_path: Path) -> None:
         found = detail(where, study)["trials"]
     assert len(found) == 14
     assert found[13]["intermediate_values"] == [{"step": 1, "value": 3.0}]
+
+
+def test_it_reads_a_study_while_the_browser_loads_its_page(tmp_path: Path) -> None:
+    class Counted(InMemoryStorage):
+        read = threading.Semaphore(0)
+        reads = 0
+
+        def get_all_trials(self, *args: Any, **kwargs: Any) -> list[FrozenTrial]:
+            Counted.reads += 1
+            Counted.read.release()
+            return super().get_all_trials(*args, **kwargs)
+
+    storage = Counted()
+    study = optuna.create_study(storage=storage)
+    with open_dashboard(storage, tmp_path, "127.0.0.1", 0) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        reply(f"{address(server)}dashboard")
+        assert Counted.reads == 0  # the list of studies needs no trials
+        reply(f"{address(server)}dashboard/studies/{study._study_id}")
+        assert Counted.read.acquire(timeout=30)
+        reply(f"{address(server)}dashboard/studies/99")  # one that is not there
+        server.shutdown()
 
 
 def test_it_only_reads(tmp_path: Path) -> None:

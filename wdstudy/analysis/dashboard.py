@@ -5,11 +5,14 @@ from __future__ import annotations
 import errno
 import ipaddress
 import json
+import re
 import sys
 from collections.abc import Callable, Container, Iterable
+from contextlib import suppress
 from copy import copy
 from pathlib import Path
 from socketserver import ThreadingMixIn
+from threading import Lock, Thread
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -21,7 +24,7 @@ from optuna_dashboard import wsgi
 
 from wdstudy.errors import SpecError
 
-REPORTING = 100
+REPORTING = 40
 """Finished trials whose reports are shown, an even sample of more."""
 
 REPORTS = 50
@@ -45,7 +48,8 @@ def open_dashboard(storage: BaseStorage, artifacts: Path, host: str, port: int) 
         SpecError: the address or the port can't be taken.
     """
     store = FileSystemArtifactStore(artifacts) if artifacts.is_dir() else None
-    application = read_only(wsgi(lightened(storage), artifact_store=store))
+    light = lightened(storage)
+    application = reading_ahead(read_only(wsgi(light, artifact_store=store)), light)
     try:
         return make_server(host, port, application, _Server, _Handler)
     except (OSError, OverflowError) as error:
@@ -62,11 +66,13 @@ def lightened(storage: BaseStorage) -> BaseStorage:
     """
     storage = optuna.storages.get_storage(storage)  # a database's, with a cache of finished trials
     every_trial, known = storage.get_all_trials, dict[int, FrozenTrial]()
+    one_reader = Lock()  # of requests that come together the second finds what the first has read
 
     def get_all_trials(
         study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
-        trials = every_trial(study_id, deepcopy=False, states=states)
+        with one_reader:
+            trials = every_trial(study_id, deepcopy=False, states=states)
         stride = max(1, -(-len(trials) // REPORTING))
         return [_light(trial, known, trial.number % stride == 0) for trial in trials]
 
@@ -93,6 +99,23 @@ def thinned(steps: list[int], most: int) -> list[int]:
     steps = sorted(steps)
     stride = max(1, -(-len(steps) // most))
     return steps[(len(steps) - 1) % stride :: stride] if steps else []
+
+
+def reading_ahead(application: Application, storage: BaseStorage) -> Application:
+    """The application that reads a study while the browser still loads the program of its page."""
+
+    def ahead(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if found := re.fullmatch(r"/dashboard/studies/(\d+)(/.*)?", environ["PATH_INFO"]):
+            read = Thread(target=_read, args=(storage, int(found[1])), daemon=True)
+            read.start()
+        return application(environ, start_response)
+
+    return ahead
+
+
+def _read(storage: BaseStorage, study_id: int) -> None:
+    with suppress(Exception):  # what is wrong, the page's own request meets and says
+        storage.get_all_trials(study_id, deepcopy=False)
 
 
 def read_only(application: Application) -> Application:

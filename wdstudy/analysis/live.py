@@ -130,11 +130,11 @@ class Budget:
         self._ended = self._start
         self._growth = growth
         self.spent, self.pushes = 0.0, 0
-        self.last = EVERY * SHARE  # what the first push is taken to cost
+        self.last = EVERY * SHARE / 2  # what the first push is taken to cost
 
     def due(self, now: float) -> bool:
-        """Whether to push now: it is time, and with it no more than the share will be spent."""
-        affordable = self.spent + self.last <= SHARE * (now - self._start)
+        """Whether to push now: it is time, and the share pays for this one and for the last."""
+        affordable = self.spent + 2 * self.last <= SHARE * (now - self._start)
         return affordable and now - self._ended >= max(EVERY, self._growth * (now - self._start))
 
     def interval(self, now: float) -> float:
