@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import optuna
 import pytest
 from optuna.trial import FrozenTrial
 
-from wdstudy import SearchSpace, log_range
+from wdstudy import SearchSpace, StudySpec, Task, log_range
 from wdstudy.errors import MissingPackageError, SpecError
+from wdstudy.plan import Plan
 from wdstudy.sampling import resolve_pruner, resolve_sampler, suggest
 
 SPACE = SearchSpace(log_range(1e-4, 1, 5), [0, *log_range(1e-6, 1e-1, 6)], seeds=[5, 6])
@@ -81,3 +83,14 @@ def test_a_sampler_whose_package_is_missing_is_refused_at_once(
     monkeypatch.setattr("wdstudy.sampling.find_spec", lambda name: None)
     with pytest.raises(MissingPackageError, match=r"'cmaes' .*wdstudy\[samplers\]"):
         resolve_sampler("cmaes", SearchSpace([0.1, 1], [0, 1]), seed=0)
+
+
+def test_a_plan_says_what_is_swept() -> None:
+    task = Task(model=lambda: None, data=lambda: None, loss=lambda output, y: output)  # type: ignore[arg-type, return-value]
+    spec = StudySpec(task=task, space=SPACE, optimizer="sgd")
+    assert str(Plan(spec)) == "5 lr × 7 weight_decay × 2 seeds"
+    sampled = replace(spec, sampler="tpe", trials=60)
+    assert str(Plan(sampled)) == (
+        "60 trials of tpe over lr 0.0001 … 1, weight_decay 1e-06 … 0.1, and 10 without weight_decay"
+    )
+    assert "RandomSampler" in str(Plan(replace(spec, sampler=optuna.samplers.RandomSampler())))

@@ -157,7 +157,6 @@ def run(
                 trackers=trackers,
                 opened=page.watch,
             )
-        say(output, status.headline())
         if status.failed:
             raise StudyError(
                 f"{status.failed} of {status.total} trials failed; "

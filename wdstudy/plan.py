@@ -15,10 +15,23 @@ class Plan:
 
     def __init__(self, spec: StudySpec) -> None:
         self._space = spec.space
+        named = isinstance(spec.sampler, str)
+        self._sampler = spec.sampler if named else type(spec.sampler).__name__
         self._sampled = spec.trials or len(spec.space)
         self.with_seed = len(spec.space.seed_list) > 1
         self.grid = spec.space.cells() if spec.sampler == GRID else None
         self._wanted = None if self.grid is None else {params.cell for params in self.grid}
+
+    def __str__(self) -> str:
+        if self.grid is not None:
+            return str(self._space)
+        lrs, decays = self._space.lr, [d for d in self._space.weight_decay if d]
+        text = (
+            f"{self._sampled} trials of {self._sampler} over lr {min(lrs):g} … {max(lrs):g}, "
+            f"weight_decay {min(decays):g} … {max(decays):g}"
+        )
+        baseline = len(self._baseline())
+        return f"{text}, and {baseline} without weight_decay" if baseline else text
 
     @property
     def target(self) -> int:

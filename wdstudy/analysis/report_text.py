@@ -27,7 +27,9 @@ def headline(trials: pd.DataFrame, spec: Mapping[str, Any]) -> str:
     plan = spec.get("spec") or {}
     states = trials["state"].value_counts()
     complete = int(states.get("COMPLETE", 0))
-    parts = [str(plan[k]) for k in ("model", "data") if plan.get(k)]
+    parts = [name for k in ("model", "data") if (name := _named(plan.get(k)))]
+    if plan.get("train"):
+        parts.append(f"a loop of its own, {_named(plan['train']) or 'unnamed'}")
     parts += [str(plan["optimizer"])] if plan.get("optimizer") else []
     parts.append(f"{complete:,} complete trials" if complete != 1 else "1 complete trial")
     diverged = int(trials["diverged"].sum())
@@ -36,6 +38,13 @@ def headline(trials: pd.DataFrame, spec: Mapping[str, Any]) -> str:
     others = {"RUNNING": "still running", "FAIL": "failed"}
     parts += [f"{states[state]:,} {word}" for state, word in others.items() if state in states]
     return " · ".join(parts)
+
+
+def _named(thing: str | None) -> str:
+    """The name of a function for a headline: nothing where it has none, no long arguments."""
+    if not thing or "<lambda>" in thing:
+        return ""
+    return thing.rpartition("<locals>.")[2] if len(thing) <= 60 else thing.partition("(")[0]
 
 
 def decay_meaning(spec: Mapping[str, Any]) -> tuple[str, ...]:

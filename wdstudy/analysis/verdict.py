@@ -52,15 +52,9 @@ def sentences(found: Landscape, *, pruned: int, adaptive: bool) -> tuple[Sentenc
 
 def _best(found: Landscape) -> Sentence:
     best, loss = found.best, found.best.loss
-    half = (loss.high - loss.low) / 2
-    value = number(loss.value)
-    if half < abs(loss.value) / 4:
-        value = f"{loss.value:.{_places(half)}f} ± {half:.{_places(half)}f}"
-    elif math.isfinite(half):  # a rounded mean, or equal arms, would mislead here
-        value = f"{value}, 95 % {number(loss.low)} … {number(loss.high)}"
     text = (
         f"Best cell: lr {number(best.lr)}, weight_decay {number(best.weight_decay)} "
-        f"({found.name} {value}, {_count(best.seeds, 'seed')})."
+        f"({found.name} {_with_interval(loss)}, {_count(best.seeds, 'seed')})."
     )
     if best.ties > 0:
         text += f" The noise does not tell it from {_count(best.ties, 'other cell')}."
@@ -244,9 +238,18 @@ def _rule(slope: float) -> str:
     return f"multiply weight_decay by about {factor:.2g}"
 
 
-def _places(half: float) -> int:
-    """Decimal places that show the first digit of an error."""
-    return max(0, min(12, -math.floor(math.log10(half)))) if half > 0 else 3
+def _with_interval(loss: Estimate) -> str:
+    """A value and its interval, in as many digits as tell the three apart."""
+    if not math.isfinite(loss.high - loss.low):
+        return number(loss.value)
+    half = (loss.high - loss.low) / 2
+    needed = math.ceil(math.log10(abs(loss.value) / half)) + 1 if half and loss.value else 3
+    digits = max(3, min(9, needed))
+    value, low, high = (
+        f"{x:#.{digits}g}".rstrip(".") if 1e-3 <= abs(x) < 10**digits else number(x)
+        for x in (loss.value, loss.low, loss.high)
+    )
+    return f"{value}, 95 % {low} … {high}"
 
 
 def _percent(share: Estimate) -> str:

@@ -25,6 +25,7 @@ from wdstudy.errors import FlagError, StudyError, WdstudyError
 from wdstudy.interrupts import interrupt_on
 from wdstudy.launchers.board import Board, Reporter
 from wdstudy.launchers.processes import cores, take_environment, worker_context
+from wdstudy.plan import Plan
 from wdstudy.probe import LaneChoice
 from wdstudy.progress import Display, Status
 from wdstudy.runner import Runner, counted
@@ -84,7 +85,7 @@ def run_local(
     wanted = jobs or (most if on_cpu else len(places))
     with _threads(max(1, most // wanted) if on_cpu else torch.get_num_threads()) as threads:
         runner = Runner(replace(spec, device=places[0]), storage, display, trackers=trackers)
-        display.say(f"study '{spec.name}': {spec.space}")
+        display.say(f"study '{spec.name}': {Plan(spec)}")
         left = runner.prepare()
         if wanted == 1 and threads > 1 and on_cpu:
             torch.set_num_threads(runner.choose_threads(threads))

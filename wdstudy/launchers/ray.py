@@ -105,7 +105,7 @@ def run_ray(
         url = f"{url.partition('://')[0]}:///{file.resolve()}"  # jobs run in folders of their own
     hide_password(password_in(url))
     with connected(address, path.parent):
-        display.say(f"study '{spec.name}': {spec.space}")
+        display.say(f"study '{spec.name}': {Plan(spec)}")
         if file is not None:
             check_shared(file)
         gpus = gpus_where_there_are(spec) if gpus_per_job is None else gpus_per_job
