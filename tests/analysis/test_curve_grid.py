@@ -79,3 +79,19 @@ def test_no_curves_is_one_line() -> None:
     curves = curves_frame(grid_study())
     with pytest.raises(StudyError, match="no trial has recorded val_los; did you mean 'val_loss'"):
         plot_curve_grid(curves, series=["val_los"])
+
+
+def test_a_cell_that_diverged_does_not_set_the_limits_and_its_lines_are_marked() -> None:
+    good = {"step": [1, 2, 3], "primary_loss": [2.0, 1.0, 0.5], "decay_loss": [0.1, 0.1, 0.1]}
+    gone = {**good, "primary_loss": [2.0, 1e5, 1e9]}
+    study = study_of(
+        [placed(0.1, 0.01, 1.0, **good), placed(1.0, 0.01, 1.0, diverged_at=3, **gone)]
+    )
+    curves, trials = curves_frame(study), trials_frame(study)
+    info = curve_grid_info(curves, trials, ("primary_loss", "decay_loss"))
+    assert info.limits[1] == pytest.approx(3.0)
+    figure = plot_curve_grid(curves, trials)
+    marks = [[line for line in ax.lines if line.get_marker() == "^"] for ax in figure.axes[:2]]
+    assert [len(found) for found in marks] == [0, 1]
+    assert marks[1][0].get_xdata()[0] in (1, 2)  # it leaves at the second point
+    assert "goes on outside" in [t.get_text() for t in figure.legends[0].get_texts()]

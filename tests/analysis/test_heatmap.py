@@ -8,7 +8,7 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.patches import Ellipse, Rectangle
 
 from wdstudy.analysis.frames import curves_frame, trials_frame
-from wdstudy.analysis.heatmap import heatmap_info, plot_heatmap, short
+from wdstudy.analysis.heatmap import digits_for, heatmap_info, plot_heatmap, short
 from wdstudy.analysis.products import equal_products
 from wdstudy.errors import StudyError
 
@@ -142,3 +142,14 @@ def test_the_colours_of_decay_loss_reach_its_largest_value() -> None:
     assert not info.capped
     assert isinstance(info.norm, LogNorm)
     assert float(info.norm(0.0)) == 0
+
+
+def test_so_many_digits_are_written_that_the_best_cells_differ() -> None:
+    axis = (0.1, 0.2, 0.3)
+    cells = [(lr, weight_decay) for lr in axis for weight_decay in axis]
+    rows = [placed(*cell, 0.9 + 0.001 * i) for i, cell in enumerate(cells)]
+    ax = plot_heatmap(trials_frame(study_of(rows)))
+    written = [t for t in texts(ax) if t.startswith("0.9")]
+    assert len(set(written)) == 9
+    assert digits_for(np.array([0.1, 0.2, 0.3, 0.4]), True) == 2
+    assert digits_for(np.array([0.5, 0.5, 0.5]), True) == 4  # at most

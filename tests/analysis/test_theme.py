@@ -53,3 +53,13 @@ def test_a_name_is_never_read_as_a_formula() -> None:
     titled(ax, trials, "loss")
     figure.canvas.draw()
     assert ax.get_title(loc="left") == "$\\frac{: loss"
+
+
+def test_the_values_of_a_small_grid_are_its_ticks() -> None:
+    _, ax = plt.subplots()
+    tried = [0.00316, 0.01, 0.0316, 0.1]
+    LogPlace(pd.Series(tried)).dress(ax, "x")
+    assert ax.get_xticks().tolist() == tried
+    LogPlace(pd.Series([0.01, 0.0101, 3.0])).dress(ax, "x")  # names would overlap
+    assert 0.0101 not in ax.get_xticks().tolist()
+    plt.close()

@@ -214,7 +214,8 @@ def _dress(info: AxisInfo, ax: Axes) -> None:
             ax.axhline(info.initial, color=MUTED, lw=0.9, ls=(0, (4, 3)), zorder=0)
             ax.annotate("at initialisation", (0.005, info.initial), xytext=(0, 2), fontsize=7.5,
                         xycoords=("axes fraction", "data"), textcoords="offset points",
-                        color=MUTED)  # fmt: skip
+                        color=MUTED, bbox={"fc": "white", "ec": "none", "alpha": 0.85, "pad": 0.6},
+                        zorder=0.5)  # under the points  # fmt: skip
     dress_values(ax, low, high, logarithmic=info.logarithmic)
 
 

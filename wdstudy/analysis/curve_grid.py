@@ -136,14 +136,17 @@ def curve_grid_info(
     lines = shown.groupby(keys, observed=True)["value"].mean().reset_index()
     logarithmic = spans_decades(shown.loc[shown["value"] > 0, "value"])
     lost = cells[cells["diverged"] >= 0.5] if grid is not None else cells[:0]
+    diverged = frozenset(zip(lost["weight_decay"], lost["lr"], strict=True))
+    places = pd.MultiIndex.from_frame(lines[["weight_decay", "lr"]])
+    trained = lines[~places.isin(list(diverged))] if diverged else lines
     return CurveGridInfo(
         lines.rename(columns={x: "x"}),
         tuple(lrs),
         tuple(weight_decays[::-1]),
         x,
-        frozenset(zip(lost["weight_decay"], lost["lr"], strict=True)),
+        diverged,
         _best_of(cells, trials) if grid is not None else None,
-        _limits(lines["value"], logarithmic),
+        _limits((lines if trained.empty else trained)["value"], logarithmic),
         logarithmic,
         note,
     )
@@ -201,6 +204,7 @@ def _limits(values: pd.Series, logarithmic: bool) -> tuple[float, float]:
         return low - pad, high + pad
     positive = values[values > 0]
     low, high = float(positive.quantile(0.01)), float(positive.quantile(0.995))
+    high = float(positive.max()) if positive.max() < 10 * high else high
     return max(float(positive.min()), low / 10, high / 1e6) / 1.5, high * 1.5
 
 
@@ -216,6 +220,7 @@ def _draw_cell(
             line = lines[lines["series"] == name]
             colour, dashes = LINES.get(name, OTHER_LINE)
             ax.plot(line["x"], line["value"], color=colour, ls=dashes, lw=1.3)
+            _mark_exits(line, info, colour, ax)
     elif cell not in info.diverged:
         ax.set_facecolor("#f6f8fa")
     if cell in info.diverged:
@@ -224,6 +229,23 @@ def _draw_cell(
         ax.add_patch(
             Rectangle((0, 0), 1, 1, transform=ax.transAxes, fill=False, ec=INK, lw=3, clip_on=False)
         )
+
+
+def _mark_exits(line: pd.DataFrame, info: CurveGridInfo, colour: str, ax: Axes) -> None:
+    """A small triangle where a line leaves the common limits, for it goes on out of sight."""
+    for outside, limit, marker in (
+        ((line["value"] < info.limits[0]) & (line["value"] > 0), info.limits[0], "v"),
+        (line["value"] > info.limits[1], info.limits[1], "^"),
+    ):
+        if outside.any():
+            first = line.loc[outside, "x"].iloc[0]
+            ax.plot(first, limit, marker=marker, ms=3.5, color=colour, clip_on=False, zorder=4)
+
+
+def _leaves(info: CurveGridInfo) -> bool:
+    values = info.lines["value"]
+    low, high = info.limits
+    return bool(((values > 0) & (values < low)).any() or (values > high).any())
 
 
 def _dress_grid(info: CurveGridInfo, axes: Any) -> None:
@@ -294,5 +316,8 @@ def _frame(
         handles.append(Patch(**HATCHED, label="diverged"))
     if info.best is not None:
         handles.append(Patch(fill=False, ec=INK, lw=2, label="best cell"))
+    if _leaves(info):
+        marks = Line2D([], [], marker="v", ms=3.5, ls="", color=MUTED, label="goes on outside")
+        handles.append(marks)
     figure.legend(handles=handles, loc="lower center", bbox_to_anchor=(middle, 0.05 / height),
                   ncols=5)  # fmt: skip

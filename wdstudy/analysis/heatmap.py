@@ -18,7 +18,7 @@ from matplotlib.patches import Ellipse, Patch, Rectangle
 from matplotlib.ticker import FuncFormatter
 
 from wdstudy.analysis.frames import series_at
-from wdstudy.analysis.grid import Cell, CellGrid, cell_grid, initial_loss
+from wdstudy.analysis.grid import TOP, Cell, CellGrid, cell_grid, initial_loss
 from wdstudy.analysis.products import DOTS, draw_products, equal_products, label_product
 from wdstudy.analysis.theme import (
     INK,
@@ -154,7 +154,7 @@ def _size(grid: CellGrid, spread: bool) -> tuple[float, float]:
 
 def _draw_grid(info: HeatmapInfo, spread: bool, ax: Axes) -> None:
     values = info.grid.table()
-    _paint(info, values, _texts(info.grid, spread), ax)
+    _paint(info, values, _texts(info, spread), ax)
     divergence = info.grid.table("diverged").to_numpy()
     for row, column in np.argwhere(divergence > 0):
         whole = bool(divergence[row, column] >= 0.5)
@@ -219,23 +219,34 @@ def _tick_labels(values: pd.Index) -> list[str]:
     return [number(v) if i % stride == 0 or v == 0 else "" for i, v in enumerate(values)]
 
 
-def _texts(grid: CellGrid, spread: bool) -> Any:
-    values = grid.table().to_numpy()
-    deviations = grid.table("spread").to_numpy()
+def _texts(info: HeatmapInfo, spread: bool) -> Any:
+    values = info.grid.table().to_numpy()
+    deviations = info.grid.table("spread").to_numpy()
     texts = np.full(values.shape, "", dtype=object)
+    digits = digits_for(values, info.reverse)
     for place in np.ndindex(*values.shape):
         if math.isfinite(values[place]):
-            texts[place] = short(values[place])
+            texts[place] = short(values[place], digits)
             if spread and math.isfinite(deviations[place]):
                 texts[place] += f"\n± {deviations[place]:.1g}"
     return texts
 
 
-def short(value: float) -> str:
+def digits_for(values: Any, low_is_good: bool) -> int:
+    """So many significant digits that half of the best cells differ: 2, and at most 4."""
+    known = values[np.isfinite(values)]
+    best = np.sort(known if low_is_good else -known)[:TOP]
+    for digits in (2, 3):
+        if len({short(v, digits) for v in best}) > len(best) / 2:
+            return digits
+    return 4
+
+
+def short(value: float, digits: int = 2) -> str:
     """A cell's number in five characters or so."""
     if value != 0 and not 1e-3 <= abs(value) < 1e4:
         return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")
-    return f"{value:.2g}" if abs(value) < 100 else f"{value:.0f}"
+    return f"{value:.{digits}g}" if abs(value) < 10**digits - 0.5 else f"{value:.0f}"
 
 
 def _contrast(info: HeatmapInfo, value: float) -> str:
@@ -302,8 +313,9 @@ def _add_legend(info: HeatmapInfo, ax: Axes) -> int:
         ring.set_label(f"best {len(info.top)}")
         handles.append(ring)
     if bool((info.grid.cells["diverged"] > 0).any()):
-        mark = Line2D([], [], marker="x", ls="", c="#8c8c8c", label="diverged")
-        handles.append(mark if info.grid.scattered else Patch(**HATCH, label="diverged"))
+        label = "diverged" if info.grid.seeds == 1 else "half the seeds or more diverged"
+        mark = Line2D([], [], marker="x", ls="", c="#8c8c8c", label=label)
+        handles.append(mark if info.grid.scattered else Patch(**HATCH, label=label))
     if info.products:
         dots = Line2D([], [], color=INK, lw=0.9, ls=DOTS, label="equal lr · weight_decay")
         handles.append(dots)

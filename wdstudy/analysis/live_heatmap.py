@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from matplotlib.colors import LogNorm
 
 from wdstudy.analysis.grid import Cell
-from wdstudy.analysis.heatmap import HeatmapInfo, short
+from wdstudy.analysis.heatmap import HeatmapInfo, digits_for, short
 from wdstudy.analysis.live_theme import (
     BLANK,
     CLEAR,
@@ -69,12 +69,13 @@ def _grid(info: HeatmapInfo, running: frozenset[Cell]) -> tuple[list[Any], dict[
     boxes = {(wd, lr): (lefts[lr], bottoms[wd]) for wd in lows for lr in values.columns}
     edges = sorted({e for b in bottoms.values() for e in (b, round(b + 1, 6))})
     small = len(lefts) <= WRITTEN[0] and len(lows) <= WRITTEN[1]
+    digits = digits_for(values.to_numpy(), info.reverse)
     z, text, hover = [], [], []
     for low in edges[:-1]:
         row = next((wd for wd, b in bottoms.items() if b == low), None)
         cells = [math.nan if row is None else float(values.loc[row, lr]) for lr in lefts]
         z.append([_scaled(info, v) for v in cells])
-        text.append([short(v) if small and math.isfinite(v) else "" for v in cells])
+        text.append([short(v, digits) if small and math.isfinite(v) else "" for v in cells])
         hover.append(
             [
                 "" if row is None else _told(info, (row, lr), v)

@@ -146,7 +146,8 @@ def _draw_ridge(info: RidgeInfo, ax: Axes) -> None:
         ax.fill_between(info.band["lr"], info.band["low"], info.band["high"], color=BLUE,
                         alpha=0.18, lw=0)  # fmt: skip
         ax.plot(info.band["lr"], info.band["line"], color=BLUE, lw=2, label=text)
-        ax.plot(info.ridge["lr"], info.ridge["weight_decay"], ls="", marker="o", ms=4, color=BLUE)
+        ax.plot(info.ridge["lr"], info.ridge["weight_decay"], ls="", marker="o", ms=4, color=BLUE,
+                label="bottom of the valley at this lr")  # fmt: skip
     if not info.frontier.empty:
         text = _slope_text("largest harmless", info.frontier_slope)
         ax.plot(info.frontier["lr"], info.frontier["weight_decay"], color=VERMILION, lw=1.6,

@@ -18,6 +18,7 @@ from wdstudy.analysis.theme import (
     BLUE,
     GREEN,
     INK,
+    MUTED,
     PURPLE,
     VERMILION,
     captioned,
@@ -139,6 +140,9 @@ def _draw_costs(rows: list[tuple[str, str, float]], logarithmic: bool, ax: Axes)
         text = f"{100 * cost:.1f} %" if cost < 0.1 else f"{100 * cost:.0f} %"
         text = text if logarithmic else f"{cost:.3g}"
         ax.text(min(cost, most) + most * 0.01, place, text, va="center", fontsize=7.5, color=INK)
+    if not any(cost for *_, cost in rows):
+        ax.text(0.5, 0.5, "nothing, from any start", transform=ax.transAxes, ha="center",
+                va="center", fontsize=10, color=MUTED)  # fmt: skip
     ax.set_yticks(range(len(rows)), [f"from {start}" for start, *_ in rows], fontsize=8)
     ax.invert_yaxis()
     ax.set_xlim(0, most * 1.12)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import math
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib.pyplot as plt
@@ -64,6 +64,9 @@ STYLE: dict[str, Any] = {
     "savefig.facecolor": "white",
     "figure.facecolor": "white",
 }
+
+MOST_NAMED = 9
+"""An axis of more values has ticks at round places instead of at each."""
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -200,9 +203,18 @@ def log_ticks(low: float, high: float, most: int = 8) -> list[float]:
     return ticks[:: math.ceil(len(ticks) / most)]
 
 
-def dress_log(axis: Axis, low: float, high: float, zero_at: float | None = None) -> None:
-    """Ticks of a logarithmic axis in the words of the verdict (3e-4, 0.1); 0 where it is placed."""
-    ticks = log_ticks(low, high) if 0 < low < high else [low]
+def dress_log(
+    axis: Axis,
+    low: float,
+    high: float,
+    zero_at: float | None = None,
+    at: Sequence[float] = (),
+) -> None:
+    """Ticks of a logarithmic axis in the words of the verdict (3e-4, 0.1); 0 where it is placed.
+
+    They stand at round places, or `at` the values that were tried.
+    """
+    ticks = list(at) or (log_ticks(low, high) if 0 < low < high else [low])
     if len(ticks) < 2 and low < high:
         axis.set_major_locator(MaxNLocator(4))
     else:
@@ -225,11 +237,20 @@ def dress_values(ax: Axes, low: float, high: float, *, logarithmic: bool) -> Non
     dress_log(ax.yaxis, low, high)
 
 
+def _can_be_ticks(values: Array) -> bool:
+    """Whether the values of a grid are few and even enough to be named one by one."""
+    if not 2 <= len(values) <= MOST_NAMED:
+        return False
+    gaps = np.diff(np.log(values))
+    return bool(gaps.min() > 0.6 * gaps.mean())
+
+
 class LogPlace:
     """A logarithmic axis that has a place for 0, one step below its smallest value."""
 
     def __init__(self, values: pd.Series) -> None:
         positive = np.unique(values[values > 0].to_numpy(dtype=float))
+        self._tried = positive.tolist() if _can_be_ticks(positive) else []
         self.low = float(positive[0]) if len(positive) else 1.0
         self.high = float(positive[-1]) if len(positive) else 1.0
         self.zero_at = self.low / 10**0.5 if bool((values == 0).any()) else None
@@ -244,7 +265,7 @@ class LogPlace:
         getattr(ax, f"set_{which}scale")("log")
         low, high = (self.zero_at or self.low) / 10**0.12, self.high * 10**0.12
         getattr(ax, f"set_{which}lim")(low, high)
-        dress_log(axis, self.low, self.high, self.zero_at)
+        dress_log(axis, self.low, self.high, self.zero_at, self._tried)
         if self.zero_at:
             line = ax.axvline if which == "x" else ax.axhline
             line(self.low / 10**0.25, color=RULE, lw=1, ls=(0, (2, 2)), zorder=0)
