@@ -233,11 +233,11 @@ def _texts(info: HeatmapInfo, spread: bool) -> Any:
 
 
 def digits_for(values: Any, low_is_good: bool) -> int:
-    """So many significant digits that half of the best cells differ: 2, and at most 4."""
+    """So many significant digits that the best cells differ by and large: 2, and at most 4."""
     known = values[np.isfinite(values)]
     best = np.sort(known if low_is_good else -known)[:TOP]
     for digits in (2, 3):
-        if len({short(v, digits) for v in best}) > len(best) / 2:
+        if len({short(v, digits) for v in best}) > len(best) / 3:
             return digits
     return 4
 
