@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Generator
 
-from wdstudy.errors import DataError
-from wdstudy.images import crop_and_flip, digits, hub_images
+from wdstudy.errors import DataError, MissingPackageError
+from wdstudy.images import _digits_table, crop_and_flip, digits, hub_images
 
 
 def test_digits_are_standardised_and_halves_share_no_image() -> None:
@@ -17,6 +17,21 @@ def test_digits_are_standardised_and_halves_share_no_image() -> None:
     assert set(y_val.tolist()) == set(range(10))
     assert x.mean().item() == pytest.approx(0, abs=1e-5)
     assert x.std().item() == pytest.approx(1, abs=1e-4)
+
+
+def test_digits_are_those_of_scikit_learn() -> None:
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    table = _digits_table()
+    assert (table[:, :-1] == bunch.data).all()
+    assert (table[:, -1] == bunch.target).all()
+
+
+def test_without_scikit_learn_digits_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingPackageError, match=r"pip install 'wdstudy\[studies\]'"):
+        digits()
 
 
 def test_crops_are_windows_of_the_padded_image_and_half_are_mirrored() -> None:

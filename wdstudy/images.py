@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from wdstudy.errors import DataError, MissingPackageError
@@ -21,17 +25,31 @@ def digits(train: int = 1440) -> tuple[Pair, Pair]:
     Returns:
         `(train, val)`: images `[N, 1, 8, 8]`, standardised, and labels `[N]`.
     """
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise MissingPackageError("the digits dataset", "studies") from error
-    bunch = load_digits()
-    x = torch.from_numpy(bunch.images).float().unsqueeze(1)
-    y = torch.from_numpy(bunch.target).long()
+    table = torch.from_numpy(_digits_table())
+    x, y = table[:, :-1].float().reshape(-1, 1, 8, 8), table[:, -1].long()
     order = torch.randperm(len(x), generator=Generator().manual_seed(0))
     chosen, others = order[:train], order[train:]
     x = (x - x[chosen].mean()) / x[chosen].std()
     return (x[chosen], y[chosen]), (x[others], y[others])
+
+
+def _digits_table() -> NDArray[np.float64]:
+    """What `sklearn.datasets.load_digits` reads, 64 pixels and the label a row, `[1797, 65]`.
+
+    Its file is read past it: to import scikit-learn takes every process as long as torch does.
+    """
+    package = importlib.util.find_spec("sklearn")
+    if package is None:
+        raise MissingPackageError("the digits dataset", "studies")
+    for folder in package.submodule_search_locations or ():
+        file = Path(folder) / "datasets" / "data" / "digits.csv.gz"
+        if file.is_file():
+            return np.loadtxt(file, delimiter=",")
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    table: NDArray[np.float64] = np.column_stack([bunch.data, bunch.target])
+    return table
 
 
 def hub_images(path: str) -> tuple[Pair, Pair]:

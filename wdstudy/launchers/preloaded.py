@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import gc
-from contextlib import suppress
 
 # Optuna imports these only when a database is opened.
 import alembic.command
@@ -15,9 +14,6 @@ import sqlalchemy.dialects.sqlite  # noqa: F401
 import torch
 
 import wdstudy.launchers.local  # noqa: F401
-
-with suppress(ImportError):  # many studies read their data with it, and it takes as long as torch
-    import sklearn.datasets  # noqa: F401
 
 # The first optimizer of a process imports half of torch.compile.
 torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
