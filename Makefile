@@ -31,6 +31,7 @@ bench: $(VENV)/.full    ## what the README's numbers come from; REPEATS=1 for a 
 	$(BIN)/python benchmarks/compare.py --tasks $(TASKS) --repeats $(REPEATS) --device $(DEVICE)
 	$(BIN)/python benchmarks/scaling.py --repeats $(REPEATS) --device $(DEVICE)
 	$(BIN)/python benchmarks/trackers.py --repeats $(REPEATS)
+	$(BIN)/python benchmarks/tried.py --rounds $(REPEATS) --device $(DEVICE)
 	$(BIN)/python benchmarks/figure.py --device $(DEVICE)
 
 audit: $(VENV)/.full    ## what is installed, against the database of known vulnerabilities

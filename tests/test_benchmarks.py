@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +56,16 @@ def test_the_cost_of_trackers_is_measured_beside_none(tmp_path: Path) -> None:
 def test_the_dashboard_benchmark_opens_a_study_and_times_a_run(tmp_path: Path) -> None:
     run("dashboard.py", "--small", "--out", str(tmp_path))
     rows = pd.read_csv(tmp_path / "dashboard.csv").set_index("what")
-    assert rows.loc["open", "open_seconds"] > 0
+    opened = rows.loc[["open: wdstudy dashboard", "open: optuna-dashboard"]]
+    assert list(opened["pruner"]) == [False, True, False, True]
+    assert (opened["open_seconds"] > 0).all()
     assert rows.loc["push", "pushes"] >= 1
     assert 0 < rows.loc["push", "share"] < 1
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a compiler: g++")
+def test_what_was_tried_for_speed_can_be_tried_again(tmp_path: Path) -> None:
+    run("tried.py", "--small", "--out", str(tmp_path))
+    rows = pd.read_csv(tmp_path / "tried.csv")
+    assert list(rows["way"]) == ["compiled", "bfloat16"] * 2
+    assert (rows["times_as_fast"] > 0).all()

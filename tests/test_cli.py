@@ -255,3 +255,19 @@ def fetch(url: str) -> Any:
         except OSError:
             assert time.monotonic() < deadline, "the dashboard does not answer"
             time.sleep(0.2)
+
+
+def test_the_shell_completes_the_names_of_studies(in_folder: Path) -> None:
+    for name in ("digits", "digits-adamw", "ridge"):
+        optuna.create_study(study_name=name, storage="sqlite:///wdstudy.db")
+
+    def completed(words: str) -> list[str]:
+        asked = {"_WDSTUDY_COMPLETE": "complete_bash", "COMP_WORDS": words}
+        asked["COMP_CWORD"] = str(len(words.split(" ")) - 1)
+        program = Path(sys.executable).parent / "wdstudy"
+        return subprocess.check_output([program], env={**os.environ, **asked}, text=True).split()
+
+    assert completed("wdstudy report dig") == ["digits", "digits-adamw"]
+    assert completed("wdstudy export rid") == ["ridge"]
+    assert completed("wdstudy suggest --storage sqlite:///none.db d") == []
+    assert not Path("none.db").exists()

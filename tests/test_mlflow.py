@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -143,6 +146,36 @@ def test_a_study_that_goes_on_in_several_processes_keeps_its_parent(
     assert main(["run", path, "--lr", "0.1", "--storage", "sqlite:///other.db", *track]) == 0
     with pytest.raises(AssertionError):
         runs_at("sqlite:///runs.db")  # names of trials come twice now: there are two parents
+
+
+def test_what_a_killed_worker_left_open_is_closed_by_the_next_run(
+    study_file: Callable[..., Path], in_folder: Path
+) -> None:
+    path = study_file(pause=0.2)
+    track = ["--track", "mlflow", "--set", "mlflow.uri=sqlite:///runs.db", "--lr", "0.1"]
+    command = [sys.executable, "-m", "wdstudy", "run", str(path), "--lanes", "1", "--jobs", "1"]
+    with subprocess.Popen([*command, *track], stderr=subprocess.DEVNULL) as killed:
+        wait_for_a_run(Path("runs.db"))
+        killed.kill()
+    assert main(["run", str(path), *track]) == 0
+    _, _, nested = runs_at("sqlite:///runs.db")
+    found = Counter(run.info.status for run in nested.values())
+    assert found == {"KILLED": 1, "FINISHED": 4}
+
+
+def wait_for_a_run(database: Path) -> None:
+    """Until a trial's run is open. A client would make tables, as the run does in that moment."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        time.sleep(0.1)
+        with (
+            contextlib.suppress(sqlite3.OperationalError),
+            contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection,
+        ):
+            query = "select count(*) from tags where key = 'mlflow.parentRunId'"
+            if connection.execute(query).fetchone()[0]:
+                return
+    raise AssertionError("no run was begun")
 
 
 def test_a_server_that_is_away_is_told_once_and_the_study_is_trained(

@@ -20,6 +20,22 @@ from wdstudy.studyfile import SpecSource
 MakeSpec = Callable[..., StudySpec]
 
 
+TWO = """
+import torch
+from wdstudy import SearchSpace, StudySpec
+def loop(params, recorder):
+    w = torch.nn.Parameter(torch.ones(3))
+    optimizer = torch.optim.SGD([w], params.lr, weight_decay=params.weight_decay)
+    recorder.watch(optimizer)
+    (w ** 2).sum().backward()
+    recorder.step((w ** 2).sum())
+    optimizer.step()
+    recorder.point(val_loss=(w ** 2).sum())
+space = SearchSpace([0.01, 0.1], [0, 0.1])
+STUDIES = [StudySpec(name=name, train=loop, space=space) for name in ("a", "b")]
+"""
+
+
 def test_a_quick_study_has_the_ends_and_the_middle_of_the_axes_and_one_seed(
     make_spec: MakeSpec,
 ) -> None:
@@ -92,21 +108,7 @@ def test_workers_find_the_quick_study_by_its_name(study_file: Callable[..., Path
 def test_several_studies_of_a_file_are_named_in_one_line(
     in_folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    text = """
-import torch
-from wdstudy import SearchSpace, StudySpec
-def loop(params, recorder):
-    w = torch.nn.Parameter(torch.ones(3))
-    optimizer = torch.optim.SGD([w], params.lr, weight_decay=params.weight_decay)
-    recorder.watch(optimizer)
-    (w ** 2).sum().backward()
-    recorder.step((w ** 2).sum())
-    optimizer.step()
-    recorder.point(val_loss=(w ** 2).sum())
-space = SearchSpace([0.01, 0.1], [0, 0.1])
-STUDIES = [StudySpec(name=name, train=loop, space=space) for name in ("a", "b")]
-"""
-    (in_folder / "two.py").write_text(text)
+    (in_folder / "two.py").write_text(TWO)
     assert [s.name for s in SpecSource("two.py", quick=True).specs()] == ["a-quick", "b-quick"]
     assert main(["run", "two.py", "--quick"]) == 0
     assert "next: python -m wdstudy report a-quick b-quick" in capfd.readouterr().err
@@ -120,3 +122,22 @@ def test_trying_again_after_an_edit_begins_anew(study_file: Callable[..., Path])
     study = open_study("linear-quick")
     assert study.user_attrs["wdstudy"]["spec"]["optimizer"] == "Adam"
     assert study.trials[0].datetime_start > first
+
+
+def test_of_a_file_with_several_studies_some_can_be_chosen(
+    in_folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (in_folder / "two.py").write_text(TWO)
+    assert main(["run", "two.py", "--only", "b"]) == 0
+    assert "next: python -m wdstudy report b\n" in capfd.readouterr().err
+    assert study_names(open_storage()) == ["b"]
+    command = open_study("b").user_attrs["wdstudy"]["command"]
+    assert command == ["two.py", "--only", "b"]  # what `suggest` begins with
+    assert main(["run", "two.py", "--only", "b", "--name", "c"]) == 0
+    assert study_names(open_storage()) == ["b", "c"]
+    assert main(["run", "two.py", "--only", "a,bb"]) == 2
+    assert "--only bb: 'two.py' describes no such study; did you mean 'b'?" in (
+        capfd.readouterr().err
+    )
+    assert main(["run", "two.py", "--name", "c"]) == 2
+    assert "choose one with --only" in capfd.readouterr().err

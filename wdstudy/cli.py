@@ -33,6 +33,7 @@ from wdstudy.flags import (
     Launcher,
     Live,
     Name,
+    Only,
     OptimizerName,
     Pruner,
     Quick,
@@ -41,6 +42,8 @@ from wdstudy.flags import (
     Settings,
     StorageURL,
     StudyFile,
+    StudyName,
+    StudyNames,
     Track,
     Trials,
     WeightDecay,
@@ -82,6 +85,7 @@ def run(
     study_file: StudyFile,
     storage: StorageURL = None,
     name: Name = None,
+    only: Only = "",
     lr: LR = None,
     weight_decay: WeightDecay = None,
     seeds: Seeds = None,
@@ -136,7 +140,7 @@ def run(
     }
     keywords, options = split_settings(_settings(settings))
     trackers = make_backends(track or "", options)
-    source = SpecSource(str(study_file), keywords, _given(changes), _given(space), quick)
+    source = SpecSource(str(study_file), keywords, _given(changes), _given(space), quick, only)
     output = console()
     launch = _launcher(launcher, devices, address, gpus_per_job)
     where = [] if storage is None else ["--storage", storage]
@@ -266,7 +270,7 @@ def _shown(value: object) -> str:
 
 @app.command()
 def report(
-    names: Annotated[list[str], Argument(metavar="NAME…", help="One study, or several.")],
+    names: StudyNames,
     storage: StorageURL = None,
     out: Annotated[Path, Option(metavar="DIR", help="Where to write.")] = Path("reports"),
     format: Annotated[
@@ -351,7 +355,7 @@ def dashboard(
 
 @app.command()
 def suggest(
-    name: Annotated[str, Argument(metavar="NAME", help="A study with finished trials.")],
+    name: StudyName,
     storage: StorageURL = None,
 ) -> None:
     """Print the command of the next sweep: a range to extend, or a region to look at closer.
@@ -387,7 +391,7 @@ def new(
 
 @app.command()
 def export(
-    name: Annotated[str, Argument(metavar="NAME")],
+    name: StudyName,
     out: Annotated[Path, Option(metavar="FILE", help="FILE.csv or FILE.parquet.")],
     what: Annotated[str, Option(metavar="FRAME", help="curves or trials.")] = "curves",
     storage: StorageURL = None,

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument, Option
+from typer import Argument, Context, Option
 
+
+def known_studies(context: Context, incomplete: str) -> list[str]:
+    """Names for the shell to complete: of the storage that the command line names so far."""
+    with suppress(Exception):  # a shell has no place for what is wrong with a storage
+        from wdstudy.storage import open_storage, study_names
+
+        names = study_names(open_storage(context.params.get("storage"), create=False))
+        return [name for name in names if name.startswith(incomplete)]
+    return []
+
+
+StudyName = Annotated[str, Argument(metavar="NAME", help="A study.", autocompletion=known_studies)]
+StudyNames = Annotated[
+    list[str],
+    Argument(metavar="NAME…", help="One study, or several.", autocompletion=known_studies),
+]
 StorageURL = Annotated[
     str | None,
     Option(
@@ -17,6 +34,9 @@ StorageURL = Annotated[
 ]
 StudyFile = Annotated[Path, Argument(metavar="STUDY_FILE", help="A Python file: see studies/.")]
 Name = Annotated[str | None, Option(metavar="NAME", help="The study's name, not the file's.")]
+Only = Annotated[
+    str, Option(metavar="NAMES", help="Of a file with several studies, these: sgd,adamw.")
+]
 Epochs = Annotated[int | None, Option(metavar="N", help="Epochs of a trial.")]
 OptimizerName = Annotated[
     str | None, Option(metavar="NAME", help="A class of torch.optim, in any case: sgd, adamw.")

@@ -26,6 +26,7 @@ class SpecSource:
         space: Axes of every space to replace: `lr`, `weight_decay`, `seeds`.
         quick: Make every study a small one, with a name of its own; what `changes` and `space`
             ask for still holds.
+        only: Names of studies in the file, divided by commas; all of them where it is empty.
     """
 
     path: str
@@ -33,37 +34,51 @@ class SpecSource:
     changes: Mapping[str, Any] = field(default_factory=dict)
     space: Mapping[str, Any] = field(default_factory=dict)
     quick: bool = False
+    only: str = ""
 
     def specs(self) -> list[StudySpec]:
         """The specs, changed.
 
         Raises:
-            SpecError: as `load_specs`, or one name is given to several studies.
+            SpecError: as `load_specs`, one name is given to several studies, or `only` names none.
         """
-        specs = load_specs(self.path, self.settings)
+        every = load_specs(self.path, self.settings)
+        specs = self._chosen(every)
         if "name" in self.changes and len(specs) > 1:
             raise SpecError(
                 f"--name {self.changes['name']}: '{self.path}' describes {len(specs)} studies; "
-                "drop it"
+                "drop it, or choose one with --only"
             )
-        return [self._changed(spec) for spec in specs]
+        return [self._changed(spec, one_of_several=len(every) > 1) for spec in specs]
 
-    def _changed(self, spec: StudySpec) -> StudySpec:
+    def _chosen(self, specs: list[StudySpec]) -> list[StudySpec]:
+        wanted = [name.strip() for name in self.only.split(",")] if self.only else []
+        names = [spec.name for spec in specs]
+        for name in wanted:
+            if name not in names:
+                raise SpecError(
+                    f"--only {name}: '{self.path}' describes no such study; {nearest(name, names)}"
+                )
+        return [spec for spec in specs if not wanted or spec.name in wanted]
+
+    def _changed(self, spec: StudySpec, *, one_of_several: bool) -> StudySpec:
         small = quick(spec) if self.quick else spec
         changed = replace(
             small,
             space=replace(small.space, **self.space),
-            command=self._command(),
+            command=self._command(spec.name if one_of_several else ""),
             **self.changes,
         )
         return replace(changed, name=changed.name + SUFFIX) if self.quick else changed
 
-    def _command(self) -> tuple[str, ...]:
-        """What was typed, but for the axes of the space."""
+    def _command(self, only: str) -> tuple[str, ...]:
+        """What to type for this study alone, but for the axes of the space."""
+        chosen = ["--only", only] if only else []
         settings = [("--set", f"{key}={text}") for key, text in self.settings.items()]
         flags = [(f"--{key}", str(value)) for key, value in self.changes.items()]
         quick = ["--quick"] if self.quick else []
-        return (self.path, *(part for pair in (*settings, *flags) for part in pair), *quick)
+        named = (part for pair in (*settings, *flags) for part in pair)
+        return (self.path, *chosen, *named, *quick)
 
     def spec(self, name: str) -> StudySpec:
         """The one of this name, which it had when the run began."""

@@ -131,9 +131,10 @@ def test_a_thousand_trials_of_300_epochs_are_a_small_reply(tmp_path: Path) -> No
     trials = json.loads(body)["trials"]
     assert len(trials) == 1000
     counts = [len(t["intermediate_values"]) for t in trials]
-    assert sum(c > 0 for c in counts) <= REPORTING
+    assert REPORTING / 2 <= sum(c > 0 for c in counts) <= REPORTING
     assert max(counts) <= REPORTS
-    assert trials[0]["intermediate_values"][-1] == {"step": 84, "value": loss[84]}
+    shown = next(t for t in trials if t["intermediate_values"])
+    assert shown["intermediate_values"][-1] == {"step": 84, "value": loss[84]}
     assert len(body) < 3_000_000
 
 

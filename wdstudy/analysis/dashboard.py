@@ -73,8 +73,8 @@ def lightened(storage: BaseStorage) -> BaseStorage:
     ) -> list[FrozenTrial]:
         with one_reader:
             trials = every_trial(study_id, deepcopy=False, states=states)
-        stride = max(1, -(-len(trials) // REPORTING))
-        return [_light(trial, known, trial.number % stride == 0) for trial in trials]
+        shown = set(thinned([t.number for t in trials if t.intermediate_values], REPORTING))
+        return [_light(trial, known, trial.number in shown) for trial in trials]
 
     storage.get_all_trials = get_all_trials  # type: ignore[method-assign]
     return storage
@@ -94,11 +94,11 @@ def _light(trial: FrozenTrial, known: dict[int, FrozenTrial], reporting: bool) -
     return light
 
 
-def thinned(steps: list[int], most: int) -> list[int]:
+def thinned(numbers: list[int], most: int) -> list[int]:
     """At most so many of these, evenly, the last among them."""
-    steps = sorted(steps)
-    stride = max(1, -(-len(steps) // most))
-    return steps[(len(steps) - 1) % stride :: stride] if steps else []
+    numbers = sorted(numbers)
+    stride = max(1, -(-len(numbers) // most))
+    return numbers[(len(numbers) - 1) % stride :: stride] if numbers else []
 
 
 def reading_ahead(application: Application, storage: BaseStorage) -> Application:

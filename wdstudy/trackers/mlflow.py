@@ -13,6 +13,7 @@ from wdstudy.curves import STEP
 from wdstudy.errors import MissingPackageError, TrackerError
 from wdstudy.trackers.base import Point, RunInfo, StudyRun, with_total
 from wdstudy.trackers.sender import without_secrets
+from wdstudy.worker import is_gone, worker_name
 
 # MLflow's own patience is minutes: 7 retries of 2 minutes each. What it counts about its users
 # would be sent from inside a training.
@@ -36,6 +37,7 @@ PARENT = "mlflow.parentRunId"
 STUDY = "wdstudy.study"
 KEY = "wdstudy.key"
 STATE = "wdstudy.state"
+WORKER = "wdstudy.worker"
 STATUS = {"COMPLETE": "FINISHED", "PRUNED": "FINISHED", "FAIL": "FAILED"}
 
 _MAX_METRICS = 1000  # that the server takes in one request
@@ -71,15 +73,19 @@ class MLflow:
             logging.getLogger(name).setLevel(logging.WARNING)  # they tell of every table made
 
     def begin(self, study: StudyRun) -> None:
-        """Make the study's run, or go on with the one it has."""
+        """Make the study's run, or go on with the one it has, and close what a lost worker left."""
         run_id = self._parent(study)
         self._client.update_run(run_id, status="RUNNING")
+        open_runs = f"tags.`{PARENT}` = '{run_id}' and attributes.status = 'RUNNING'"
+        for run in self._client.search_runs([self._experiment_id], open_runs):
+            if is_gone(run.data.tags.get(WORKER, "")):
+                self._client.set_terminated(run.info.run_id, "KILLED")
 
     def open(self, info: RunInfo) -> MLflowRun:
         """Begin a run, nested in the study's where there is a study."""
-        tags = {STUDY: info.study.name} if info.study.name else {}
+        tags = {WORKER: worker_name("tracked")}
         if info.study.name:
-            tags[PARENT] = self._parent(info.study)
+            tags |= {STUDY: info.study.name, PARENT: self._parent(info.study)}
         run = self._client.create_run(self._experiment_id, run_name=info.name, tags=tags)
         opened = MLflowRun(self._client, run.info.run_id)
         params = [Param(name, str(value)) for name, value in info.params.items()]
