@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import threading
 import time
-from collections.abc import Callable, Container, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
@@ -80,8 +80,8 @@ class PatientStorage(BaseStorage):
         finished = [state for state in TrialState if state.is_finished()]
         past_cache = states is not None and not any(state in states for state in finished)
         source = self._database if past_cache and self._database is not None else self.storage
-        with _no_garbage_collection():
-            found: list[FrozenTrial] = self._ask(source.get_all_trials, study_id, deepcopy, states)
+        read = _without_garbage_collection(source.get_all_trials)
+        found: list[FrozenTrial] = self._ask(read, study_id, deepcopy, states)
         return found
 
     def _ask(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -144,16 +144,20 @@ for _name in [name for name in dir(BaseStorage) if not name.startswith("_")]:
 PatientStorage.__abstractmethods__ = frozenset()
 
 
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
+def _without_garbage_collection(method: Callable[..., Any]) -> Callable[..., Any]:
     """Half of the time of reading 1,000 trials is a search for garbage among their rows."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
+
+    @functools.wraps(method)
+    def call(*args: Any) -> Any:
+        enabled = gc.isenabled()
+        gc.disable()
+        try:
+            return method(*args)
+        finally:
+            if enabled:
+                gc.enable()
+
+    return call
 
 
 def _says(cause: BaseException) -> str:

@@ -25,7 +25,7 @@ class Plan:
     def __str__(self) -> str:
         if self.grid is not None:
             return str(self._space)
-        lrs, decays = self._space.lr, [d for d in self._space.weight_decay if d]
+        lrs, decays = self._space.lr, [d for d in self._space.weight_decay if d] or [0.0]
         text = (
             f"{self._sampled} trials of {self._sampler} over lr {min(lrs):g} … {max(lrs):g}, "
             f"weight_decay {min(decays):g} … {max(decays):g}"
