@@ -151,14 +151,14 @@ def test_a_study_that_goes_on_in_several_processes_keeps_its_parent(
 def test_what_a_killed_worker_left_open_is_closed_by_the_next_run(
     study_file: Callable[..., Path], in_folder: Path
 ) -> None:
-    path = study_file(pause=0.2)
-    track = ["--track", "mlflow", "--set", "mlflow.uri=sqlite:///runs.db", "--lr", "0.1"]
+    path, uri = study_file(pause=0.2), f"sqlite:///{in_folder}/killed.db"
+    track = ["--track", "mlflow", "--set", f"mlflow.uri={uri}", "--lr", "0.1"]
     command = [sys.executable, "-m", "wdstudy", "run", str(path), "--lanes", "1", "--jobs", "1"]
     with subprocess.Popen([*command, *track], stderr=subprocess.DEVNULL) as killed:
-        wait_for_a_run(Path("runs.db"))
+        wait_for_a_run(in_folder / "killed.db")
         killed.kill()
     assert main(["run", str(path), *track]) == 0
-    _, _, nested = runs_at("sqlite:///runs.db")
+    _, _, nested = runs_at(uri)
     found = Counter(run.info.status for run in nested.values())
     assert found == {"KILLED": 1, "FINISHED": 4}
 
