@@ -218,7 +218,7 @@ def _rdb(url: str, engine: dict[str, Any]) -> RDBStorage:
 def _was_made_meanwhile(error: SQLAlchemyError) -> bool:
     """Whether another process was first with a table, or with the only row of one."""
     says = str(error).lower()
-    return isinstance(error, IntegrityError) or "exist" in says or "deadlock" in says
+    return isinstance(error, IntegrityError) or "already exists" in says or "deadlock" in says
 
 
 def _tune_sqlite(engine: sqlalchemy.Engine, for_writing: bool) -> None:

@@ -181,6 +181,7 @@ def _draw_grid(info: HeatmapInfo, spread: bool, ax: Axes) -> None:
 
 def _paint(info: HeatmapInfo, values: pd.DataFrame, texts: Any, ax: Axes) -> None:
     small = values.size > ANNOTATED
+    narrow = width_of(ax) < 0.6 * len(values.columns)  # names of values would touch each other
     nothing = bool(values.isna().to_numpy().all())  # every cell diverged: there are no colours
     sns.heatmap(
         values,
@@ -201,7 +202,7 @@ def _paint(info: HeatmapInfo, values: pd.DataFrame, texts: Any, ax: Axes) -> Non
         _part_from_lines(ax, info, values)
     ax.set_facecolor("white")
     ax.tick_params(axis="both", length=0)
-    ax.tick_params(axis="x", rotation=45 if len(values.columns) > 9 else 0)
+    ax.tick_params(axis="x", rotation=45 if narrow or len(values.columns) > 9 else 0)
     ax.tick_params(axis="y", rotation=0)
     ax.set_ylabel("weight_decay")
 

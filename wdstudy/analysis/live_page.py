@@ -21,7 +21,6 @@ from wdstudy.analysis.heatmap import heatmap_info
 from wdstudy.analysis.live_curves import curves_figure
 from wdstudy.analysis.live_heatmap import heatmap_figure
 from wdstudy.analysis.live_note import HEADING, live_note
-from wdstudy.analysis.theme import colour_norm
 from wdstudy.curves import DECAY_LOSS, FINAL_PREFIX, PRIMARY_LOSS
 
 LOSSES = (PRIMARY_LOSS, DECAY_LOSS)
@@ -96,9 +95,7 @@ def _figures(
         ("decay", decay, FINAL_PREFIX + DECAY_LOSS, diagnostic),
     ):
         if frame[column].notna().any() or frame["diverged"].any():
-            positive = colour_norm(frame.loc[frame[column] > 0, column])  # weight_decay 0 gives 0
-            norm = positive if key == "decay" else None
-            info = replace(heatmap_info(frame, column, None, norm), best=best)
+            info = replace(heatmap_info(frame, column, None), best=best)
             title = (info.label if whole else info.label.replace(" at the end", " so far")) + more
             figures[key] = heatmap_figure(info, html.escape(title), note, running)
     losses = curves[curves["series"].isin(LOSSES)]
