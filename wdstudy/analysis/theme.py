@@ -118,10 +118,12 @@ def label_of(trials: pd.DataFrame, value: str) -> str:
 
 
 def width_of(ax: Axes) -> float:
-    """The width of an Axes in inches, about: the layout is not made yet."""
-    figure = ax.get_figure(root=True)
+    """The width of an Axes in inches, about: the layout is not made yet, or half made."""
+    figure, place = ax.get_figure(root=True), ax.get_subplotspec()
     assert figure is not None
-    return float(ax.get_position().width * figure.get_figwidth())
+    if place is None:
+        return float(ax.get_position().width * figure.get_figwidth())
+    return 0.75 * figure.get_figwidth() / place.get_gridspec().ncols
 
 
 def titled(ax: Axes, trials: pd.DataFrame, title: str, lines: float = 0) -> None:
