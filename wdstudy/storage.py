@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import time
 import weakref
@@ -23,8 +24,7 @@ from wdstudy.patience import PatientStorage
 DEFAULT_URL = "sqlite:///wdstudy.db"
 SCHEMES = ("sqlite", "journal", "postgresql", "mysql")
 
-_CREATE_ATTEMPTS = 8
-_SQLITE_TIMEOUT = 60  # seconds to wait for another process's lock
+_PATIENCE = 60  # seconds to wait for the other processes that open the same database
 # SQLAlchemy's own default drivers differ between its versions.
 _DRIVERS = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql"}
 
@@ -186,13 +186,8 @@ class _WholeLinesLock(JournalFileSymlinkLock):
 
 
 def _database(url: str, shown: str, for_writing: bool) -> RDBStorage:
-    engine: dict[str, Any] = {"pool_pre_ping": True}
-    if url.startswith("sqlite"):
-        engine = {"connect_args": {"timeout": _SQLITE_TIMEOUT}}
     try:
-        storage = _rdb(url, engine)
-        if storage.engine.dialect.name == "sqlite":
-            _tune_sqlite(storage.engine, for_writing)
+        storage = _opened_together(url, for_writing)
     except ImportError as error:
         extra = "mysql" if "mysql" in url.partition("://")[0] else "postgres"
         raise MissingPackageError(f"the storage {masked(shown)}", extra) from error
@@ -202,23 +197,38 @@ def _database(url: str, shown: str, for_writing: bool) -> RDBStorage:
     return storage
 
 
-def _rdb(url: str, engine: dict[str, Any]) -> RDBStorage:
-    """Open a database, again if another process made its tables in the same moment."""
-    for attempt in range(_CREATE_ATTEMPTS):
+def _opened_together(url: str, for_writing: bool) -> RDBStorage:
+    """Open a database, again if other processes were making it ready in the same moment.
+
+    SQLite waits for a lock, but not where two processes would wait for each other: both read,
+    and both then want to write, or to begin the write-ahead log. One is told at once.
+    """
+    until = time.monotonic() + _PATIENCE
+    pause = 0.05
+    while True:
         try:
-            return RDBStorage(url, engine_kwargs=dict(engine))
+            return _opened(url, for_writing)
         except SQLAlchemyError as error:
-            if not _was_made_meanwhile(error):
+            if not _was_made_meanwhile(error) or time.monotonic() > until:
                 raise
-            last = error
-            time.sleep(0.2 * (attempt + 1))
-    raise last
+        time.sleep(pause * random.uniform(0.5, 1.5))  # those who collided part ways
+        pause = min(2 * pause, 1.0)
+
+
+def _opened(url: str, for_writing: bool) -> RDBStorage:
+    if not url.startswith("sqlite"):
+        return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+    storage = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": _PATIENCE}})
+    _tune_sqlite(storage.engine, for_writing)
+    return storage
 
 
 def _was_made_meanwhile(error: SQLAlchemyError) -> bool:
-    """Whether another process was first with a table, or with the only row of one."""
+    """Whether another process was first with a table, with the only row of one, or with a lock."""
     says = str(error).lower()
-    return isinstance(error, IntegrityError) or "already exists" in says or "deadlock" in says
+    return isinstance(error, IntegrityError) or any(
+        word in says for word in ("already exists", "deadlock", "database is locked")
+    )
 
 
 def _tune_sqlite(engine: sqlalchemy.Engine, for_writing: bool) -> None:
