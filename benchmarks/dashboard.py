@@ -33,7 +33,7 @@ import pandas as pd
 from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, create_trial
 
-from wdstudy import LossCurves, triallog
+from wdstudy import LossCurves
 from wdstudy.analysis.live import LivePage
 from wdstudy.analysis.live_page import live_page, push
 from wdstudy.launchers.local import run_local
@@ -210,7 +210,6 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     given = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    triallog.REPORT_SECONDS = 0  # as of a training that takes its time: here it takes none
     sizes = [(20, 20)] if given.small else [(20, 300), (1000, 300)]
     rounds = 1 if given.small else given.rounds
     rows: list[dict[str, Any]] = []

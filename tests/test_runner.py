@@ -270,10 +270,9 @@ def test_a_stop_in_the_middle_leaves_nothing_running(in_folder: Path, make_spec:
 
 @pytest.mark.parametrize(("pruned", "reported"), [(False, [1.0, 2.0]), (True, [1.0, 1e18, 2.0])])
 def test_a_loss_that_explodes_is_reported_to_pruners_only(
-    monkeypatch: pytest.MonkeyPatch, pruned: bool, reported: list[float]
+    pruned: bool, reported: list[float]
 ) -> None:
     """One report of 1e18 would flatten the dashboard's History."""
-    monkeypatch.setattr("wdstudy.triallog.REPORT_SECONDS", 0)
     trial = optuna.create_study().ask()
     log = TrialLog(trial, TrialParams(1, 0), "val_loss", eager=pruned, diverged_factor=10)
     log.initial_loss = 1.0
@@ -285,13 +284,10 @@ def test_a_loss_that_explodes_is_reported_to_pruners_only(
     assert found.user_attrs["val_loss"] == [1.0, 1e18, 2.0]
 
 
-def test_of_a_large_study_without_a_pruner_a_hundred_trials_report(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_of_a_large_study_without_a_pruner_a_hundred_trials_report() -> None:
     assert all(reports(number, 100) for number in range(100))
     for planned in (101, 450, 1000, 5000):
         assert 50 <= sum(reports(number, planned) for number in range(planned)) <= 100
-    monkeypatch.setattr("wdstudy.triallog.REPORT_SECONDS", 0)
     study = optuna.create_study()
     for eager, reported in ((False, 0), (True, 2)):  # a pruner needs every trial's
         trial = study.ask()

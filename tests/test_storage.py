@@ -7,10 +7,8 @@ from pathlib import Path
 
 import optuna
 import pytest
-from optuna.exceptions import UpdateFinishedTrialError
 
 from wdstudy import open_study
-from wdstudy.attributetable import AttributeTable
 from wdstudy.errors import StorageError, StudyError
 from wdstudy.storage import masked, open_storage, resolve_url, study_names
 
@@ -28,44 +26,6 @@ def test_a_study_is_written_and_read_back(url: str) -> None:
     assert len(open_study("a/ b✓", url).trials) == 1
     with pytest.raises(StudyError, match=r"no study 'c' in .*Known: a/ b✓"):
         open_study("c", url)
-
-
-def test_several_attributes_are_set_as_one_at_a_time_would_be(url: str) -> None:
-    """Against what Optuna itself writes and reads, overwriting included."""
-    values = {"a": [0.1, None, 3], "b": {"c": "d✓"}, "e": -1e-300, "f": None}
-    storage = open_storage(url)
-    study = optuna.create_study(study_name="a", storage=storage)
-    one, many = study.ask(), study.ask()
-    for trial in (one, many):
-        trial.set_user_attr("a", "before")
-        trial.set_user_attr("kept", True)
-    for key, value in values.items():
-        one.set_user_attr(key, value)
-    storage.set_trial_user_attrs(many._trial_id, values)
-    read = [t.user_attrs for t in open_study("a", url).trials]
-    assert read[0] == read[1] == {**values, "kept": True}
-
-
-def test_no_attribute_of_a_trial_that_ended_or_is_not_there_is_set(url: str) -> None:
-    storage = open_storage(url)
-    study = optuna.create_study(study_name="a", storage=storage)
-    trial = study.ask()
-    study.tell(trial, 1.0)
-    with pytest.raises(UpdateFinishedTrialError):
-        storage.set_trial_user_attrs(trial._trial_id, {"a": 1})
-    with pytest.raises(KeyError):
-        storage.set_trial_user_attrs(1000, {"a": 1})
-    assert open_study("a", url).trials[0].user_attrs == {}
-
-
-def test_a_table_of_another_kind_is_left_alone(in_folder: Path) -> None:
-    """As another version of Optuna might have it: attributes are set one at a time."""
-    storage = open_storage("sqlite:///wd.db")
-    database = storage.storage._backend  # type: ignore[attr-defined]
-    assert AttributeTable.of(database) is not None
-    with database.engine.begin() as connection:
-        connection.exec_driver_sql("ALTER TABLE trial_user_attributes RENAME COLUMN key TO name")
-    assert AttributeTable.of(database) is None
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,9 @@ from wdstudy.space import Cell, TrialParams
 DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 TAKEN = (*DONE, TrialState.RUNNING, TrialState.WAITING)
 
+FIXED_PARAMS = "fixed_params"
+"""The system attribute in which Optuna keeps what a trial was enqueued with."""
+
 LOST = "its worker was lost"
 INTERRUPTED = "interrupted"
 SPARE = "its cell was enqueued twice"
@@ -29,7 +32,7 @@ def params_of(trial: FrozenTrial) -> TrialParams | None:
     A study of one seed has no parameter for it: an attribute tells which it was, so that
     seeds can be added later.
     """
-    values = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+    values = {**trial.system_attrs.get(FIXED_PARAMS, {}), **trial.params}
     if LR not in values or WEIGHT_DECAY not in values:
         return None
     seed = values.get(SEED, trial.user_attrs.get(SEED, 0))

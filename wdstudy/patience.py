@@ -6,7 +6,7 @@ import functools
 import gc
 import threading
 import time
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
@@ -14,8 +14,8 @@ from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from wdstudy.attributetable import AttributeTable
 from wdstudy.errors import StorageError
+from wdstudy.trialtables import TrialTables
 
 PATIENCE_SECONDS = 300.0
 """So long a server may be restarted, a disk full or a database locked before a run stops."""
@@ -56,19 +56,35 @@ class PatientStorage(BaseStorage):
         self.storage = storage
         self._shown = shown
         self._database = database
-        self._table = AttributeTable.of(database) if database is not None else None
+        self._tables = TrialTables.of(database) if database is not None else None
         self._told = threading.Event()
         self.patience = PATIENCE_SECONDS
         self.say: Callable[[str], None] | None = None
         """Told once when the storage goes and once when it is back."""
 
-    def set_trial_user_attrs(self, trial_id: int, attributes: Mapping[str, Any]) -> None:
-        """Set several user attributes of a trial: at once, where the storage is able to."""
-        if self._table is not None:
-            self._ask(self._table.write, trial_id, attributes)
+    def write_trial(
+        self,
+        trial_id: int,
+        attributes: Mapping[str, Any],
+        reports: Mapping[int, float] | None = None,
+    ) -> None:
+        """Set user attributes and finite reports of a trial: at once, where the storage can."""
+        reports = reports or {}
+        if self._tables is not None:
+            self._ask(self._tables.write, trial_id, attributes, reports)
             return
         for key, value in attributes.items():
             self._ask(self.storage.set_trial_user_attr, trial_id, key, value)
+        for step, value in reports.items():
+            self._ask(self.storage.set_trial_intermediate_value, trial_id, step, value)
+
+    def create_trials(self, study_id: int, templates: Sequence[FrozenTrial]) -> None:
+        """Make waiting trials with the attributes of these: at once, where the storage can."""
+        if self._tables is not None:
+            self._ask(self._tables.create, study_id, templates)
+            return
+        for template in templates:
+            self._ask(self.storage.create_new_trial, study_id, template)
 
     def get_all_trials(
         self,
@@ -166,10 +182,8 @@ def _says(cause: BaseException) -> str:
     return lines[0] if lines else type(cause).__name__
 
 
-def set_attributes(storage: BaseStorage, trial_id: int, attributes: Mapping[str, Any]) -> None:
-    """Set user attributes of a trial, at once where the storage is able to."""
+def patient(storage: BaseStorage) -> PatientStorage:
+    """A storage as a patient one: itself if it is one already."""
     if isinstance(storage, PatientStorage):
-        storage.set_trial_user_attrs(trial_id, attributes)
-        return
-    for key, value in attributes.items():
-        storage.set_trial_user_attr(trial_id, key, value)
+        return storage
+    return PatientStorage(storage, type(storage).__name__)  # type: ignore[abstract]  # handed on

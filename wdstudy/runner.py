@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 
 import optuna
 from optuna.pruners import NopPruner
-from optuna.storages import BaseStorage
+from optuna.storages import BaseStorage, get_storage
 from optuna.trial import TrialState
 
 from wdstudy.batch import BatchTrainer
@@ -19,7 +19,7 @@ from wdstudy.curves import SEED, TRACKED_AS
 from wdstudy.devices import resolve_device
 from wdstudy.errors import fault
 from wdstudy.interrupts import uninterrupted
-from wdstudy.patience import PatientStorage
+from wdstudy.patience import patient
 from wdstudy.plan import Plan
 from wdstudy.probe import (
     LaneChoice,
@@ -123,13 +123,15 @@ class Runner:
         pruner = resolve_pruner(spec.pruner)
         record = study_record(spec, self._data, self._device)
         self.url = None if isinstance(storage, BaseStorage) else resolve_url(storage)
-        self.storage = storage if isinstance(storage, BaseStorage) else open_storage(storage)
+        if isinstance(storage, BaseStorage):
+            self.storage = patient(get_storage(storage))
+        else:
+            self.storage = open_storage(storage)
         self.study = open_or_create(spec, self.storage, record, sampler, pruner)
         if trackers:  # a worker joins; `prepare` makes the key for it
             self.tracking.join(self.study.user_attrs.get(TRACKED_AS, ""))
         self._plan = Plan(spec)
-        if isinstance(self.storage, PatientStorage):
-            self.storage.say = display.say
+        self.storage.say = display.say
         self._queue = Queue(self.study, self.storage, self._plan.grid)
         self.run = run or run_token()
         self._leads = run is None
@@ -268,8 +270,7 @@ class Runner:
                 if self._leads:
                     self._tally.finish(self._display)
             finally:
-                if isinstance(self.storage, PatientStorage):
-                    self.storage.patience = END_SECONDS
+                self.storage.patience = END_SECONDS
                 for log in self._claimed:
                     if not log.ended:
                         with suppress(Exception):  # the storage may be in the middle of something

@@ -21,14 +21,13 @@ from wdstudy.curves import (
     LossCurves,
     json_number,
 )
-from wdstudy.patience import set_attributes
+from wdstudy.patience import patient
 from wdstudy.space import TrialParams
 from wdstudy.trackers import TrialRuns
 
 FLUSH_SECONDS = 10.0
 """Rewriting growing lists at every point would grow a journal with the square of the points."""
 
-REPORT_SECONDS = 1.0
 REPORT_GROWTH = 1.05
 """Reports lie this factor apart: about 100 a trial, however many record points it has."""
 
@@ -56,7 +55,7 @@ class TrialLog:
         trial: A running trial of ours.
         params: Its lr, weight_decay and seed.
         objective: The series that is reported, and whose last value is the trial's value.
-        eager: Report without regard to time, because a pruner decides by reports.
+        eager: Report at once, because a pruner decides by reports; else with the curves.
         reporting: Report at all; without it only the curves are stored.
         diverged_factor: The multiple of the initial loss beyond which a loss is not reported,
             but to a pruner.
@@ -88,7 +87,8 @@ class TrialLog:
         self._growth = REPORT_GROWTH if eager else SHOWN_GROWTH
         self._next_report = 1
         self._reported_step = -1
-        self._started = self._flushed = self._reported = time.monotonic()
+        self._unsent: dict[int, float] = {}
+        self._started = self._flushed = time.monotonic()
 
     def restart(self) -> None:
         """Forget what was recorded: the trial begins anew."""
@@ -106,14 +106,12 @@ class TrialLog:
         """Take a record point; report and flush when it is time to."""
         self.curves.append(point)
         self._runs.log(point)
-        now = time.monotonic()
-        due = self._eager or now - self._reported >= REPORT_SECONDS
         with self._while_ours():
-            if len(self.curves) >= self._next_report and due:
-                self._report(now)
-            if now - self._flushed >= FLUSH_SECONDS:
+            if len(self.curves) >= self._next_report:
+                self._report()
+            if time.monotonic() - self._flushed >= FLUSH_SECONDS:
                 self._write(self.curves.to_attributes())
-                self._flushed = now
+                self._flushed = time.monotonic()
 
     def complete(self, share: float = 1.0) -> TrialState:
         """End the trial: COMPLETE, or PRUNED if it diverged; its series and scalars are stored.
@@ -150,9 +148,9 @@ class TrialLog:
         with self._while_ours():
             # A null would make the dashboard take the attribute for text, and not plot it.
             known = {name: json_number(v) for name, v in scalars.items() if math.isfinite(v)}
-            self._write({**self.curves.to_attributes(), **known})
             if not self.diverged_at:
-                self._report(time.monotonic())
+                self._report()
+            self._write({**self.curves.to_attributes(), **known})
             self.trial.study.tell(self.trial, value, state)
         self.ended = True
         self._runs.end(scalars, state.name)
@@ -168,18 +166,23 @@ class TrialLog:
                 raise
             self.ended = self.taken_over = True
 
-    def _report(self, now: float) -> None:
+    def _report(self) -> None:
         step = int(self.curves.last(STEP)) if len(self.curves) else 0
         if not self._reporting or not math.isfinite(self.value) or step <= self._reported_step:
             return  # not finite: samplers take the last report of a pruned trial as its value
         if self._objective.endswith("loss") and self.value > self._limit():
             return  # on its way to divergence: one such point would flatten every plot
-        self.trial.report(self.value, step)
-        self._reported, self._reported_step = now, step
+        if self._eager:
+            self.trial.report(self.value, step)
+        else:
+            self._unsent[step] = self.value
+        self._reported_step = step
         self._next_report = max(len(self.curves) + 1, int(len(self.curves) * self._growth))
 
     def _limit(self) -> float:
         return self._factor * self.initial_loss if self.initial_loss > 0 else math.inf
 
     def _write(self, attributes: Mapping[str, Any]) -> None:
-        set_attributes(self.trial.storage, self.trial._trial_id, attributes)
+        storage = patient(self.trial.storage)
+        storage.write_trial(self.trial._trial_id, attributes, self._unsent)
+        self._unsent.clear()

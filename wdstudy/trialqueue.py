@@ -13,10 +13,11 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from wdstudy.cells import SPARE, missing, params_of, spare
+from wdstudy.cells import FIXED_PARAMS, SPARE, missing, params_of, spare
 from wdstudy.curves import ENQUEUED_BY, ERROR, SEED
+from wdstudy.patience import patient
 from wdstudy.sampling import LR, WEIGHT_DECAY
 from wdstudy.space import TrialParams
 
@@ -29,14 +30,22 @@ _POLL_SECONDS = 0.5
 def enqueue(
     study: optuna.Study, cells: Iterable[TrialParams], *, with_seed: bool, by: str | None = None
 ) -> None:
-    """Put cells into the study's queue, in this order."""
+    """Put cells into the study's queue, in this order, as `Study.enqueue_trial` would."""
     mark = {} if by is None else {ENQUEUED_BY: by}
+    templates = []
     for params in cells:
-        values = {LR: params.lr, WEIGHT_DECAY: params.weight_decay}
+        values: dict[str, float] = {LR: params.lr, WEIGHT_DECAY: params.weight_decay}
         if with_seed:
-            study.enqueue_trial({**values, SEED: params.seed}, user_attrs=mark)
-        else:
-            study.enqueue_trial(values, user_attrs={SEED: params.seed, **mark})
+            values[SEED] = params.seed
+        templates.append(
+            create_trial(
+                state=TrialState.WAITING,
+                system_attrs={FIXED_PARAMS: values},
+                user_attrs=mark if with_seed else {SEED: params.seed, **mark},
+            )
+        )
+    if templates:
+        patient(study._storage).create_trials(study._study_id, templates)
 
 
 def enqueue_once(

@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 from wdstudy.cells import LOST
 from wdstudy.curves import ERROR, LAST_SEEN, WORKER
 from wdstudy.errors import StorageError
-from wdstudy.patience import set_attributes
+from wdstudy.patience import patient
 
 HEARTBEAT_SECONDS = 15.0
 STALE_SECONDS = 120.0
@@ -138,7 +138,7 @@ class Heartbeat:
     def add(self, trial_id: int, worker: str) -> None:
         """Begin with a trial, noting at once who has it."""
         noted = {WORKER: worker, LAST_SEEN: time.time()}
-        set_attributes(self._storage, trial_id, noted)
+        patient(self._storage).write_trial(trial_id, noted)
         self._trials[trial_id] = None
 
     def remove(self, trial_id: int) -> None:
