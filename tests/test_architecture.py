@@ -84,3 +84,12 @@ def test_importing_the_package_and_its_command_line_is_light() -> None:
     code += "'matplotlib') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_live_page_needs_no_drawing_library() -> None:
+    """It is imported by every run, beside the training: pyplot and seaborn would cost it 0.4 s."""
+    code = "import sys, wdstudy.analysis.live_page as p; p.warm_up(); print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert not {"matplotlib.pyplot", "seaborn", "jinja2"} & set(loaded.stdout.split())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 import sqlalchemy
@@ -16,7 +17,6 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Enum, TableClause, column, table
-from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 # By name, as they stand in the database: Optuna migrates its tables, not its Python classes.
 _STUDIES = table("studies", column("study_id"))
@@ -39,11 +39,7 @@ _REPORTS = table(
     column("intermediate_value_type", Enum("FINITE", name="trialintermediatevaluetype")),
 )
 _TABLES = (_STUDIES, _TRIALS, _USER_ATTRIBUTES, _SYSTEM_ATTRIBUTES, _REPORTS)
-_INSERTS: dict[str, Any] = {
-    "sqlite": sqlite.insert,
-    "postgresql": postgresql.insert,
-    "mysql": mysql.insert,
-}
+_DIALECTS = ("sqlite", "postgresql", "mysql")
 
 
 class TrialTables:
@@ -57,7 +53,7 @@ class TrialTables:
     def of(cls, database: RDBStorage) -> TrialTables | None:
         """Those of a storage; None where its dialect or, in another Optuna, they are others."""
         engine = database.engine
-        if engine.dialect.name not in _INSERTS or not all(_exists(engine, t) for t in _TABLES):
+        if engine.dialect.name not in _DIALECTS or not all(_exists(engine, t) for t in _TABLES):
             return None
         return cls(engine)
 
@@ -143,7 +139,7 @@ def _attributes(trial_id: int, attributes: Mapping[str, Any]) -> list[dict[str, 
 
 def _overwriting(dialect: str, into: TableClause, keys: Sequence[str]) -> Any:
     """An insert of rows into a table that overwrites those with the same keys."""
-    insert = _INSERTS[dialect](into)
+    insert = import_module(f"sqlalchemy.dialects.{dialect}").insert(into)
     others = [c.name for c in into.columns if c.name not in keys]
     if dialect == "mysql":
         return insert.on_duplicate_key_update({name: insert.inserted[name] for name in others})

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from made_studies import grid_study, placed, study_of
 
-from wdstudy.analysis.curve_grid import MAX_GRID, curve_grid_info, plot_curve_grid
+from wdstudy.analysis.curve_grid import plot_curve_grid
+from wdstudy.analysis.curve_grid_info import MAX_GRID, curve_grid_info
 from wdstudy.analysis.frames import curves_frame, trials_frame
 from wdstudy.errors import StudyError
 

@@ -8,7 +8,8 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.patches import Ellipse, Rectangle
 
 from wdstudy.analysis.frames import curves_frame, trials_frame
-from wdstudy.analysis.heatmap import digits_for, heatmap_info, plot_heatmap, short
+from wdstudy.analysis.heatmap import plot_heatmap
+from wdstudy.analysis.heatmap_info import digits_for, heatmap_info, short
 from wdstudy.analysis.products import equal_products
 from wdstudy.errors import StudyError
 

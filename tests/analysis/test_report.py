@@ -19,7 +19,8 @@ from pages import Page
 
 from wdstudy.__main__ import main
 from wdstudy.analysis.frames import curves_frame, trials_frame
-from wdstudy.analysis.report import folder_name, lower_is_better, write_report
+from wdstudy.analysis.landscape import lower_is_better
+from wdstudy.analysis.report import folder_name, write_report
 from wdstudy.analysis.report_figures import planned_figures
 from wdstudy.errors import SpecError, StorageError, StudyError
 

@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 from matplotlib.colors import LogNorm
 
-from wdstudy.analysis.theme import LogPlace, colour_norm, label_of, log_ticks, titled
+from wdstudy.analysis.looks import label_of
+from wdstudy.analysis.scales import LogPlace, colour_norm, log_ticks
+from wdstudy.analysis.theme import dress_place, titled
 
 
 @pytest.mark.parametrize(
@@ -58,8 +60,8 @@ def test_a_name_is_never_read_as_a_formula() -> None:
 def test_the_values_of_a_small_grid_are_its_ticks() -> None:
     _, ax = plt.subplots()
     tried = [0.00316, 0.01, 0.0316, 0.1]
-    LogPlace(pd.Series(tried)).dress(ax, "x")
+    dress_place(ax, "x", LogPlace(pd.Series(tried)))
     assert ax.get_xticks().tolist() == tried
-    LogPlace(pd.Series([0.01, 0.0101, 3.0])).dress(ax, "x")  # names would overlap
+    dress_place(ax, "x", LogPlace(pd.Series([0.01, 0.0101, 3.0])))  # names would overlap
     assert 0.0101 not in ax.get_xticks().tolist()
     plt.close()

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from wdstudy.analysis.heatmap import short
+from wdstudy.analysis.heatmap_info import short
 from wdstudy.errors import WdstudyError
 from wdstudy.storage import open_storage, open_study
 

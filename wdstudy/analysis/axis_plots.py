@@ -12,19 +12,14 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 
 from wdstudy.analysis.grid import cell_grid, finished_trials, initial_loss
+from wdstudy.analysis.looks import BLUE, INK, MUTED, VERMILION, described, label_of
+from wdstudy.analysis.scales import LogPlace, spans_decades
 from wdstudy.analysis.theme import (
-    BLUE,
-    INK,
-    MUTED,
-    VERMILION,
-    LogPlace,
     captioned,
-    described,
     dress_log,
+    dress_place,
     dress_values,
-    label_of,
     new_axes,
-    spans_decades,
     styled,
     titled,
 )
@@ -93,7 +88,7 @@ def plot_isolation(
     positive = (x > 0).to_numpy()
     ax.plot(x[positive], info.line[positive], label=f"best over {OTHER[axis]}", **style)
     ax.plot(place(x[~positive]), info.line[~positive], **style)
-    place.dress(ax, "x")
+    dress_place(ax, "x", place)
     _mark_lost(info, place, ax)
     _dress(info, ax)
     ax.legend(loc="best")
@@ -187,7 +182,7 @@ def _draw_points(info: AxisInfo, axis: str, colour: str, values: pd.Series, ax: 
         bar = figure.colorbar(points, ax=ax, pad=0.02, aspect=28, label=colour)
         bar.outline.set_visible(False)
         dress_log(bar.ax.yaxis, shade.low, shade.high, shade.zero_at)
-    place.dress(ax, "x")
+    dress_place(ax, "x", place)
     _mark_lost(info, place, ax)
     _dress(info, ax)
 

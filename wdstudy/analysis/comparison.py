@@ -14,7 +14,9 @@ from matplotlib.figure import Figure
 
 from wdstudy.analysis.grid import cell_grid, initial_loss
 from wdstudy.analysis.heatmap import plot_heatmap
-from wdstudy.analysis.theme import colour_norm, label_of, shortened, styled
+from wdstudy.analysis.looks import label_of, shortened
+from wdstudy.analysis.scales import colour_norm
+from wdstudy.analysis.theme import styled
 from wdstudy.curves import FINAL_PREFIX, PRIMARY_LOSS, VAL_LOSS
 from wdstudy.errors import StudyError
 

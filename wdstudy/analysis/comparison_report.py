@@ -16,6 +16,7 @@ from wdstudy.analysis.comparison import common_value
 from wdstudy.analysis.figures import plot_best_of_n, plot_comparison
 from wdstudy.analysis.grid import Cell, cell_grid
 from wdstudy.analysis.landscape import Landscape, landscape
+from wdstudy.analysis.looks import label_of
 from wdstudy.analysis.report import (
     Read,
     check_format,
@@ -29,7 +30,6 @@ from wdstudy.analysis.report import (
     write_text,
 )
 from wdstudy.analysis.report_figures import Plan
-from wdstudy.analysis.theme import label_of
 from wdstudy.analysis.verdict import number, signed
 from wdstudy.errors import StudyError
 

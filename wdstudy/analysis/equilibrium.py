@@ -16,16 +16,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from wdstudy.analysis.grid import finished_trials
-from wdstudy.analysis.theme import (
-    INK,
-    MUTED,
-    captioned,
-    described,
-    dress_log,
-    new_axes,
-    styled,
-    titled,
-)
+from wdstudy.analysis.looks import INK, MUTED, described
+from wdstudy.analysis.theme import captioned, dress_log, new_axes, styled, titled
 from wdstudy.analysis.timescales import (
     equilibrium_angle_adamw,
     equilibrium_angle_sgd,

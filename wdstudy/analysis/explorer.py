@@ -17,7 +17,8 @@ import pandas as pd
 from matplotlib.colors import to_hex
 
 from wdstudy.analysis.grid import FINISHED, CellGrid, cell_grid, rounded
-from wdstudy.analysis.theme import LOG_SPAN, label_of
+from wdstudy.analysis.looks import label_of
+from wdstudy.analysis.scales import LOG_SPAN
 from wdstudy.curves import (
     ANGULAR_UPDATE,
     DECAY_LOSS,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,48 +17,28 @@ from matplotlib.patches import Ellipse, Patch, Rectangle
 from matplotlib.ticker import FuncFormatter
 
 from wdstudy.analysis.frames import series_at
-from wdstudy.analysis.grid import TOP, Cell, CellGrid, cell_grid, initial_loss
-from wdstudy.analysis.products import DOTS, draw_products, equal_products, label_product
+from wdstudy.analysis.grid import CellGrid
+from wdstudy.analysis.heatmap_info import HeatmapInfo, digits_for, heatmap_info, short
+from wdstudy.analysis.looks import INK, described
+from wdstudy.analysis.products import product_lines
+from wdstudy.analysis.scales import LogPlace
 from wdstudy.analysis.theme import (
-    INK,
-    LogPlace,
     captioned,
-    colour_norm,
-    described,
     dress_log,
-    label_of,
+    dress_place,
     new_axes,
     styled,
     titled,
     width_of,
 )
 from wdstudy.analysis.verdict import number
-from wdstudy.curves import DECAY_LOSS
 
 ANNOTATED = 150
 """A grid of more cells shows colours only: numbers would not be readable."""
 
 MAX_TICKS = 14
+DOTS = (0, (1, 2))
 HATCH: dict[str, Any] = {"facecolor": "#f0f0f0", "edgecolor": "#8c8c8c", "hatch": "////", "lw": 0}
-
-
-@dataclass(frozen=True)
-class HeatmapInfo:
-    """What a heatmap shows.
-
-    grid: the values. best, top: cells to mark, by the study's objective. products: the values of
-    lr · weight_decay to draw lines of. reverse: whether low values are bright.
-    """
-
-    grid: CellGrid
-    best: Cell | None
-    top: tuple[Cell, ...]
-    products: tuple[float, ...]
-    norm: Normalize
-    capped: bool
-    reverse: bool
-    label: str
-    step: float | None
 
 
 @styled
@@ -112,36 +91,6 @@ def plot_heatmap(
     return ax
 
 
-def heatmap_info(
-    trials: pd.DataFrame, value: str, minimize: bool | None, norm: Normalize | None = None
-) -> HeatmapInfo:
-    """What a heatmap of this column shows; arguments and errors as of `plot_heatmap`."""
-    grid = cell_grid(trials, value, minimize=minimize)
-    has_objective = value != "value" and "value" in trials and trials["value"].notna().any()
-    judged = cell_grid(trials, "value", minimize=minimize) if has_objective else grid
-    low_is_good = bool(trials.attrs.get("minimize", True)) if minimize is None else minimize
-    is_decay = value.removeprefix("final_") == DECAY_LOSS
-    is_loss = value == "value" or (value.endswith("loss") and not is_decay)
-    most = 1.5 * initial_loss(trials) if is_loss else math.nan
-    if norm is None:
-        shown = grid.cells["value"]
-        # Without weight decay there is no decay loss: that 0 is left out of a logarithmic scale,
-        # and has its lowest colour.
-        norm = colour_norm(shown[shown > 0] if is_decay else shown, most)
-        norm.clip = is_decay
-    return HeatmapInfo(
-        grid=grid,
-        best=judged.best,
-        top=judged.top,
-        products=equal_products(grid.cells),
-        norm=norm,
-        capped=bool(grid.cells["value"].max() > float(norm.vmax or math.inf) * 1.001),
-        reverse=low_is_good if value == "value" else value.endswith("loss") and not is_decay,
-        label=label_of(trials, value),
-        step=trials.attrs.get("step"),
-    )
-
-
 def _size(grid: CellGrid, spread: bool) -> tuple[float, float]:
     """Inches of a new figure."""
     if grid.scattered:
@@ -162,7 +111,7 @@ def _draw_grid(info: HeatmapInfo, spread: bool, ax: Axes) -> None:
         ax.add_patch(Rectangle((column, row), 1, 1, **look))
     if values.index[-1] == 0 and len(values.index) > 1:
         ax.axhline(len(values.index) - 1, color="white", lw=5)  # 0 is not on the log axis
-    draw_products(info.products, values, ax)
+    _draw_products(info.products, values, ax)
     wide = min(0.86, 1.1 * len(values.columns) / width_of(ax))
     for weight_decay, lr in info.top:
         row, column = values.index.get_loc(weight_decay), values.columns.get_loc(lr)
@@ -177,6 +126,28 @@ def _draw_grid(info: HeatmapInfo, spread: bool, ax: Axes) -> None:
                 Rectangle((column, row), 1, 1, fill=False, ec=colour, lw=width, clip_on=False,
                           zorder=3)
             )  # fmt: skip
+
+
+def _draw_products(products: tuple[float, ...], values: pd.DataFrame, ax: Axes) -> None:
+    """Draw these lines over a heatmap of the table, each with its value."""
+    for product, across, down in product_lines(products, values):
+        _draw_product(across, down, product, ax)
+
+
+def _label_product(x: float, y: float, product: float, ax: Axes) -> None:
+    """The value of a line, on a light ground."""
+    ax.text(
+        x, y, number(product), fontsize=6.5, ha="center", va="center", color=INK, zorder=4,
+        bbox={"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.85},
+    )  # fmt: skip
+
+
+def _draw_product(x: Any, y: Any, product: float, ax: Axes) -> None:
+    outline = [effects.withStroke(linewidth=2.2, foreground=(1, 1, 1, 0.55))]
+    ax.plot(x, y, color=INK, lw=0.9, ls=DOTS, path_effects=outline, zorder=2.4)
+    # A boundary between columns is where no number stands.
+    middle = int(np.argmin(np.abs(x - round(float(np.median(x))))))
+    _label_product(x[middle], y[middle], product, ax)
 
 
 def _paint(info: HeatmapInfo, values: pd.DataFrame, texts: Any, ax: Axes) -> None:
@@ -233,23 +204,6 @@ def _texts(info: HeatmapInfo, spread: bool) -> Any:
     return texts
 
 
-def digits_for(values: Any, low_is_good: bool) -> int:
-    """So many significant digits that the best cells differ by and large: 2, and at most 4."""
-    known = values[np.isfinite(values)]
-    best = np.sort(known if low_is_good else -known)[:TOP]
-    for digits in (2, 3):
-        if len({short(v, digits) for v in best}) > len(best) / 3:
-            return digits
-    return 4
-
-
-def short(value: float, digits: int = 2) -> str:
-    """A cell's number in five characters or so."""
-    if value != 0 and not 1e-3 <= abs(value) < 1e4:
-        return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")
-    return f"{value:.{digits}g}" if abs(value) < 10**digits - 0.5 else f"{value:.0f}"
-
-
 def _contrast(info: HeatmapInfo, value: float) -> str:
     """White or ink, whichever shows on the cell's colour."""
     if not math.isfinite(value):
@@ -271,8 +225,8 @@ def _draw_scatter(info: HeatmapInfo, ax: Axes) -> None:
     )  # fmt: skip
     ax.scatter(x(lost["lr"]), y(lost["weight_decay"]), marker="x", c="#8c8c8c", s=size * 0.6,
                lw=1, zorder=1)  # fmt: skip
-    x.dress(ax, "x")
-    y.dress(ax, "y")
+    dress_place(ax, "x", x)
+    dress_place(ax, "y", y)
     for rank, (weight_decay, lr) in enumerate(info.top):
         place = x(pd.Series([lr])), y(pd.Series([weight_decay]))
         ax.scatter(*place, s=size * 2.2 + 30, fc="none", ec=INK, lw=1)
@@ -282,7 +236,7 @@ def _draw_scatter(info: HeatmapInfo, ax: Axes) -> None:
         ends = np.array([x.low, x.high])
         ax.plot(ends, product / ends, color=INK, lw=0.9, ls=DOTS, zorder=0.5)
         edge = min(x.high, product / y.low)
-        label_product(edge, product / edge, product, ax)
+        _label_product(edge, product / edge, product, ax)
     ax.set_ylabel("weight_decay")
     figure = ax.get_figure(root=True)
     assert figure is not None

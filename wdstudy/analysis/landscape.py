@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,6 +27,9 @@ from wdstudy.analysis.ridge import Ridge, fit_ridge
 from wdstudy.analysis.separability import Product, Separability, product, separability
 from wdstudy.analysis.surface import Surface, surface
 from wdstudy.analysis.verdict import Sentence, sentences
+
+NOT_ADAPTIVE = ("grid", "random", "qmc", "")
+"""Samplers that place trials without a look at results."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,33 @@ def landscape(
     cells = gather(trials, value, capped="loss" in words or words == "value")
     found = _numbers(cells, words, np.random.default_rng(seed))
     return replace(found, verdict=sentences(found, pruned=cells.pruned, adaptive=adaptive))
+
+
+def landscape_of_study(trials: pd.DataFrame, spec: Mapping[str, Any]) -> Landscape:
+    """The numbers of a study's trials, as from `trials_frame`, whatever its direction.
+
+    Args:
+        trials: One row a trial; `attrs` say what the value is, and whether low is good.
+        spec: As from `spec_of`.
+    """
+    judged, name = lower_is_better(trials)
+    sampler = str((spec.get("spec") or {}).get("sampler") or "")
+    return landscape(judged, name=name, adaptive=sampler not in NOT_ADAPTIVE)
+
+
+def lower_is_better(trials: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """The trials with a value of which less is better, and the words for it.
+
+    Of a share that is maximised (an accuracy) that is what it lacks to 1, of anything else that
+    is maximised the negative.
+    """
+    name = str(trials.attrs.get("objective") or "value").removeprefix("final_").replace("_", " ")
+    if trials.attrs.get("minimize", True):
+        return trials, name
+    known = trials["value"].dropna()
+    is_share = bool(len(known) and known.between(0, 1).all() and (known < 1).all())
+    flipped = trials.assign(value=(1 if is_share else 0) - trials["value"])
+    return flipped, f"1 − {name}" if is_share else f"−{name}"
 
 
 def _words(value: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from wdstudy.analysis.curve_grid import CurveGridInfo
+from wdstudy.analysis.curve_grid_info import CurveGridInfo
 from wdstudy.analysis.live_theme import (
     BLANK,
     CLEAR,
@@ -20,7 +20,8 @@ from wdstudy.analysis.live_theme import (
     plotly_figure,
     rounded4,
 )
-from wdstudy.analysis.theme import LINES, OTHER_LINE, RULE, log_ticks
+from wdstudy.analysis.looks import LINES, OTHER_LINE, RULE
+from wdstudy.analysis.scales import log_ticks
 from wdstudy.analysis.verdict import number
 
 PAD = 0.06  # of a box, around its curves

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from matplotlib.colors import LogNorm
 
 from wdstudy.analysis.grid import Cell
-from wdstudy.analysis.heatmap import HeatmapInfo, digits_for, short
+from wdstudy.analysis.heatmap_info import HeatmapInfo, digits_for, short
 from wdstudy.analysis.live_theme import (
     BLANK,
     CLEAR,
@@ -26,8 +26,9 @@ from wdstudy.analysis.live_theme import (
     plotly_figure,
     rounded4,
 )
+from wdstudy.analysis.looks import INK, RULE
 from wdstudy.analysis.products import product_lines
-from wdstudy.analysis.theme import INK, RULE, LogPlace, log_ticks
+from wdstudy.analysis.scales import LogPlace, log_ticks
 from wdstudy.analysis.verdict import number
 
 WRITTEN = (10, 12)

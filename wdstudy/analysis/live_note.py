@@ -10,8 +10,7 @@ from typing import Any
 import pandas as pd
 
 from wdstudy.analysis.grid import FINISHED
-from wdstudy.analysis.landscape import landscape
-from wdstudy.analysis.report import NOT_ADAPTIVE, lower_is_better
+from wdstudy.analysis.landscape import landscape_of_study
 from wdstudy.analysis.report_text import decay_meaning
 
 HEADING = "## Live, by wdstudy"
@@ -60,7 +59,5 @@ def _verdict(trials: pd.DataFrame, spec: Mapping[str, Any]) -> Iterator[str]:
     if not trials["state"].isin(FINISHED).any():
         yield "No trial has finished yet."
         return
-    sampler = str((spec.get("spec") or {}).get("sampler") or "")
-    judged, name = lower_is_better(trials)
-    for sentence in landscape(judged, name=name, adaptive=sampler not in NOT_ADAPTIVE).verdict:
+    for sentence in landscape_of_study(trials, spec).verdict:
         yield str(sentence)

@@ -14,10 +14,10 @@ import pandas as pd
 import plotly.graph_objects as go
 from optuna_dashboard import get_note, save_note, save_plotly_graph_object
 
-from wdstudy.analysis.curve_grid import curve_grid_info
+from wdstudy.analysis.curve_grid_info import curve_grid_info
 from wdstudy.analysis.frames import curves_frame, series_at, spec_of, trials_frame
 from wdstudy.analysis.grid import FINISHED, Cell, cell_grid, rounded
-from wdstudy.analysis.heatmap import heatmap_info
+from wdstudy.analysis.heatmap_info import heatmap_info
 from wdstudy.analysis.live_curves import curves_figure
 from wdstudy.analysis.live_heatmap import heatmap_figure
 from wdstudy.analysis.live_note import HEADING, live_note

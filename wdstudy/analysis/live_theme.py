@@ -13,7 +13,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from wdstudy.analysis.grid import Cell
-from wdstudy.analysis.theme import INK, MUTED
+from wdstudy.analysis.looks import INK, MUTED
 from wdstudy.analysis.verdict import number
 
 HATCH, BLANK, CLEAR = "#8c8c8c", "#f6f8fa", "rgba(0,0,0,0)"

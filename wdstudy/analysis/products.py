@@ -6,16 +6,10 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-import matplotlib.patheffects as effects
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-
-from wdstudy.analysis.theme import INK
-from wdstudy.analysis.verdict import number
 
 PRODUCTS = 7
-DOTS = (0, (1, 2))
 
 
 def equal_products(cells: pd.DataFrame) -> tuple[float, ...]:
@@ -53,25 +47,3 @@ def product_lines(
             continue
         down = len(y) - 0.5 - np.interp(across[inside], y, np.arange(len(y)))
         yield product, fine[inside], down
-
-
-def draw_products(products: tuple[float, ...], values: pd.DataFrame, ax: Axes) -> None:
-    """Draw these lines over a heatmap of the table, each with its value."""
-    for product, across, down in product_lines(products, values):
-        _draw_product(across, down, product, ax)
-
-
-def label_product(x: float, y: float, product: float, ax: Axes) -> None:
-    """The value of a line, on a light ground."""
-    ax.text(
-        x, y, number(product), fontsize=6.5, ha="center", va="center", color=INK, zorder=4,
-        bbox={"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.85},
-    )  # fmt: skip
-
-
-def _draw_product(x: Any, y: Any, product: float, ax: Axes) -> None:
-    outline = [effects.withStroke(linewidth=2.2, foreground=(1, 1, 1, 0.55))]
-    ax.plot(x, y, color=INK, lw=0.9, ls=DOTS, path_effects=outline, zorder=2.4)
-    # A boundary between columns is where no number stands.
-    middle = int(np.argmin(np.abs(x - round(float(np.median(x))))))
-    label_product(x[middle], y[middle], product, ax)

@@ -23,7 +23,8 @@ from wdstudy.analysis.estimate import as_data
 from wdstudy.analysis.explorer import as_script, explorer_data
 from wdstudy.analysis.frames import curves_frame, spec_of, trials_frame, write_frame
 from wdstudy.analysis.grid import finished_trials
-from wdstudy.analysis.landscape import Landscape, landscape
+from wdstudy.analysis.landscape import Landscape, landscape_of_study
+from wdstudy.analysis.looks import label_of
 from wdstudy.analysis.references import REFERENCES
 from wdstudy.analysis.report_figures import ABOUT, Plan, drawn, planned_figures
 from wdstudy.analysis.report_text import (
@@ -35,7 +36,6 @@ from wdstudy.analysis.report_text import (
     still_improving,
     trial_table,
 )
-from wdstudy.analysis.theme import label_of
 from wdstudy.errors import FlagError, StorageError, nearest
 
 FORMATS = ("png", "svg", "pdf")
@@ -43,7 +43,6 @@ FORMATS = ("png", "svg", "pdf")
 DPI = 144
 """Sharp on paper at the size a figure has in the page."""
 
-NOT_ADAPTIVE = ("grid", "random", "qmc", "")
 _STEM = 60
 
 
@@ -118,25 +117,7 @@ def read_study(study: optuna.Study) -> Read:
     if not len(trials):
         trials.attrs["study"] = study.study_name
     finished_trials(trials)
-    sampler = str((spec.get("spec") or {}).get("sampler") or "")
-    judged, name = lower_is_better(trials)
-    found = landscape(judged, name=name, adaptive=sampler not in NOT_ADAPTIVE)
-    return Read(study.study_name, trials, curves, spec, found)
-
-
-def lower_is_better(trials: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """The trials with a value of which less is better, and the words for it.
-
-    Of a share that is maximised (an accuracy) that is what it lacks to 1, of anything else that
-    is maximised the negative.
-    """
-    name = str(trials.attrs.get("objective") or "value").removeprefix("final_").replace("_", " ")
-    if trials.attrs.get("minimize", True):
-        return trials, name
-    known = trials["value"].dropna()
-    is_share = bool(len(known) and known.between(0, 1).all() and (known < 1).all())
-    flipped = trials.assign(value=(1 if is_share else 0) - trials["value"])
-    return flipped, f"1 − {name}" if is_share else f"−{name}"
+    return Read(study.study_name, trials, curves, spec, landscape_of_study(trials, spec))
 
 
 def folder_name(study_name: str) -> str:

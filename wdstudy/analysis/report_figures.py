@@ -24,7 +24,7 @@ from wdstudy.analysis.figures import (
     plot_weight_norm,
 )
 from wdstudy.analysis.landscape import Landscape
-from wdstudy.analysis.theme import label_of
+from wdstudy.analysis.looks import label_of
 from wdstudy.analysis.trial_curves import best_trial
 from wdstudy.curves import ANGULAR_UPDATE, DECAY_LOSS, PRIMARY_LOSS, WEIGHT_NORM
 from wdstudy.errors import StudyError

@@ -17,17 +17,9 @@ from wdstudy.analysis.estimate import Estimate
 from wdstudy.analysis.grid import cell_grid
 from wdstudy.analysis.heatmap import plot_heatmap
 from wdstudy.analysis.landscape import Landscape
-from wdstudy.analysis.theme import (
-    BLUE,
-    INK,
-    VERMILION,
-    LogPlace,
-    captioned,
-    described,
-    new_axes,
-    styled,
-    titled,
-)
+from wdstudy.analysis.looks import BLUE, INK, VERMILION, described
+from wdstudy.analysis.scales import LogPlace
+from wdstudy.analysis.theme import captioned, dress_place, new_axes, styled, titled
 from wdstudy.analysis.verdict import signed
 from wdstudy.errors import StudyError
 
@@ -154,8 +146,8 @@ def _draw_ridge(info: RidgeInfo, ax: Axes) -> None:
                 ls="--", marker="^", ms=5, label=text)  # fmt: skip
     if not info.slope.known:
         _say_why(info, ax)
-    x.dress(ax, "x")
-    y.dress(ax, "y")
+    dress_place(ax, "x", x)
+    dress_place(ax, "y", y)
     ax.set_ylabel("weight_decay")
     if ax.get_legend_handles_labels()[0]:
         ax.legend(

@@ -14,24 +14,19 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from wdstudy.analysis.grid import finished_trials, initial_loss
 from wdstudy.analysis.landscape import Landscape
-from wdstudy.analysis.theme import (
+from wdstudy.analysis.looks import (
     BLUE,
     GREEN,
     INK,
     MUTED,
     PURPLE,
     VERMILION,
-    captioned,
     described,
-    dress_log,
-    dress_values,
     label_of,
-    new_axes,
     shortened,
-    spans_decades,
-    styled,
-    titled,
 )
+from wdstudy.analysis.scales import spans_decades
+from wdstudy.analysis.theme import captioned, dress_log, dress_values, new_axes, styled, titled
 from wdstudy.analysis.verdict import number
 from wdstudy.errors import StudyError
 

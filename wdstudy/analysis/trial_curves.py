@@ -8,15 +8,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from wdstudy.analysis.theme import (
-    LINES,
-    captioned,
-    dress_values,
-    new_axes,
-    spans_decades,
-    styled,
-    titled,
-)
+from wdstudy.analysis.looks import LINES
+from wdstudy.analysis.scales import spans_decades
+from wdstudy.analysis.theme import captioned, dress_values, new_axes, styled, titled
 from wdstudy.analysis.verdict import number
 from wdstudy.curves import DECAY_LOSS, PRIMARY_LOSS, VAL_LOSS
 from wdstudy.errors import StudyError

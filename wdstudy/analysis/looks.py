@@ -1,0 +1,65 @@
+"""What figures and pages have in common: colours, line styles, the words for columns.
+
+Lines are the blue, vermilion and green of Okabe & Ito 2008 (https://jfly.uni-koeln.de/color/),
+which colour-blind readers tell apart, each with its own dashes for grey print. Surfaces are
+viridis, which keeps its order in grey.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from wdstudy.curves import DECAY_LOSS, PRIMARY_LOSS, VAL_LOSS
+
+INK, MUTED, RULE = "#1f2328", "#57606a", "#d0d7de"
+BLUE, VERMILION, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#8a4f7d"
+
+LINES = {
+    PRIMARY_LOSS: (BLUE, "-"),
+    DECAY_LOSS: (VERMILION, "--"),
+    VAL_LOSS: (GREEN, ":"),
+    "total_loss": (INK, "-."),
+}
+OTHER_LINE = (PURPLE, (0, (3, 1, 1, 1)))
+
+_LABELS = {
+    "final_val_loss": "validation loss at the end",
+    "final_primary_loss": "primary loss at the end (training)",
+    "final_decay_loss": "decay loss at the end",
+    "decay_share": "decay loss / total loss at the end",
+    "lr_x_wd": "lr · weight_decay",
+    "val_loss": "validation loss",
+    "angular_update": "angular update (radians a step)",
+    "weight_norm": "weight norm (L2)",
+}
+
+
+def label_of(trials: pd.DataFrame, value: str) -> str:
+    """A column or series in words."""
+    objective = trials.attrs.get("objective") or "value"
+    column = value
+    if value == "value" and objective != "value":
+        column = objective if objective.startswith("final_") else "final_" + objective
+    if column in _LABELS:
+        return _LABELS[column]
+    words = column.removeprefix("final_").replace("_", " ")
+    words = words.replace("val ", "validation ") if words.startswith("val ") else words
+    return words + (" at the end" if column.startswith("final_") else "")
+
+
+def shortened(name: str, most: int = 40) -> str:
+    """A name that fits a title."""
+    return name if len(name) <= most else name[: most - 1] + "…"
+
+
+def described(attrs: Mapping[str, Any], trials: int, seeds: int) -> str:
+    """What a figure rests on: trials, seeds, optimizer, and what its weight decay is."""
+    parts = [
+        f"{trials:,} trial{'s' if trials != 1 else ''}",
+        f"{seeds} seed{'s' if seeds != 1 else ''}",
+        *(str(attrs[key]) for key in ("optimizer", "decay") if attrs.get(key)),
+    ]
+    return " · ".join(parts)
