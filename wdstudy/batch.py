@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from optuna.trial import TrialState
@@ -107,7 +108,9 @@ class BatchTrainer:
         self._note(log, log.complete())
 
     def _mend(self, batch: list[TrialLog], error: Exception) -> None:
-        """After an error in a batch: smaller batches if memory ran out, else its trials failed."""
+        """After an error in a batch: a smaller one if memory ran out, one that is not compiled if
+        it was; else its trials failed.
+        """
         unfinished = _unfinished(batch)
         if is_out_of_memory(error) and len(unfinished) > 1:
             self.lanes = (len(unfinished) + 1) // 2
@@ -118,6 +121,13 @@ class BatchTrainer:
             while unfinished:
                 self.train(unfinished[: self.lanes])
                 unfinished = _unfinished(unfinished)
+            return
+        if self._spec.compile:
+            self._spec = replace(self._spec, compile=False)
+            self._display.say(f"compiled it fails, so it is trained uncompiled: {fault(error)}")
+            for log in unfinished:
+                log.restart()
+            self.train(unfinished)
             return
         for log in unfinished:
             self._note(log, log.fail(fault(error)))

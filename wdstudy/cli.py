@@ -24,6 +24,7 @@ from wdstudy.flags import (
     LR,
     Address,
     Artifacts,
+    Compile,
     Device,
     Devices,
     Epochs,
@@ -95,6 +96,7 @@ def run(
     pruner: Pruner = None,
     trials: Trials = None,
     device: Device = None,
+    compile: Compile = False,
     devices: Devices = None,
     lanes: Lanes = "auto",
     jobs: Jobs = "auto",
@@ -130,6 +132,7 @@ def run(
         "pruner": pruner,
         "trials": trials,
         "device": device,
+        "compile": compile or None,
     }
     space = {
         "lr": parse_axis("--lr", lr) if lr is not None else None,

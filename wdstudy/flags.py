@@ -50,6 +50,9 @@ Sampler = Annotated[str | None, Option(metavar="NAME", help="grid, tpe, qmc, ran
 Pruner = Annotated[str | None, Option(metavar="NAME", help="median, hyperband, …")]
 Trials = Annotated[int | None, Option(metavar="N", help="Trials that a sampler makes.")]
 Device = Annotated[str | None, Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")]
+Compile = Annotated[
+    bool, Option("--compile", help="Through torch.compile: for long trainings, and for GPUs.")
+]
 Devices = Annotated[
     str | None, Option(metavar="NAMES", help="For several jobs, in turn: cuda:0,cuda:1.")
 ]

@@ -26,6 +26,9 @@ BatchFunction = Callable[[Any, Any], Tensor]
 
 Batches = Iterable[tuple[Any, Any]]
 
+Wrap = Callable[[Callable[..., Tensor]], Callable[..., Tensor]]
+"""From a function that makes losses to one that makes the same faster."""
+
 
 class ReadsDecay(Protocol):
     """Reads what the decay loss is made of, at every step."""
@@ -74,10 +77,16 @@ class Lanes(Protocol):
 
 
 class SingleLane:
-    """One lane: the module itself, because vmap of one lane costs about twice the time."""
+    """One lane: the module itself, because vmap of one lane costs about twice the time.
 
-    def __init__(self, model: nn.Module) -> None:
+    Args:
+        model: The module.
+        wrap: What makes a function faster, `compiled` for one; nothing does if None.
+    """
+
+    def __init__(self, model: nn.Module, wrap: Wrap | None = None) -> None:
         self._model = model.train()
+        self._loss = wrap(_loss_alone) if wrap else _loss_alone
 
     def named_parameters(self) -> list[NamedParameters]:
         """The module's parameters; a tied one stands there once."""
@@ -85,7 +94,7 @@ class SingleLane:
 
     def losses(self, loss: BatchFunction, x: Any, y: Any) -> Tensor:
         """The loss on one batch, `[1]`."""
-        return loss(self._model(x), y).reshape(1)
+        return self._loss(self._model, loss, x, y)
 
     def backward(self, losses: Tensor) -> None:
         """Fresh gradients, as after `optimizer.zero_grad()`."""
@@ -132,10 +141,12 @@ class StackedLanes:
     Args:
         model: The model that all lanes begin with. It becomes the template that is called.
         size: B.
+        wrap: As of `SingleLane`.
     """
 
-    def __init__(self, model: nn.Module, size: int) -> None:
+    def __init__(self, model: nn.Module, size: int, wrap: Wrap | None = None) -> None:
         self._template = model.train()
+        self._losses = wrap(_loss_of_lanes) if wrap else _loss_of_lanes
         self._shared: dict[str, Tensor] = {
             name: p for name, p in model.named_parameters() if not p.requires_grad
         }
@@ -165,13 +176,10 @@ class StackedLanes:
 
     def losses(self, loss: BatchFunction, x: Any, y: Any) -> Tensor:
         """The loss of each lane on the same batch, `[B]`."""
-
-        def of_one(parameters: dict[str, Tensor], buffers: dict[str, Tensor]) -> Tensor:
-            return loss(self._call(parameters, buffers, x), y)
-
         with _vmappable_attention():
-            found: Tensor = vmap(of_one, randomness="same")(self._stacked, self._buffers)
-        return found
+            return self._losses(
+                self._template, loss, self._stacked, self._buffers, self._shared, x, y
+            )
 
     def backward(self, losses: Tensor) -> None:
         """One backward pass; a loss depends on its own lane only, so their sum serves all."""
@@ -301,6 +309,26 @@ class _StackedDecayTerms:
     def _squares(self, names: list[str]) -> Tensor | None:
         counted = [s for n in names if (s := self._lanes.stacked[n]).grad is not None]
         return torch.stack([_square_of_lanes(s.detach()) for s in counted]) if counted else None
+
+
+def _loss_alone(model: nn.Module, loss: BatchFunction, x: Any, y: Any) -> Tensor:
+    return loss(model(x), y).reshape(1)
+
+
+def _loss_of_lanes(
+    template: nn.Module,
+    loss: BatchFunction,
+    stacked: dict[str, Tensor],
+    buffers: dict[str, Tensor],
+    shared: dict[str, Tensor],
+    x: Any,
+    y: Any,
+) -> Tensor:
+    def of_one(parameters: dict[str, Tensor], buffers: dict[str, Tensor]) -> Tensor:
+        return loss(functional_call(template, (parameters, buffers, shared), (x,)), y)
+
+    found: Tensor = vmap(of_one, randomness="same")(stacked, buffers)
+    return found
 
 
 def _stack(tensor: Tensor, size: int) -> Tensor:

@@ -155,7 +155,8 @@ def _seconds_a_step(
 ) -> float:
     """The time of one training step divided by the lanes; of a few steps, the least."""
     low = TrialParams(spec.space.lr[0], spec.space.weight_decay[0])
-    enough = replace(spec, epochs=max(spec.epochs, 1 + _MEASURED_STEPS))
+    # Not compiled: each size would take a minute.
+    enough = replace(spec, epochs=max(spec.epochs, 1 + _MEASURED_STEPS), compile=False)
     training = Training(enough, [low] * lanes, data, device)
     times = []
     for _ in range(1 + _MEASURED_STEPS):  # the first one allocates

@@ -81,6 +81,8 @@ class StudySpec:
         pruner: A name (`median`, `hyperband`, …), or an Optuna pruner.
         trials: How many trials a sampler other than the grid makes; the grid's size if None.
         precision: `"float32"`, or `"bfloat16"` for autocast.
+        compile: Train through torch.compile. What a step takes may change, what it finds only
+            by rounding; the first step takes up to a minute.
         device: `"auto"`, `"cpu"`, `"cuda"`, `"cuda:1"`, `"mps"`.
         diverged_factor: A trial has diverged once its primary loss, averaged between record
             points, exceeds this multiple of its first step's, or is not finite.
@@ -108,6 +110,7 @@ class StudySpec:
     pruner: str | BasePruner | None = None
     trials: int | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
+    compile: bool = False
     device: str = "auto"
     diverged_factor: float = 10.0
     angular_update: bool = False

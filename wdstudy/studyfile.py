@@ -75,7 +75,10 @@ class SpecSource:
         """What to type for this study alone, but for the axes of the space."""
         chosen = ["--only", only] if only else []
         settings = [("--set", f"{key}={text}") for key, text in self.settings.items()]
-        flags = [(f"--{key}", str(value)) for key, value in self.changes.items()]
+        flags = [
+            (f"--{key}",) if value is True else (f"--{key}", str(value))
+            for key, value in self.changes.items()
+        ]
         quick = ["--quick"] if self.quick else []
         named = (part for pair in (*settings, *flags) for part in pair)
         return (self.path, *chosen, *named, *quick)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
+from wdstudy.compiled import compiled
 from wdstudy.curves import (
     ANGULAR_UPDATE,
     DECAY_LOSS,
@@ -79,8 +81,9 @@ class Training:
         self._stream = RandomStream(params[0].seed, device)
         with self._stream:
             model = self._task.model().to(device)
-        stacked = StackedLanes(model, len(params)) if len(params) > 1 else None
-        self._lanes: Lanes = stacked or SingleLane(model)
+        wrap = partial(compiled, device=device) if spec.compile else None
+        stacked = StackedLanes(model, len(params), wrap) if len(params) > 1 else None
+        self._lanes: Lanes = stacked or SingleLane(model, wrap)
         self._optimizer = build_optimizer(
             spec.optimizer,
             self._lanes.named_parameters(),
