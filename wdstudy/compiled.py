@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
-_F = TypeVar("_F", bound=Callable[..., Tensor])
 
-
-def compiled(function: _F, device: torch.device) -> _F:
+def compiled(function: Callable[..., Tensor], device: torch.device) -> Callable[..., Tensor]:
     """A function as torch.compile makes it: slow when first called, for each shape of its input.
 
     Dropout draws the masks that it draws uncompiled. On CUDA all of its kernels start as one
@@ -20,11 +18,9 @@ def compiled(function: _F, device: torch.device) -> _F:
     graphs = device.type == "cuda"
     options: dict[str, Any] = {"fallback_random": True, "triton.cudagraphs": graphs}
     fast = torch.compile(function, options=options)
-    if not graphs:
-        return fast  # type: ignore[return-value]  # as the function it was made from
 
-    def call(*args: Any) -> Tensor:
+    def replayed(*args: Any) -> Tensor:
         torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         return fast(*args).clone()
 
-    return call  # type: ignore[return-value]
+    return replayed if graphs else fast
