@@ -148,6 +148,36 @@ def test_auto_takes_lanes_where_they_pay_and_one_where_they_do_not(
     assert choose_lanes(spec, data, CPU, trials=1000, most=50).lanes == 13  # 4 times, not 16 and 2
 
 
+@pytest.mark.parametrize(
+    ("shared", "each", "tried"),
+    [
+        (10.0, 0.1, [1, 2, 4, 8, 16, 32, 64]),
+        (1.0, 9.0, [1, 2, 4]),
+        (5.0, 5.0, [1, 2, 4, 8, 16, 32]),
+    ],
+)
+def test_no_more_lanes_are_tried_than_may_pay(
+    make_spec: MakeSpec,
+    monkeypatch: pytest.MonkeyPatch,
+    shared: float,
+    each: float,
+    tried: list[int],
+) -> None:
+    import wdstudy.probe
+
+    sizes = []
+
+    def seconds(*given: Any) -> float:
+        sizes.append(given[3])
+        return shared / given[3] + each
+
+    spec = make_spec(epochs=10_000)
+    assert spec.task is not None
+    monkeypatch.setattr(wdstudy.probe, "_seconds_a_step", seconds)
+    choose_lanes(spec, TaskData(spec.task.data(), 32, CPU), CPU, trials=100_000, most=64)
+    assert sizes == tried
+
+
 def test_measuring_leaves_the_training_as_it_was(in_folder: Path, make_spec: MakeSpec) -> None:
     spec = make_spec(name="a")
     runner = Runner(spec, URL, Lines())

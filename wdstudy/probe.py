@@ -93,7 +93,7 @@ def choose_lanes(
     reason = why_not_stacked(spec, data, device) if most > 1 else None
     if most == 1 or reason is not None:
         return LaneChoice(1, reason or "there is one trial to train", alone)
-    best, best_seconds = 1, alone
+    best, best_seconds, before = 1, alone, alone
     fit = min(most, MAX_LANES, _lanes_that_fit(spec, device))
     for size in _doubled(fit):
         if left <= 0:
@@ -104,15 +104,25 @@ def choose_lanes(
         except torch.OutOfMemoryError:
             break
         left -= time.perf_counter() - start
-        slower = seconds > alone * 1.25 and size > 2  # two alone mean nothing
-        if slower or (seconds > best_seconds * 1.1 and size > 8):
-            break  # past the best size
         if seconds < best_seconds:
             best, best_seconds = size, seconds
+        if size >= 4 and not _may_gain(alone, best_seconds, before, seconds):
+            break
+        before = seconds
     if best_seconds * WORTHWHILE > alone:
         return LaneChoice(1, "stacked lanes would not be faster", alone)
     even = -(-most // -(-most // best))
     return LaneChoice(even, f"{alone / best_seconds:.1f} times one at a time", best_seconds)
+
+
+def _may_gain(alone: float, best: float, before: float, now: float) -> bool:
+    """Whether more lanes may be faster, by seconds a lane of the last two sizes, one the double.
+
+    What a step costs whatever its size is shared by its lanes, so a lane takes a / B + b: to
+    double B once and again ends at b. Past the size that the cache holds, b itself grows.
+    """
+    at_last = 2 * now - before
+    return at_last < 0.95 * best and at_last * WORTHWHILE < alone
 
 
 def _doubled(most: int) -> Iterator[int]:
