@@ -21,7 +21,8 @@ from tasks import FILES, load
 from torch.func import functional_call, vmap
 
 from wdstudy.devices import resolve_device
-from wdstudy.lanes import SingleLane, StackedLanes
+from wdstudy.lanes import SingleLane
+from wdstudy.stackedlanes import StackedLanes
 
 Step = Callable[[], None]
 

@@ -15,8 +15,8 @@ from torch.optim import SGD, Adafactor, Adam, AdamW, Muon, NAdam, Optimizer, RMS
 
 from wdstudy import SearchSpace, StudySpec, Task, TrialParams
 from wdstudy.data import TaskData
-from wdstudy.lanes import StackedLanes
 from wdstudy.optimizers import build_optimizer
+from wdstudy.stackedlanes import StackedLanes
 from wdstudy.stepping import GroupedStep, StackedStep, can_be_stacked
 from wdstudy.training import Measurement, Training
 

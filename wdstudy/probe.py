@@ -13,9 +13,10 @@ from torch import Generator
 
 from wdstudy.data import Batch, TaskData
 from wdstudy.errors import SpecError, fault
-from wdstudy.lanes import Lanes, SingleLane, StackedLanes
+from wdstudy.lanes import Lanes, SingleLane
 from wdstudy.space import TrialParams
 from wdstudy.spec import StudySpec, Task
+from wdstudy.stackedlanes import StackedLanes
 from wdstudy.training import Training
 
 WORTHWHILE = 1.1

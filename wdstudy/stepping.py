@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from wdstudy.lanes import StackedLanes
+from wdstudy.stackedlanes import StackedLanes
 
 Group = dict[str, Any]
 State = dict[str, Any]

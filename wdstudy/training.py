@@ -23,12 +23,13 @@ from wdstudy.curves import (
     WEIGHT_NORM,
 )
 from wdstudy.data import Batch, Batches, TaskData
-from wdstudy.lanes import Lanes, SingleLane, StackedLanes
+from wdstudy.lanes import Lanes, SingleLane
 from wdstudy.optimizers import build_optimizer
 from wdstudy.recorder import FloatArray, LossMeter
 from wdstudy.schedules import resolve_schedule
 from wdstudy.space import TrialParams
 from wdstudy.spec import StudySpec
+from wdstudy.stackedlanes import StackedLanes
 from wdstudy.stepping import StackedStep, make_step
 
 PEAK_LR = "initial_lr"  # torch.optim.lr_scheduler's name for it

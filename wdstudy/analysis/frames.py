@@ -11,13 +11,12 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import optuna
 import pandas as pd
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from wdstudy.analysis.series import CURVE_COLUMNS, series_in, stacked, stride_of, wanted
 from wdstudy.curves import (
     DIVERGED_AT,
     LR_X_WD,
@@ -37,9 +36,6 @@ from wdstudy.storage import open_storage
 
 PARAMS = ["lr", "weight_decay", "seed"]
 TRIAL_COLUMNS = ["trial", "state", "lr", "weight_decay", LR_X_WD, "seed", "value", "diverged"]
-CURVE_COLUMNS = ["trial", "lr", "weight_decay", "seed", "step", "epoch", "series", "value"]
-
-Series = dict[str, npt.NDArray[np.float64]]
 
 
 def spec_of(study: optuna.Study) -> dict[str, Any]:
@@ -87,11 +83,11 @@ def curves_frame(
     """
     attrs = _attributes(study)
     placed, notes = _placed(study)
-    stride = _stride(placed, points)
+    stride = stride_of(placed, points)
     parts = [
         (trial.number, cell, found)
         for trial, cell in placed
-        if (found := _series(_wanted(trial.user_attrs, series, stride)))
+        if (found := series_in(wanted(trial.user_attrs, series, stride)))
     ]
     if not parts:
         frame = pd.DataFrame(columns=CURVE_COLUMNS)
@@ -100,7 +96,7 @@ def curves_frame(
     counted = sum(STEP not in series for *_, series in parts)
     if counted:
         notes.append(f"{_count(counted, 'trial')} without steps: record points are counted instead")
-    frame = _stacked(parts)
+    frame = stacked(parts)
     steps_per_epoch = _number(spec_of(study).get("steps_per_epoch"))
     known = steps_per_epoch > 0
     if not known:
@@ -258,81 +254,6 @@ def _trial_row(trial: FrozenTrial, cell: dict[str, Any]) -> dict[str, Any]:
         # A foreign study tells infinity where its loss was lost: that is divergence too.
         "diverged": trial.user_attrs.get(DIVERGED_AT) is not None or lost,
     }
-
-
-def _stride(placed: list[tuple[FrozenTrial, dict[str, Any]]], points: int | None) -> slice:
-    """Which record points to read: the same ones of every trial, so that seeds can be averaged."""
-    if points is None:
-        return slice(None)
-    steps = (trial.user_attrs.get(STEP) for trial, _ in placed)
-    longest = max((len(values) for values in steps if isinstance(values, list)), default=0)
-    stride = max(1, -(-longest // points))
-    return slice((longest - 1) % stride if longest else 0, None, stride)
-
-
-def _wanted(
-    attributes: dict[str, Any], series: Collection[str] | None, stride: slice
-) -> dict[str, Any]:
-    """The attributes that hold one of these series, and its steps, at some of the points."""
-    return {
-        name: values[stride] if isinstance(values, list) else values
-        for name, values in attributes.items()
-        if series is None or name in series or name == STEP
-    }
-
-
-def _series(attributes: dict[str, Any]) -> Series:
-    """The series among a trial's attributes, cut or filled with NaN to the length of its steps.
-
-    A worker that is killed leaves series of unequal length; they grow from the same start.
-    """
-    series: Series = {}
-    for name, values in attributes.items():
-        if is_series(name) and isinstance(values, list) and values:
-            try:
-                series[name] = np.array(values, dtype=float)
-            except (TypeError, ValueError):
-                continue  # a foreign attribute that is no list of numbers
-    series = {name: values for name, values in series.items() if values.ndim == 1}
-    longest = max(series.values(), key=len, default=np.empty(0))
-    length = len(series.get(STEP, longest))
-    return {name: _of_length(values, length) for name, values in series.items()}
-
-
-def _of_length(values: npt.NDArray[np.float64], length: int) -> npt.NDArray[np.float64]:
-    lacking = length - len(values)
-    return np.pad(values, (0, lacking), constant_values=np.nan) if lacking > 0 else values[:length]
-
-
-def _stacked(parts: list[tuple[int, dict[str, Any], Series]]) -> pd.DataFrame:
-    """All series of all trials, one under the other."""
-    names = sorted({name for *_, series in parts for name in series if name != STEP})
-    codes = {name: code for code, name in enumerate(names)}
-    lengths, kinds, steps, values = [], [], [], []
-    rows: list[tuple[float, ...]] = []
-    for number, cell, series in parts:
-        for name, column in series.items():
-            if name == STEP:
-                continue
-            rows.append((number, cell["lr"], cell["weight_decay"], cell["seed"]))
-            lengths.append(len(column))
-            kinds.append(codes[name])
-            steps.append(series.get(STEP, np.arange(1.0, len(column) + 1)))
-            values.append(column)
-    if not rows:
-        return pd.DataFrame(columns=CURVE_COLUMNS)
-    trial, lr, weight_decay, seed = (np.repeat(c, lengths) for c in zip(*rows, strict=True))
-    return pd.DataFrame(
-        {
-            "trial": trial,
-            "lr": lr,
-            "weight_decay": weight_decay,
-            "seed": seed,
-            "step": np.concatenate(steps),
-            "series": pd.Categorical.from_codes(np.repeat(kinds, lengths), categories=names),
-            "value": np.concatenate(values),
-        }
-    )
 
 
 def _no_curves(trials: Iterable[tuple[FrozenTrial, dict[str, Any]]]) -> list[str]:
