@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import optuna
@@ -10,6 +11,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 
 from wdstudy import open_study
 from wdstudy.cells import params_of
+from wdstudy.journal import JournalTrials
 from wdstudy.space import TrialParams
 from wdstudy.storage import open_storage
 from wdstudy.trialqueue import enqueue
@@ -96,3 +98,28 @@ def test_a_table_of_another_kind_is_left_alone(in_folder: Path) -> None:
     with database.engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE trial_user_attributes RENAME COLUMN key TO name")
     assert TrialTables.of(database) is None
+
+
+def test_what_cannot_be_written_whole_is_not_written(shared_url: str) -> None:
+    storage = open_storage(shared_url)
+    study = optuna.create_study(study_name="a", storage=storage)
+    trial = study.ask()
+    with pytest.raises(TypeError):
+        storage.write_trial(trial._trial_id, {"a": 1, "b": object()}, {1: 0.5})
+    storage.write_trial(trial._trial_id, {"c": 1})
+    (found,) = open_study("a", shared_url).trials
+    assert (found.user_attrs, found.intermediate_values) == ({"c": 1}, {})
+
+
+def test_a_thread_that_gathers_keeps_no_other_waiting(in_folder: Path) -> None:
+    journal = JournalTrials("j.journal")
+    study = optuna.create_study(study_name="a", storage=journal.storage)
+    trial = study.ask()
+    with journal._file.gathered():
+        trial.set_user_attr("ours", 1)
+        beat = threading.Thread(target=trial.set_user_attr, args=("seen", 2))
+        beat.start()
+        beat.join()
+        (before,) = open_study("a", "journal:///j.journal").trials
+    (after,) = open_study("a", "journal:///j.journal").trials
+    assert (before.user_attrs, after.user_attrs) == ({"seen": 2}, {"seen": 2, "ours": 1})

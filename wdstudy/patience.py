@@ -7,7 +7,7 @@ import gc
 import threading
 import time
 from collections.abc import Callable, Container, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage, RDBStorage
@@ -15,7 +15,6 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from wdstudy.errors import StorageError
-from wdstudy.trialtables import TrialTables
 
 PATIENCE_SECONDS = 300.0
 """So long a server may be restarted, a disk full or a database locked before a run stops."""
@@ -35,12 +34,27 @@ def _cause(error: BaseException) -> BaseException | None:
     return None
 
 
+class WritesTrials(Protocol):
+    """Writes much about trials at once."""
+
+    def write(
+        self, trial_id: int, attributes: Mapping[str, Any], reports: Mapping[int, float]
+    ) -> None:
+        """Set user attributes, and finite reports by step, of a trial: all of them or none."""
+        ...
+
+    def create(self, study_id: int, templates: Sequence[FrozenTrial]) -> None:
+        """Make waiting trials with the attributes of these, in this order."""
+        ...
+
+
 class PatientStorage(BaseStorage):
     """Hands everything on to another storage, and asks again while that one is out of reach.
 
     Args:
         storage: The storage itself; kept as `storage`.
         shown: Its URL without a password, for messages.
+        at_once: Writes much to it at once; where there is none, one thing at a time is written.
         database: What is behind it, if that is a database: for what is faster past the cache.
 
     Attributes:
@@ -51,12 +65,16 @@ class PatientStorage(BaseStorage):
     """
 
     def __init__(
-        self, storage: BaseStorage, shown: str, database: RDBStorage | None = None
+        self,
+        storage: BaseStorage,
+        shown: str,
+        at_once: WritesTrials | None = None,
+        database: RDBStorage | None = None,
     ) -> None:
         self.storage = storage
         self._shown = shown
         self._database = database
-        self._tables = TrialTables.of(database) if database is not None else None
+        self._at_once = at_once
         self._told = threading.Event()
         self.patience = PATIENCE_SECONDS
         self.say: Callable[[str], None] | None = None
@@ -70,8 +88,8 @@ class PatientStorage(BaseStorage):
     ) -> None:
         """Set user attributes and finite reports of a trial: at once, where the storage can."""
         reports = reports or {}
-        if self._tables is not None:
-            self._ask(self._tables.write, trial_id, attributes, reports)
+        if self._at_once is not None:
+            self._ask(self._at_once.write, trial_id, attributes, reports)
             return
         for key, value in attributes.items():
             self._ask(self.storage.set_trial_user_attr, trial_id, key, value)
@@ -80,8 +98,8 @@ class PatientStorage(BaseStorage):
 
     def create_trials(self, study_id: int, templates: Sequence[FrozenTrial]) -> None:
         """Make waiting trials with the attributes of these: at once, where the storage can."""
-        if self._tables is not None:
-            self._ask(self._tables.create, study_id, templates)
+        if self._at_once is not None:
+            self._ask(self._at_once.create, study_id, templates)
             return
         for template in templates:
             self._ask(self.storage.create_new_trial, study_id, template)

@@ -13,13 +13,14 @@ from typing import Any
 
 import optuna
 import sqlalchemy
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage, get_storage
-from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+from optuna.storages import BaseStorage, RDBStorage, get_storage
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
 from wdstudy.errors import MissingPackageError, StorageError, StudyError, nearest
+from wdstudy.journal import JournalTrials
 from wdstudy.patience import PatientStorage
+from wdstudy.trialtables import TrialTables
 
 DEFAULT_URL = "sqlite:///wdstudy.db"
 SCHEMES = ("sqlite", "journal", "postgresql", "mysql")
@@ -113,11 +114,16 @@ def open_storage(url: str | None = None, *, create: bool = True) -> PatientStora
     if (file := file_of(url)) is not None:
         _check_file(url, file, create)
     if base == "journal":
-        storage, database = _journal(url, rest.removeprefix("/")), None
-    else:
-        database = _database(_DRIVERS.get(scheme, scheme) + "://" + rest, url, create)
-        storage = get_storage(database)  # with its cache of finished trials
-    return PatientStorage(storage, masked(url), database)  # type: ignore[abstract]  # handed on
+        try:
+            journal = JournalTrials(rest.removeprefix("/"))
+        except (OSError, ValueError) as error:
+            raise _unusable(url, error) from error
+        return PatientStorage(journal.storage, masked(url), journal)  # type: ignore[abstract]
+    database = _database(_DRIVERS.get(scheme, scheme) + "://" + rest, url, create)
+    cached = get_storage(database)  # with its cache of finished trials
+    return PatientStorage(  # type: ignore[abstract]  # the other methods are handed on
+        cached, masked(url), TrialTables.of(database), database
+    )
 
 
 def open_study(name: str, storage: str | BaseStorage | None = None) -> optuna.Study:
@@ -150,39 +156,6 @@ def forget_study(name: str, storage: str | None = None) -> None:
 def study_names(storage: BaseStorage) -> list[str]:
     """The names of the studies in a storage, in order of creation."""
     return [study.study_name for study in storage.get_all_studies()]
-
-
-def _journal(url: str, path: str) -> BaseStorage:
-    try:
-        return JournalStorage(JournalFileBackend(path, lock_obj=_WholeLinesLock(path)))
-    except (OSError, ValueError) as error:
-        raise _unusable(url, error) from error
-
-
-class _WholeLinesLock(JournalFileSymlinkLock):
-    """The lock of a journal file, under which a half-written last line is cut off.
-
-    A full disk or a power cut leaves one. Optuna passes over it at the end of the file, but
-    what is appended to it can never be read again.
-    """
-
-    def __init__(self, path: str) -> None:
-        super().__init__(path)
-        self._path = Path(path)
-
-    def acquire(self) -> bool:
-        """Take the lock."""
-        taken = super().acquire()
-        with self._path.open("rb+") as file:
-            size = end = file.seek(0, os.SEEK_END)
-            while end > 0:
-                file.seek(end - 1)
-                if file.read(1) == b"\n":
-                    break
-                end -= 1
-            if end < size:
-                file.truncate(end)
-        return taken
 
 
 def _database(url: str, shown: str, for_writing: bool) -> RDBStorage:
