@@ -141,3 +141,13 @@ def test_of_a_file_with_several_studies_some_can_be_chosen(
     )
     assert main(["run", "two.py", "--name", "c"]) == 2
     assert "choose one with --only" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("flag", [["--optimizer", "adamw"], ["--epochs", "3"], ["--compile"]])
+def test_what_a_loop_of_its_own_decides_is_no_flag(
+    in_folder: Path, capsys: pytest.CaptureFixture[str], flag: list[str]
+) -> None:
+    Path("two.py").write_text(TWO)
+    assert main(["run", "two.py", *flag]) == 2
+    assert f"{flag[0]}: 'two.py' trains in a loop of its own" in capsys.readouterr().err
+    assert [path.name for path in in_folder.iterdir()] == ["two.py"]

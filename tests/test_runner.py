@@ -298,3 +298,14 @@ def test_of_a_large_study_without_a_pruner_a_hundred_trials_report() -> None:
         found = study.trials[-1]
         assert len(found.intermediate_values) == reported
         assert found.user_attrs["val_loss"] == [1.0, 1.0]
+
+
+def test_a_loop_that_counts_no_loss_is_told_so(in_folder: Path) -> None:
+    def loop(params: TrialParams, recorder: LossRecorder) -> None:
+        weight = nn.Parameter(torch.ones(1))
+        recorder.watch(torch.optim.SGD([weight], params.lr, weight_decay=params.weight_decay))
+        recorder.point(val_loss=1.0)
+
+    spec = StudySpec(space=SearchSpace([0.1], [0]), train=loop, name="own")
+    with pytest.raises(StudyError, match=r"recorded no step; call recorder\.step\(loss\)"):
+        run_study(spec, URL)

@@ -105,6 +105,11 @@ class BatchTrainer:
             raise RecorderError(
                 f"the loop recorded no {objective}; call recorder.point({objective}=...) in it"
             )
+        if not recorder.steps:
+            raise RecorderError(
+                "the loop recorded no step; call recorder.step(loss) after loss.backward() and "
+                "before optimizer.step(), or neither loss is known"
+            )
         self._note(log, log.complete())
 
     def _mend(self, batch: list[TrialLog], error: Exception) -> None:

@@ -348,11 +348,11 @@ def dashboard(
         if not is_local(host):
             warning = f"warning: whoever can reach {where} can read it all, without a password"
             typer.echo(warning, err=True)
-        typer.echo(f"{masked(url)} is shown at {where} (Ctrl-C ends it)")
-        if open_browser and not webbrowser.open(where):
-            typer.echo("no browser found; open the address yourself", err=True)
         with suppress(KeyboardInterrupt):
-            interrupt_on(*_STOPS)
+            interrupt_on(*_STOPS)  # before it says that Ctrl-C ends it
+            typer.echo(f"{masked(url)} is shown at {where} (Ctrl-C ends it)")
+            if open_browser and not webbrowser.open(where):
+                typer.echo("no browser found; open the address yourself", err=True)
             server.serve_forever()
 
 

@@ -186,7 +186,8 @@ class LineDisplay:
         say(self._console, line)
 
     def _print(self, status: Status) -> None:
-        done = f"{status.done}/{status.total} trials · {status.elapsed:.0f} s{status.rate()}"
+        total = max(status.total, status.done)  # a study may hold more than is asked for now
+        done = f"{status.done}/{total} trials · {status.elapsed:.0f} s{status.rate()}"
         self.say(" · ".join(part for part in (done, status.headline()) if part))
 
 

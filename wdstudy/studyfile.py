@@ -14,6 +14,9 @@ from wdstudy.errors import SpecError, fault, nearest
 from wdstudy.quick import SUFFIX, quick
 from wdstudy.spec import StudySpec
 
+OF_THE_LOOP = {"optimizer", "epochs", "compile"}
+"""What a study with a loop of its own can't be told on the command line."""
+
 
 @dataclass(frozen=True)
 class SpecSource:
@@ -62,6 +65,11 @@ class SpecSource:
         return [spec for spec in specs if not wanted or spec.name in wanted]
 
     def _changed(self, spec: StudySpec, *, one_of_several: bool) -> StudySpec:
+        for key in OF_THE_LOOP & self.changes.keys() if spec.train is not None else ():
+            raise SpecError(
+                f"--{key}: '{self.path}' trains in a loop of its own, which decides that; "
+                "let the loop read it from a keyword of def study(...), and give it with --set"
+            )
         small = quick(spec) if self.quick else spec
         changed = replace(
             small,

@@ -154,3 +154,22 @@ def test_so_many_digits_are_written_that_the_best_cells_differ() -> None:
     assert len(set(written)) == 9
     assert digits_for(np.array([0.1, 0.2, 0.3, 0.4]), True) == 2
     assert digits_for(np.array([0.5, 0.5, 0.5]), True) == 4  # at most
+
+
+def test_a_legend_longer_than_a_narrow_map_is_wrapped() -> None:
+    study = grid_study(
+        lrs=[0.001, 0.01, 0.1, 1.0],
+        weight_decays=[0.0, 1e-4, 1e-3, 1e-2, 0.1],
+        seeds=2,
+        diverges=lambda lr, wd: lr == 1.0 and wd == 0.1,
+    )
+    ax = plot_heatmap(trials_frame(study))
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    figure.canvas.draw()
+    legend = ax.get_legend()
+    assert legend is not None
+    assert len(legend.get_texts()) == 4
+    inside = legend.get_window_extent()
+    assert 0 <= inside.x0 < inside.x1 <= figure.bbox.x1
+    assert ax.get_position().width > 0.6  # the map is not squeezed by it

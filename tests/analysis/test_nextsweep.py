@@ -58,11 +58,16 @@ def test_a_best_inside_is_looked_at_closer_and_keeps_its_cells() -> None:
 @pytest.mark.parametrize(("lr", "weight_decay"), [(0.03, 0.003), (3, 0.5), (0.0312, 0.00312)])
 def test_a_sampler_is_given_its_range_and_more_trials(lr: float, weight_decay: float) -> None:
     """It closes in by itself; its range must hold whatever it was, and never be empty."""
-    studied = record()
-    studied["spec"] |= {"sampler": "tpe", "trials": 60}  # type: ignore[operator]
-    found = next_sweep(landscape(sweep(lr, weight_decay)), studied)
+    studied = record(2, "mine.py", "--trials", "60")
+    studied["spec"] |= {"sampler": "tpe"}  # type: ignore[operator]
+    seen = landscape(sweep(lr, weight_decay))
+    found = next_sweep(seen, studied)
+    assert found.command.count("--trials") == 1
     flags = dict(zip(found.command[2::2], found.command[3::2], strict=True))
-    assert flags["--trials"] == "120"
+    assert flags["--trials"] == str(2 * seen.trials)
+    assert flags["--seeds"] == "2"
+    assert (found.lr[-1] > LR[-1]) == (lr > LR[-1])
+    assert (found.weight_decay[-1] > WEIGHT_DECAY[-1]) == (weight_decay > WEIGHT_DECAY[-1])
     for axis, flag, before in (
         (found.lr, "--lr", LR), (found.weight_decay, "--weight-decay", (0, *WEIGHT_DECAY))
     ):  # fmt: skip
@@ -81,6 +86,7 @@ def test_where_the_noise_hides_the_best_more_seeds_are_asked_for(seeds: int, the
         landscape(sweep(0.03, 0.003, seeds=seeds, noise=0.05)), record(seeds, "mine.py", "--epochs")
     )
     assert found.seeds == then
+    assert found.command[-2:] == ("--seeds", str(then))
     assert set(found.lr) <= set(LR)
     assert found.command[:3] == ("run", "mine.py", "--epochs")
 
@@ -91,3 +97,8 @@ def test_a_study_that_tells_nothing_is_one_line() -> None:
     diverged = sweep(0.03, 0.003).assign(value=float("nan"), diverged=True)
     with pytest.raises(StudyError, match="nothing can be suggested: no cell"):
         next_sweep(landscape(diverged), record())
+
+
+def test_one_seed_is_asked_for_where_the_file_may_have_more() -> None:
+    found = next_sweep(landscape(sweep(lr=3, weight_decay=0.005, seeds=1)), record(1))
+    assert found.command[-2:] == ("--seeds", "1")

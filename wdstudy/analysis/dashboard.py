@@ -22,7 +22,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 from optuna_dashboard import wsgi
 
-from wdstudy.errors import SpecError
+from wdstudy.errors import FlagError
 
 REPORTING = 40
 """Finished trials whose reports are shown, an even sample of more."""
@@ -45,7 +45,7 @@ def open_dashboard(storage: BaseStorage, artifacts: Path, host: str, port: int) 
         port: A free port; 0 for any.
 
     Raises:
-        SpecError: the address or the port can't be taken.
+        FlagError: the address or the port can't be taken.
     """
     store = FileSystemArtifactStore(artifacts) if artifacts.is_dir() else None
     light = lightened(storage)
@@ -53,7 +53,7 @@ def open_dashboard(storage: BaseStorage, artifacts: Path, host: str, port: int) 
     try:
         return make_server(host, port, application, _Server, _Handler)
     except (OSError, OverflowError) as error:
-        raise SpecError(_untakable(host, port, error)) from error
+        raise FlagError(_untakable(host, port, error)) from error
 
 
 def lightened(storage: BaseStorage) -> BaseStorage:

@@ -275,8 +275,12 @@ def _add_legend(info: HeatmapInfo, ax: Axes) -> int:
         dots = Line2D([], [], color=INK, lw=0.9, ls=DOTS, label="equal lr · weight_decay")
         handles.append(dots)
     if handles:
+        inches = sum(0.5 + 0.065 * len(str(handle.get_label())) for handle in handles)
+        lines = math.ceil(inches / max(width_of(ax), 1.0))
         ax.legend(
-            handles=handles, loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=len(handles),
+            handles=handles, loc="lower left", bbox_to_anchor=(-0.01, 1.0),
+            ncols=math.ceil(len(handles) / lines),
             borderaxespad=0.1, handletextpad=0.4, columnspacing=1.4, handlelength=1.6,
         )  # fmt: skip
-    return 1 if handles else 0
+        return lines
+    return 0

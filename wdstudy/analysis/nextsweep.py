@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from wdstudy.analysis.edges import WORTH
+from wdstudy.analysis.edges import WORTH, Edge
 from wdstudy.analysis.landscape import Landscape
 from wdstudy.errors import StudyError
 from wdstudy.sampling import GRID
@@ -54,10 +54,15 @@ def next_sweep(found: Landscape, record: Mapping[str, Any]) -> NextSweep:
     lr, decay = list(space["lr"]), [w for w in space["weight_decay"] if w > 0]
     zero = [0.0] if 0 in space["weight_decay"] else []
     seeds, suggestion = len(space["seeds"]), found.suggestion
+    sampled = spec.get("sampler", GRID) != GRID
     if suggestion.action == "extend":
         why = suggestion.why
-        lr, decay = _extended(lr, *suggestion.lr), _extended(decay, *suggestion.weight_decay)
-    elif spec.get("sampler", GRID) != GRID:
+        goals = suggestion.lr, suggestion.weight_decay
+        if sampled:  # whose points lie anywhere: what is extended is the range they are drawn from
+            along_lr, along_decay = found.edges
+            goals = _range_beyond(along_lr, lr), _range_beyond(along_decay, decay)
+        lr, decay = _extended(lr, *goals[0]), _extended(decay, *goals[1])
+    elif sampled:
         why = ("the best lies inside, where the sampler looks closer by itself: more trials",)
     elif found.best.ties < 0 or found.best.ties > MANY_TIES:
         why = _unsure(found)
@@ -68,11 +73,26 @@ def next_sweep(found: Landscape, record: Mapping[str, Any]) -> NextSweep:
         lr, decay = _finer(lr, *suggestion.lr), _finer(decay, *suggestion.weight_decay)
     weight_decay = [*zero, *decay]
     command = ["run", *(record.get("command") or ["STUDY_FILE"])]
-    command += ["--lr", _flag(lr), "--weight-decay", _flag(weight_decay)]
-    command += ["--seeds", str(seeds)] if seeds != 1 else []
-    if spec.get("sampler", GRID) != GRID and spec.get("trials"):
-        command += ["--trials", str(2 * spec["trials"])]
+    if sampled:
+        command = [*_without("--trials", command), "--trials", str(2 * found.trials)]
+    command += ["--lr", _flag(lr), "--weight-decay", _flag(weight_decay), "--seeds", str(seeds)]
     return NextSweep(why, tuple(lr), tuple(weight_decay), seeds, tuple(command))
+
+
+def _range_beyond(edge: Edge, axis: Sequence[float]) -> tuple[float, float]:
+    """The ends of an axis, moved out as far as the best at its edge asks for."""
+    low, high = min(axis), max(axis)
+    if not math.isfinite(edge.extend_to):
+        return low, high
+    return min(low, low * edge.extend_to / edge.low), max(high, high * edge.extend_to / edge.high)
+
+
+def _without(flag: str, command: Sequence[str]) -> list[str]:
+    """A command without a flag and its value."""
+    if flag not in command:
+        return list(command)
+    place = list(command).index(flag)
+    return [*command[:place], *command[place + 2 :]]
 
 
 def _unsure(found: Landscape) -> tuple[str, ...]:

@@ -192,7 +192,8 @@ def _diverged(found: Landscape) -> Sentence | None:
     if seen:
         low, high = min(s.lr for s in seen), max(s.lr for s in seen)
         varies = f"{number(low)} … {number(high)}, depending on weight_decay"
-        text += f" The largest stable lr is {number(low) if low == high else varies}."
+        largest = number(low) if low == high else varies
+        text += f" Where any did, the largest lr at which none did is {largest}."
     return Sentence(text, "diverged_share")
 
 
