@@ -47,6 +47,11 @@ class Status:
         """Seconds since the run began."""
         return time.monotonic() - self.started
 
+    @property
+    def shown_total(self) -> int:
+        """Of how many trials: a study may hold more than are asked for now."""
+        return max(self.total, self.done)
+
     def tick(self, steps: int) -> None:
         """Count optimizer steps that were done."""
         self.steps += steps
@@ -146,7 +151,7 @@ class BarDisplay:
 
     def show(self, status: Status) -> None:
         """Redraw the bar and the two lines under it."""
-        self._bar.update(self._task, total=status.total, completed=status.done)
+        self._bar.update(self._task, total=status.shown_total, completed=status.done)
         lines = [
             Text(f"  {line}", overflow="ellipsis", no_wrap=True, style="dim")
             for line in (status.headline(), status.now + status.rate())
@@ -186,8 +191,7 @@ class LineDisplay:
         say(self._console, line)
 
     def _print(self, status: Status) -> None:
-        total = max(status.total, status.done)  # a study may hold more than is asked for now
-        done = f"{status.done}/{total} trials · {status.elapsed:.0f} s{status.rate()}"
+        done = f"{status.done}/{status.shown_total} trials · {status.elapsed:.0f} s{status.rate()}"
         self.say(" · ".join(part for part in (done, status.headline()) if part))
 
 

@@ -65,7 +65,7 @@ class SpecSource:
         return [spec for spec in specs if not wanted or spec.name in wanted]
 
     def _changed(self, spec: StudySpec, *, one_of_several: bool) -> StudySpec:
-        for key in OF_THE_LOOP & self.changes.keys() if spec.train is not None else ():
+        for key in sorted(OF_THE_LOOP & self.changes.keys()) if spec.train is not None else ():
             raise SpecError(
                 f"--{key}: '{self.path}' trains in a loop of its own, which decides that; "
                 "let the loop read it from a keyword of def study(...), and give it with --set"
