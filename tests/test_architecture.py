@@ -1,10 +1,11 @@
-"""The house rules that no type checker sees: what imports what, and what `import` costs."""
+"""The house rules that no type checker sees: who imports whom, and what `import` costs."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -13,46 +14,178 @@ import wdstudy
 
 PACKAGE = Path(wdstudy.__file__).parent
 
+HOUSE = {
+    "__init__": "",
+    "errors": "",
+    "curves": "",
+    "interrupts": "",
+    "compiled": "",
+    "journal": "",
+    "processtitle": "",
+    "trialtables": "",
+    "data": "errors",
+    "decay": "errors",
+    "devices": "errors",
+    "images": "errors",
+    "newstudy": "errors",
+    "patience": "errors",
+    "schedules": "errors",
+    "space": "errors",
+    "provenance": "devices",
+    "storage": "errors journal trialtables patience",
+    "optimizers": "errors decay space",
+    "progress": "curves space",
+    "sampling": "errors curves space",
+    "flags": "storage",
+    "lanes": "decay optimizers",
+    "cells": "curves space sampling",
+    "stackedlanes": "decay optimizers lanes",
+    "trialqueue": "curves patience space sampling cells",
+    "worker": "errors curves patience cells",
+    "stepping": "stackedlanes",
+    "analysis": "errors curves patience space storage progress sampling worker",
+    "trackers": "errors curves worker",
+    "recorder": "errors curves decay trackers",
+    "triallog": "curves patience space trackers",
+    "integrations": "errors curves trackers recorder",
+    "spec": "errors decay schedules space optimizers recorder",
+    "plan": "space sampling cells spec",
+    "quick": "space spec",
+    "studyrecord": "errors curves data decay provenance storage optimizers spec",
+    "training": (
+        "curves compiled data schedules space optimizers lanes stackedlanes stepping recorder spec"
+    ),
+    "tally": "curves progress cells plan",
+    "studyfile": "errors spec quick",
+    "batch": "errors curves data devices progress cells recorder triallog spec training",
+    "probe": "errors data space lanes stackedlanes spec training",
+    "runner": (
+        "errors curves interrupts devices patience space storage progress sampling cells "
+        "trialqueue worker trackers triallog spec plan studyrecord tally batch probe"
+    ),
+    "launchers": (
+        "__init__ errors interrupts processtitle devices storage progress worker trackers "
+        "spec plan tally studyfile probe runner"
+    ),
+    "cli": (
+        "errors interrupts newstudy space storage progress flags analysis trackers "
+        "studyfile launchers"
+    ),
+    "__main__": "errors cli",
+}
+"""Room → the rooms that it imports. A room is a folder or a module; it imports only from rooms
+that stand above it in this table. An arrow that nobody uses any more is struck."""
 
-def imports(path: Path) -> set[str]:
-    """Everything a module imports at run time; `if TYPE_CHECKING` blocks don't count."""
-    found: set[str] = set()
+OPTIONAL = (
+    "accelerate", "datasets", "lightning", "mlflow", "ray", "tensorboard", "transformers", "wandb",
+)  # fmt: skip
+"""Packages that need not be installed: each is imported in the one module named after it."""
+
+
+def named(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {named(path): path for path in PACKAGE.rglob("*.py")}
+
+
+def nodes(path: Path, *, typing: bool) -> list[ast.AST]:
+    """Every node of a module, those under `if TYPE_CHECKING` only if they are asked for."""
+    found: list[ast.AST] = []
     stack: list[ast.AST] = [ast.parse(path.read_text())]
     while stack:
         node = stack.pop()
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+        if not typing and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
             continue
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        if isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
+        found.append(node)
         stack.extend(ast.iter_child_nodes(node))
     return found
 
 
+def imports(module: str, *, typing: bool = False) -> set[str]:
+    """What a module imports, wherever the import stands: the packages, and of ours the modules."""
+    found: set[str] = set()
+    for node in nodes(MODULES[module], typing=typing):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom) and node.module:
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= (inner & MODULES.keys()) or {node.module}
+    return found
+
+
 def closure(module: str) -> set[str]:
-    """All modules that a module of the package reaches."""
+    """All that a module reaches when all of it is run."""
     seen: set[str] = set()
     todo = [module]
     while todo:
         name = todo.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        path = PACKAGE.joinpath(*name.split(".")[1:])
-        for file in (path.with_suffix(".py"), path / "__init__.py"):
-            if name.startswith("wdstudy.") and file.is_file():
-                todo.extend(imports(file))
+        if name not in seen:
+            seen.add(name)
+            todo.extend(imports(name) if name in MODULES else ())
     return seen
 
 
-def modules(folder: str = "") -> list[str]:
-    files = (PACKAGE / folder).glob("*.py")
-    prefix = ".".join(["wdstudy", *Path(folder).parts])
-    return sorted(f"{prefix}.{f.stem}" for f in files if f.stem != "__init__")
+def room_of(module: str) -> str | None:
+    """The innermost room of the table in which a module lies."""
+    name = module.removeprefix("wdstudy").removeprefix(".") or "__init__"
+    while name and name not in HOUSE:
+        name = name.rpartition(".")[0]
+    return name or None
 
 
-@pytest.mark.parametrize("module", [*modules("analysis"), "wdstudy.storage", "wdstudy.curves"])
+def test_every_module_lies_in_a_room_and_every_room_is_there() -> None:
+    homeless = [module for module in MODULES if room_of(module) is None]
+    assert not homeless, f"in no room of the table: {homeless}"
+    assert {room_of(module) for module in MODULES} == HOUSE.keys()
+
+
+def test_who_imports_whom_is_what_the_table_says() -> None:
+    """Imports for the type checker count: they are knowledge too."""
+    drawn: dict[str, set[str]] = {room: set() for room in HOUSE}
+    for module in MODULES:
+        here = room_of(module)
+        assert here is not None
+        for name in imports(module, typing=here != "__init__") & MODULES.keys():
+            there = room_of(name)
+            if there is not None and there != here:
+                drawn[here].add(there)
+    told = {room: set(others.split()) for room, others in HOUSE.items()}
+    wrong = {
+        room: (sorted(drawn[room] - told[room]), sorted(told[room] - drawn[room]))
+        for room in HOUSE
+        if drawn[room] != told[room]
+    }
+    assert not wrong, f"room: (imports that are not in the table, arrows of nobody): {wrong}"
+
+
+def test_the_table_runs_one_way() -> None:
+    order = list(HOUSE)
+    for room, others in HOUSE.items():
+        climbing = [other for other in others.split() if order.index(other) >= order.index(room)]
+        assert not climbing, f"{room} stands below {climbing}"
+
+
+def test_no_two_modules_import_each_other() -> None:
+    graph = {m: imports(m) & MODULES.keys() for m in MODULES if m != "wdstudy"}
+    TopologicalSorter(graph).prepare()
+
+
+def test_an_optional_package_is_imported_where_it_gives_the_name() -> None:
+    for module in MODULES:
+        for name in imports(module):
+            package = name.partition(".")[0]
+            if package in OPTIONAL:
+                home = {"accelerate": "transformers", "datasets": "images"}.get(package, package)
+                assert module.rpartition(".")[2].startswith(home), (module, package)
+
+
+def reading() -> list[str]:
+    return sorted(m for m in MODULES if m.startswith(("wdstudy.analysis", "wdstudy.storage")))
+
+
+@pytest.mark.parametrize("module", [*reading(), "wdstudy.curves"])
 def test_reading_never_imports_torch(module: str) -> None:
     assert not {name for name in closure(module) if name.split(".")[0] == "torch"}
 
@@ -66,7 +199,7 @@ def test_training_never_imports_optuna_or_the_analysis(module: str) -> None:
     assert not {name for name in reached if name.startswith("wdstudy.analysis")}
 
 
-def test_the_foundation_needs_nothing() -> None:
+def test_the_words_need_nothing() -> None:
     for module in ("wdstudy.space", "wdstudy.curves", "wdstudy.errors"):
         assert not {n for n in closure(module) if n.split(".")[0] in ("torch", "optuna")}
 
