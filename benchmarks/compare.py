@@ -46,7 +46,7 @@ from machine import ROOT, machine
 from tasks import FILES, HERE, axis, load, some_cells
 
 from wdstudy import SearchSpace, open_study
-from wdstudy.cells import params_of
+from wdstudy.run.cells import params_of
 from wdstudy.space import TrialParams
 
 RESULTS = HERE / "results"

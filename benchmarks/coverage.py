@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "analysis"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 from known_surfaces import (
     INITIAL,
@@ -33,12 +33,12 @@ from known_surfaces import (
     scatter,
 )
 
-from wdstudy.analysis.cells import gather
-from wdstudy.analysis.estimate import Estimate
-from wdstudy.analysis.frontier import frontier
-from wdstudy.analysis.ridge import fit_ridge
-from wdstudy.analysis.surface import Surface as Table
-from wdstudy.analysis.surface import surface as tabulate
+from wdstudy.analysis.numbers.cells import gather
+from wdstudy.analysis.numbers.estimate import Estimate
+from wdstudy.analysis.numbers.frontier import frontier
+from wdstudy.analysis.numbers.ridge import fit_ridge
+from wdstudy.analysis.numbers.surface import Surface as Table
+from wdstudy.analysis.numbers.surface import surface as tabulate
 
 # name: surface, slope of the ridge, slope of the frontier; NaN: there is none
 SURFACES: dict[str, tuple[Surface, float, float]] = {

@@ -34,13 +34,13 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, create_trial
 
 from wdstudy import LossCurves
-from wdstudy.analysis.live import LivePage
-from wdstudy.analysis.live_page import live_page, push
 from wdstudy.launchers.local import run_local
-from wdstudy.progress import Silent
-from wdstudy.storage import open_storage
-from wdstudy.studyfile import SpecSource
-from wdstudy.triallog import TrialLog, reports
+from wdstudy.live.page import live_page, push
+from wdstudy.live.pushing import LivePage
+from wdstudy.run.progress import Silent
+from wdstudy.run.triallog import TrialLog, reports
+from wdstudy.storage.opening import open_storage
+from wdstudy.study.file import SpecSource
 
 sys.path.insert(0, str(Path(__file__).parent))
 from machine import machine

@@ -26,9 +26,9 @@ from torch import Tensor
 from torch.func import functional_call, grad, vmap
 
 from wdstudy import StudySpec
-from wdstudy.devices import resolve_device
-from wdstudy.schedules import SCHEDULES
 from wdstudy.space import TrialParams, parse_axis
+from wdstudy.study.schedules import SCHEDULES
+from wdstudy.training.devices import resolve_device
 
 Losses = list[float]
 

@@ -31,10 +31,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
 from wdstudy import SearchSpace, StudySpec
-from wdstudy.devices import resolve_device
-from wdstudy.optimizers import resolve_optimizer
-from wdstudy.schedules import SCHEDULES
 from wdstudy.space import parse_axis
+from wdstudy.study.optimizers import resolve_optimizer
+from wdstudy.study.schedules import SCHEDULES
+from wdstudy.training.devices import resolve_device
 
 SECONDS: dict[str, float] = defaultdict(float)
 RANDOM_STATE = threading.Lock()  # torch has one for all threads

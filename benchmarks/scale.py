@@ -72,7 +72,7 @@ def watch(process: subprocess.Popen[bytes]) -> pd.DataFrame:
 def trained(name: str, storage: str) -> tuple[Counter[tuple[float, float, int]], float]:
     """How often each cell was trained, and the seconds from the first start to the last end."""
     from wdstudy import open_study
-    from wdstudy.cells import DONE, params_of
+    from wdstudy.run.cells import DONE, params_of
 
     trials = open_study(name, storage).get_trials(deepcopy=False, states=DONE)
     began = min(t.datetime_start for t in trials)

@@ -73,9 +73,9 @@ def one_step(kind: str, task: str, size: int, device: str) -> dict[str, float]:
     """The best of some steps, after the first ones, which allocate."""
     import torch
 
-    from wdstudy.data import TaskData
     from wdstudy.space import TrialParams
-    from wdstudy.training import Training
+    from wdstudy.training.data import TaskData
+    from wdstudy.training.loop import Training
 
     lanes = size if kind == "lanes" else 1
     width = round((size + 37**2) ** 0.5 - 37)  # the MLP has about width² + 74 · width weights
@@ -97,8 +97,8 @@ def one_step(kind: str, task: str, size: int, device: str) -> dict[str, float]:
 def whole_study(kind: str, task: str, size: int, device: str) -> dict[str, float]:
     """Seconds a trial from the first enqueued to the last told."""
     from wdstudy import SearchSpace, log_range
-    from wdstudy.progress import Silent
-    from wdstudy.runner import Runner
+    from wdstudy.run.progress import Silent
+    from wdstudy.run.runner import Runner
 
     trials = size if kind == "trials" else 2
     spec = load(task, {"d": "100", "epochs": str(size) if kind == "epochs" else "1"})
@@ -119,11 +119,12 @@ def storing(scheme: str, trials: int) -> dict[str, float]:
     import optuna
 
     from wdstudy import SearchSpace, log_range
-    from wdstudy.sampling import suggest
-    from wdstudy.storage import open_storage
-    from wdstudy.triallog import TrialLog
-    from wdstudy.trialqueue import Queue, enqueue
-    from wdstudy.worker import Heartbeat, worker_name
+    from wdstudy.run.heartbeat import Heartbeat
+    from wdstudy.run.queue import Queue, enqueue
+    from wdstudy.run.sampling import suggest
+    from wdstudy.run.triallog import TrialLog
+    from wdstudy.storage.opening import open_storage
+    from wdstudy.workers import worker_name
 
     space = SearchSpace(lr=log_range(1e-3, 1e-1, trials), weight_decay=[1e-3])
     with tempfile.TemporaryDirectory() as folder:

@@ -19,8 +19,10 @@ import sys
 from collections import defaultdict
 from typing import Any
 
-from wdstudy import batch, cli, recorder, runner, training, triallog
-from wdstudy.launchers import local
+from wdstudy import recorder
+from wdstudy.cli.commands import app
+from wdstudy.run import runner, stack, triallog
+from wdstudy.training import loop
 
 PARTS: dict[str, float] = defaultdict(float)
 _inner: list[float] = [0.0]
@@ -53,20 +55,20 @@ def timed(owner: Any, name: str, part: str, *, whole: bool = False) -> None:
 
 
 def main() -> None:
-    timed(local.Runner, "__init__", "start-up")
-    timed(local.Runner, "choose_lanes", "calibration", whole=True)
-    timed(local.Runner, "prepare", "storage")
+    timed(runner.Runner, "__init__", "start-up")
+    timed(runner.Runner, "choose_lanes", "calibration", whole=True)
+    timed(runner.Runner, "prepare", "storage")
     timed(runner.Runner, "_next_batch", "storage")
     timed(triallog.TrialLog, "_write", "storage")
     timed(triallog.TrialLog, "_report", "storage")
     timed(triallog.TrialLog, "_end", "storage")
-    timed(batch.BatchTrainer, "log_point", "recording")
-    timed(training.Training, "__init__", "training")
-    timed(training.Training, "_step", "training")
-    timed(training.Training, "_validate", "validation")
-    timed(training.Training, "_measure", "recording")
+    timed(stack.BatchTrainer, "log_point", "recording")
+    timed(loop.Training, "__init__", "training")
+    timed(loop.Training, "_step", "training")
+    timed(loop.Training, "_validate", "validation")
+    timed(loop.Training, "_measure", "recording")
     timed(recorder.LossMeter, "step", "recording")
-    for lanes in (training.SingleLane, training.StackedLanes):
+    for lanes in (loop.SingleLane, loop.StackedLanes):
         decay_terms = lanes.decay_terms
 
         def recorded(self: Any, optimizer: Any, made: Any = decay_terms) -> Any:
@@ -77,7 +79,7 @@ def main() -> None:
         lanes.decay_terms = recorded
     imported = time.perf_counter() - STARTED
     try:
-        cli.app(args=[*sys.argv[1:], "--jobs", "1"], standalone_mode=False, obj=sys.argv[1:])
+        app(args=[*sys.argv[1:], "--jobs", "1"], standalone_mode=False, obj=sys.argv[1:])
     finally:
         whole = time.perf_counter() - STARTED
         PARTS["start-up"] += imported

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from wdstudy import SearchSpace, StudySpec
-from wdstudy.studyfile import load_specs
+from wdstudy.study.file import load_specs
 
 HERE = Path(__file__).parent
 FILES = {

@@ -20,9 +20,9 @@ from machine import machine
 from tasks import FILES, load
 from torch.func import functional_call, vmap
 
-from wdstudy.devices import resolve_device
-from wdstudy.lanes import SingleLane
-from wdstudy.stackedlanes import StackedLanes
+from wdstudy.training.devices import resolve_device
+from wdstudy.training.lanes import SingleLane
+from wdstudy.training.stacked import StackedLanes
 
 Step = Callable[[], None]
 

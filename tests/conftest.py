@@ -1,4 +1,4 @@
-"""Small real tasks that train in milliseconds, shared by the tests."""
+"""Fixtures of every test: a small task, a study file, a folder to work in."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 import optuna
 import pytest
 import torch
-from torch import Tensor, nn
+from small_tasks import accuracy, blobs, mlp
+from torch import nn
 
 from wdstudy import SearchSpace, StudySpec, Task
 
@@ -19,22 +20,6 @@ pytest_plugins = ["servers", "ground", "chromium"]  # real servers, runs and a b
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 torch.set_num_threads(1)
 os.environ["MPLBACKEND"] = "agg"  # before anybody imports matplotlib: figures without a screen
-
-
-def blobs() -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Three noisy classes in ten dimensions: 96 examples to train on, 30 to validate."""
-    generator = torch.Generator().manual_seed(7)
-    y = torch.arange(126) % 3
-    x = torch.randn(126, 10, generator=generator) + 2 * nn.functional.one_hot(y, 10)
-    return (x[:96], y[:96]), (x[96:], y[96:])
-
-
-def mlp() -> nn.Sequential:
-    return nn.Sequential(nn.Linear(10, 16), nn.ReLU(), nn.Linear(16, 3))
-
-
-def accuracy(output: Tensor, y: Tensor) -> Tensor:
-    return (output.argmax(-1) == y).float().mean()
 
 
 @pytest.fixture(autouse=True)
@@ -110,10 +95,6 @@ def study_file(in_folder: Path) -> Callable[..., Path]:
         return path
 
     return write
-
-
-def read_trials(name: str, url: str = "sqlite:///wdstudy.db") -> list[optuna.trial.FrozenTrial]:
-    return optuna.load_study(study_name=name, storage=url).trials
 
 
 @pytest.fixture

@@ -16,60 +16,35 @@ PACKAGE = Path(wdstudy.__file__).parent
 
 HOUSE = {
     "__init__": "",
-    "errors": "",
+    "analysis": "",
     "curves": "",
-    "interrupts": "",
-    "compiled": "",
-    "journal": "",
-    "processtitle": "",
-    "trialtables": "",
-    "data": "errors",
+    "errors": "",
+    "workers": "",
     "decay": "errors",
-    "devices": "errors",
     "images": "errors",
-    "newstudy": "errors",
-    "patience": "errors",
-    "schedules": "errors",
     "space": "errors",
-    "provenance": "devices",
-    "storage": "errors journal trialtables patience",
-    "optimizers": "errors decay space",
-    "progress": "curves space",
-    "sampling": "errors curves space",
-    "flags": "storage",
-    "lanes": "decay optimizers",
-    "cells": "curves space sampling",
-    "stackedlanes": "decay optimizers lanes",
-    "trialqueue": "curves patience space sampling cells",
-    "worker": "errors curves patience cells",
-    "stepping": "stackedlanes",
-    "analysis": "errors curves patience space storage progress sampling worker",
-    "trackers": "errors curves worker",
-    "recorder": "errors curves decay trackers",
-    "triallog": "curves patience space trackers",
-    "integrations": "errors curves trackers recorder",
-    "spec": "errors decay schedules space optimizers recorder",
-    "plan": "space sampling cells spec",
-    "quick": "space spec",
-    "studyrecord": "errors curves data decay provenance storage optimizers spec",
-    "training": (
-        "curves compiled data schedules space optimizers lanes stackedlanes stepping recorder spec"
+    "storage": "errors",
+    "trackers": "curves errors workers",
+    "analysis.frames": "curves errors storage",
+    "recorder": "curves errors decay trackers",
+    "integrations": "curves errors trackers recorder",
+    "study": "errors decay space recorder",
+    "training": "curves errors decay space recorder study",
+    "run": "curves errors workers decay space storage trackers recorder study training",
+    "analysis.numbers": "errors space run",
+    "launchers": "__init__ errors workers storage trackers study training run",
+    "analysis.views": "curves errors analysis.frames analysis.numbers",
+    "analysis.figures": "curves errors analysis.frames analysis.numbers analysis.views",
+    "analysis.report": (
+        "curves errors analysis.frames analysis.numbers analysis.views analysis.figures"
     ),
-    "tally": "curves progress cells plan",
-    "studyfile": "errors spec quick",
-    "batch": "errors curves data devices progress cells recorder triallog spec training",
-    "probe": "errors data space lanes stackedlanes spec training",
-    "runner": (
-        "errors curves interrupts devices patience space storage progress sampling cells "
-        "trialqueue worker trackers triallog spec plan studyrecord tally batch probe"
-    ),
-    "launchers": (
-        "__init__ errors interrupts processtitle devices storage progress worker trackers "
-        "spec plan tally studyfile probe runner"
+    "live": (
+        "curves errors workers storage analysis.frames run analysis.numbers "
+        "analysis.views analysis.report"
     ),
     "cli": (
-        "errors interrupts newstudy space storage progress flags analysis trackers "
-        "studyfile launchers"
+        "errors space storage trackers analysis.frames study run analysis.numbers "
+        "launchers analysis.report live"
     ),
     "__main__": "errors cli",
 }
@@ -182,7 +157,9 @@ def test_an_optional_package_is_imported_where_it_gives_the_name() -> None:
 
 
 def reading() -> list[str]:
-    return sorted(m for m in MODULES if m.startswith(("wdstudy.analysis", "wdstudy.storage")))
+    return sorted(
+        m for m in MODULES if m.startswith(("wdstudy.analysis", "wdstudy.storage.opening"))
+    )
 
 
 @pytest.mark.parametrize("module", [*reading(), "wdstudy.curves"])
@@ -191,7 +168,8 @@ def test_reading_never_imports_torch(module: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["wdstudy.training", "wdstudy.lanes", "wdstudy.recorder", "wdstudy.decay"]
+    "module",
+    ["wdstudy.training.loop", "wdstudy.training.lanes", "wdstudy.recorder", "wdstudy.decay"],
 )
 def test_training_never_imports_optuna_or_the_analysis(module: str) -> None:
     reached = closure(module)
@@ -213,15 +191,15 @@ def test_every_public_name_resolves_and_is_documented() -> None:
 
 
 def test_importing_the_package_and_its_command_line_is_light() -> None:
-    code = "import sys, wdstudy, wdstudy.cli; print([m for m in ('torch', 'optuna', 'pandas', "
-    code += "'matplotlib') if m in sys.modules])"
+    code = "import sys, wdstudy, wdstudy.cli.commands; print([m for m in ('torch', 'optuna', "
+    code += "'pandas', 'matplotlib') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
 def test_the_live_page_needs_no_drawing_library() -> None:
     """It is imported by every run, beside the training: pyplot and seaborn would cost it 0.4 s."""
-    code = "import sys, wdstudy.analysis.live_page as p; p.warm_up(); print(*sys.modules)"
+    code = "import sys, wdstudy.live.page as p; p.warm_up(); print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )

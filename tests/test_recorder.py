@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 import torch
-from conftest import blobs, mlp
+from small_tasks import blobs, mlp
 from torch import nn
 from torch.optim import Optimizer
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from wdstudy import decay_kind, open_study
 from wdstudy.__main__ import main
-from wdstudy.studyfile import SpecSource, load_specs
+from wdstudy.study.file import SpecSource, load_specs
 
 STUDIES = Path(__file__).parents[1] / "studies"
 LIGHT = {"ridge", "custom_loop"}

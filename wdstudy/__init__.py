@@ -10,8 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from wdstudy.analysis.comparison_report import write_reports
-    from wdstudy.analysis.figures import (
+    from wdstudy.analysis.figures.names import (
         plot_angular_update,
         plot_axis,
         plot_best_of_n,
@@ -26,49 +25,50 @@ if TYPE_CHECKING:
         plot_search_cost,
         plot_weight_norm,
     )
-    from wdstudy.analysis.frames import curves_frame, series_at, trials_frame
-    from wdstudy.analysis.landscape import landscape
-    from wdstudy.analysis.report import write_report
+    from wdstudy.analysis.frames.frames import curves_frame, series_at, trials_frame
+    from wdstudy.analysis.numbers.landscape import landscape
+    from wdstudy.analysis.report.comparison import write_reports
+    from wdstudy.analysis.report.page import write_report
     from wdstudy.curves import LossCurves
     from wdstudy.decay import decay_kind, decay_loss, register_decay
     from wdstudy.recorder import LossRecorder
-    from wdstudy.runner import run_study
+    from wdstudy.run.runner import run_study
     from wdstudy.space import SearchSpace, TrialParams, log_range
-    from wdstudy.spec import StudySpec, Task
-    from wdstudy.storage import open_study
+    from wdstudy.storage.opening import open_study
+    from wdstudy.study.spec import StudySpec, Task
 
 _HOMES = {
-    "StudySpec": "spec",
-    "Task": "spec",
+    "StudySpec": "study.spec",
+    "Task": "study.spec",
     "SearchSpace": "space",
     "TrialParams": "space",
     "log_range": "space",
-    "run_study": "runner",
-    "open_study": "storage",
+    "run_study": "run.runner",
+    "open_study": "storage.opening",
     "LossRecorder": "recorder",
     "LossCurves": "curves",
     "decay_loss": "decay",
     "decay_kind": "decay",
     "register_decay": "decay",
-    "trials_frame": "analysis.frames",
-    "curves_frame": "analysis.frames",
-    "series_at": "analysis.frames",
-    "landscape": "analysis.landscape",
-    "plot_angular_update": "analysis.figures",
-    "plot_axis": "analysis.figures",
-    "plot_best_of_n": "analysis.figures",
-    "plot_comparison": "analysis.figures",
-    "plot_components": "analysis.figures",
-    "plot_curve_grid": "analysis.figures",
-    "plot_heatmap": "analysis.figures",
-    "plot_isolation": "analysis.figures",
-    "plot_landscape": "analysis.figures",
-    "plot_product": "analysis.figures",
-    "plot_ridge": "analysis.figures",
-    "plot_search_cost": "analysis.figures",
-    "plot_weight_norm": "analysis.figures",
-    "write_report": "analysis.report",
-    "write_reports": "analysis.comparison_report",
+    "trials_frame": "analysis.frames.frames",
+    "curves_frame": "analysis.frames.frames",
+    "series_at": "analysis.frames.frames",
+    "landscape": "analysis.numbers.landscape",
+    "plot_angular_update": "analysis.figures.names",
+    "plot_axis": "analysis.figures.names",
+    "plot_best_of_n": "analysis.figures.names",
+    "plot_comparison": "analysis.figures.names",
+    "plot_components": "analysis.figures.names",
+    "plot_curve_grid": "analysis.figures.names",
+    "plot_heatmap": "analysis.figures.names",
+    "plot_isolation": "analysis.figures.names",
+    "plot_landscape": "analysis.figures.names",
+    "plot_product": "analysis.figures.names",
+    "plot_ridge": "analysis.figures.names",
+    "plot_search_cost": "analysis.figures.names",
+    "plot_weight_norm": "analysis.figures.names",
+    "write_report": "analysis.report.page",
+    "write_reports": "analysis.report.comparison",
 }
 
 __all__ = [

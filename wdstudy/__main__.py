@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code: 0; 2 for anything the user can mend, told in one line; 130 for Ctrl-C.
     """
-    from wdstudy.cli import app
+    from wdstudy.cli.commands import app
 
     atexit.register(gc.freeze)  # to look for garbage in all of torch takes an ending process 1 s
     try:

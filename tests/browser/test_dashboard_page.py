@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from wdstudy.analysis.heatmap_info import short
+from wdstudy.analysis.views.heatmap import short
 from wdstudy.errors import WdstudyError
-from wdstudy.storage import open_storage, open_study
+from wdstudy.storage.opening import open_storage, open_study
 
 pytestmark = pytest.mark.slow
 
@@ -29,9 +29,10 @@ STATE = """id => {
 OFTEN = """
 import sys
 from wdstudy.__main__ import main
-from wdstudy.analysis import live
+from wdstudy.live import pushing
 
-live.EVERY, live.SHARE = 3.0, 0.5  # on a busy machine, where a push takes long, a page is renewed
+# On a busy machine, where a push takes long, a page is renewed.
+pushing.EVERY, pushing.SHARE = 3.0, 0.5
 sys.exit(main())
 """
 

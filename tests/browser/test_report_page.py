@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from made_studies import grid_study, placed, study_of
 
-from wdstudy.analysis.comparison_report import write_reports
+from wdstudy.analysis.report.comparison import write_reports
 
 pytestmark = pytest.mark.slow
 

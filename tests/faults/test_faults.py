@@ -20,7 +20,7 @@ from optuna.trial import TrialState
 from wdstudy import open_study, trials_frame
 from wdstudy.__main__ import main
 from wdstudy.errors import StorageError
-from wdstudy.storage import open_storage
+from wdstudy.storage.opening import open_storage
 
 StudyFile = Callable[..., Path]
 URL = "sqlite:///wdstudy.db"

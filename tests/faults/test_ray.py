@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ground import finished, trials
 from optuna.trial import TrialState
 from sqlalchemy.engine import make_url
-from test_shared_storage import finished, trials
 
 from wdstudy.__main__ import main
 

@@ -14,14 +14,14 @@ import pytest
 from ground import finished, open_together, run, trials, wait_until
 from optuna.trial import TrialState
 
-import wdstudy.worker
+import wdstudy.run.heartbeat
 from wdstudy.__main__ import main
-from wdstudy.cells import MAX_LOST, missing, params_of
 from wdstudy.curves import ENQUEUED_BY
 from wdstudy.launchers.processes import worker_context
+from wdstudy.run.cells import MAX_LOST, missing, params_of
+from wdstudy.run.queue import Queue, enqueue
 from wdstudy.space import SearchSpace
-from wdstudy.storage import open_storage
-from wdstudy.trialqueue import Queue, enqueue
+from wdstudy.storage.opening import open_storage
 
 StudyFile = Callable[..., Path]
 
@@ -106,7 +106,7 @@ def test_a_claimed_trial_without_a_worker_is_trained_by_whoever_is_there(
     more = SearchSpace(lr=[0.01], weight_decay=[0, 0.001])
     enqueue(study, more.cells(), with_seed=False)
     assert Queue(study, storage, more.cells()).claim() is not None  # and killed right then
-    monkeypatch.setattr(wdstudy.worker, "NAMELESS_SECONDS", 1.0)
+    monkeypatch.setattr(wdstudy.run.heartbeat, "NAMELESS_SECONDS", 1.0)
     assert main(["run", str(path)]) == 0
     assert len(finished(url)) == 12
 
@@ -124,7 +124,7 @@ def test_a_worker_of_another_machine_is_replaced_when_it_is_not_seen_any_more(
     assert trial is not None
     trial.set_user_attr("worker", "elsewhere:1:0")
     trial.set_user_attr("last_seen", 0.0)
-    monkeypatch.setattr(wdstudy.worker, "STALE_SECONDS", 2.0)
+    monkeypatch.setattr(wdstudy.run.heartbeat, "STALE_SECONDS", 2.0)
     assert main(["run", str(path)]) == 0
     said = capfd.readouterr().err
     assert "waiting for 1 trial of other workers" in said

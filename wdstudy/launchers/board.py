@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from wdstudy.errors import StudyError
-from wdstudy.progress import Display, Status
+from wdstudy.run.progress import Display, Status
 
 SHOW_SECONDS = 0.25
 

@@ -20,19 +20,19 @@ from typing import Any
 import optuna
 import torch
 
-from wdstudy.devices import resolve_device
 from wdstudy.errors import FlagError, StudyError, WdstudyError
-from wdstudy.interrupts import interrupt_on
 from wdstudy.launchers.board import Board, Reporter
 from wdstudy.launchers.processes import cores, take_environment, worker_context
-from wdstudy.plan import Plan
-from wdstudy.probe import LaneChoice
-from wdstudy.progress import Display, Status
-from wdstudy.runner import Runner, counted
-from wdstudy.spec import StudySpec
-from wdstudy.studyfile import SpecSource
+from wdstudy.run.interrupts import interrupt_on
+from wdstudy.run.plan import Plan
+from wdstudy.run.progress import Display, Status
+from wdstudy.run.runner import Runner, counted
+from wdstudy.study.file import SpecSource
+from wdstudy.study.spec import StudySpec
 from wdstudy.trackers import Backend
 from wdstudy.trackers.tracking import Once
+from wdstudy.training.devices import resolve_device
+from wdstudy.training.probe import LaneChoice
 
 WORTH_SECONDS = 8.0
 """Training that one process does in less than this is not worth the start of others."""

@@ -32,7 +32,6 @@ try:
 except ImportError as error:
     raise MissingPackageError("--launcher ray", "ray") from error
 
-from wdstudy.interrupts import interrupt_on
 from wdstudy.launchers.board import Board, Reporter
 from wdstudy.launchers.ray_cluster import (
     NOT_SHARED,
@@ -44,16 +43,17 @@ from wdstudy.launchers.ray_cluster import (
     hide_password,
     room_for,
 )
-from wdstudy.plan import Plan
-from wdstudy.probe import LaneChoice
-from wdstudy.progress import Display, Status
-from wdstudy.runner import TEND_SECONDS, Runner, counted
-from wdstudy.spec import StudySpec
-from wdstudy.storage import file_of, open_storage, password_in, resolve_url
-from wdstudy.studyfile import SpecSource
-from wdstudy.tally import Tally
+from wdstudy.run.interrupts import interrupt_on
+from wdstudy.run.plan import Plan
+from wdstudy.run.progress import Display, Status
+from wdstudy.run.runner import TEND_SECONDS, Runner, counted
+from wdstudy.run.tally import Tally
+from wdstudy.storage.opening import file_of, open_storage, password_in, resolve_url
+from wdstudy.study.file import SpecSource
+from wdstudy.study.spec import StudySpec
 from wdstudy.trackers import Backend
-from wdstudy.worker import run_token
+from wdstudy.training.probe import LaneChoice
+from wdstudy.workers import run_token
 
 MAX_RETRIES = 3
 """So often Ray runs a job again whose worker or node was lost."""

@@ -19,9 +19,9 @@ from ray.exceptions import RayError
 
 import wdstudy
 from wdstudy.errors import FlagError, SpecError, StorageError, StudyError
-from wdstudy.processtitle import hide_argument
-from wdstudy.progress import Display
-from wdstudy.spec import StudySpec
+from wdstudy.launchers.processtitle import hide_argument
+from wdstudy.run.progress import Display
+from wdstudy.study.spec import StudySpec
 
 ROOM_SECONDS = 300.0
 """So long a cluster that has no node for a job may take to get one."""

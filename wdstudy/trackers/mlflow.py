@@ -13,7 +13,7 @@ from wdstudy.curves import STEP
 from wdstudy.errors import MissingPackageError, TrackerError
 from wdstudy.trackers.base import Point, RunInfo, StudyRun, with_total
 from wdstudy.trackers.sender import without_secrets
-from wdstudy.worker import is_gone, worker_name
+from wdstudy.workers import is_gone, worker_name
 
 # MLflow's own patience is minutes: 7 retries of 2 minutes each. What it counts about its users
 # would be sent from inside a training.

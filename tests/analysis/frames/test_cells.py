@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from made_studies import grid_study, placed, study_of, trained
+
+from wdstudy.analysis.frames.cells import cell_grid
+from wdstudy.analysis.frames.frames import trials_frame
+from wdstudy.errors import StudyError
+
+
+def test_cells_are_means_over_seeds_with_their_spread() -> None:
+    study = study_of([placed(0.1, 0.01, v, seed=s) for s, v in enumerate((1.0, 2.0, 3.0))])
+    grid = cell_grid(trials_frame(study))
+    assert grid.cells.to_dict("records") == [
+        {"weight_decay": 0.01, "lr": 0.1, "value": 2.0, "spread": 1.0, "seeds": 3, "diverged": 0.0}
+    ]
+    assert (grid.trials, grid.seeds) == (3, 3)
+
+
+def test_a_cell_half_of_which_diverged_has_no_value() -> None:
+    rows = [trained(0.1, 0.01, s, diverged=s < 1) for s in range(3)]
+    rows += [trained(1.0, 0.01, s, diverged=s < 1) for s in range(2)]
+    cells = cell_grid(trials_frame(study_of(rows))).cells.set_index("lr")
+    assert cells.loc[0.1, "diverged"] == pytest.approx(1 / 3)
+    assert cells.loc[0.1, "seeds"] == 2
+    assert math.isnan(cells.loc[1.0, "value"])
+
+
+def test_the_best_ones_are_in_order_and_of_the_studys_direction() -> None:
+    trials = trials_frame(grid_study(lrs=[0.01, 0.1, 1, 10], weight_decays=[0.001, 0.01, 0.1, 1]))
+    grid = cell_grid(trials)
+    assert grid.best == (0.01, 0.1)
+    assert len(grid.top) == 8  # no more than half of the 16 cells
+    worst = cell_grid(trials, minimize=False)
+    assert worst.best == (1.0, 10.0)
+    trials.attrs["minimize"] = False
+    assert cell_grid(trials).best == (1.0, 10.0)
+
+
+def test_a_value_computed_in_another_way_is_the_same_cell() -> None:
+    study = study_of([placed(0.3, 0.01, 1.0), placed(0.1 + 0.2, 0.01, 3.0)])
+    assert cell_grid(trials_frame(study)).cells["value"].tolist() == [2.0]
+
+
+def test_samples_are_told_from_a_grid() -> None:
+    scattered = study_of([placed(0.1 * 1.1**i, 0.01 * 1.2**i, 1.0 + i) for i in range(12)])
+    assert cell_grid(trials_frame(scattered)).scattered
+    holes = study_of([trained(lr, wd) for lr in (0.1, 1.0) for wd in (0.1, 1.0)][:3])
+    assert not cell_grid(trials_frame(holes)).scattered
+    assert not cell_grid(trials_frame(study_of([trained(0.1, 0.1)]))).scattered
+
+
+def test_tables_have_weight_decay_downwards_from_the_largest() -> None:
+    table = cell_grid(trials_frame(grid_study())).table()
+    assert table.index.tolist() == [0.1, 0.01, 0.001, 0.0]
+    assert table.columns.tolist() == [0.01, 0.1, 1.0]
+    assert table.loc[0.01, 0.1] == pytest.approx(0.1)
+
+
+def test_what_can_not_be_gathered_is_one_line() -> None:
+    trials = trials_frame(grid_study())
+    with pytest.raises(StudyError, match="no numbers 'final_val_los'; did you mean"):
+        cell_grid(trials, "final_val_los")
+    with pytest.raises(StudyError, match="no numbers 'worker'"):
+        cell_grid(trials, "worker")
+    running = trials.assign(state="RUNNING")
+    running.attrs["study"] = "s"
+    with pytest.raises(StudyError, match="'s' has no finished trial yet"):
+        cell_grid(running)

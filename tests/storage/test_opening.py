@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sqlite3
+from pathlib import Path
+
+import optuna
+import pytest
+
+from wdstudy import open_study
+from wdstudy.errors import StorageError, StudyError
+from wdstudy.storage.opening import masked, open_storage, resolve_url, study_names
+
+
+@pytest.fixture(params=["sqlite:///wd.db", "journal:///wd.journal"])
+def url(request: pytest.FixtureRequest, in_folder: Path) -> str:
+    return str(request.param)
+
+
+def test_a_study_is_written_and_read_back(url: str) -> None:
+    storage = open_storage(url)
+    study = optuna.create_study(study_name="a/ b✓", storage=storage)
+    study.enqueue_trial({"lr": 0.1})
+    assert study_names(open_storage(url, create=False)) == ["a/ b✓"]
+    assert len(open_study("a/ b✓", url).trials) == 1
+    with pytest.raises(StudyError, match=r"no study 'c' in .*Known: a/ b✓"):
+        open_study("c", url)
+
+
+@pytest.mark.parametrize(
+    "states", [None, ("RUNNING",), ("WAITING",), ("RUNNING", "WAITING"), ("COMPLETE", "WAITING")]
+)
+def test_trials_are_read_by_state_as_optuna_reads_them(
+    url: str, states: tuple[str, ...] | None
+) -> None:
+    ours = open_storage(url)
+    study = optuna.create_study(study_name="a", storage=ours)
+    study.tell(study.ask(), 1.0)
+    study.ask({"lr": optuna.distributions.FloatDistribution(0, 1)}).set_user_attr("a", [1])
+    study.enqueue_trial({"lr": 0.5})
+    asked = None if states is None else tuple(optuna.trial.TrialState[name] for name in states)
+    plain = optuna.load_study(study_name="a", storage=ours.storage)
+    assert study.get_trials(states=asked) == plain.get_trials(states=asked)
+
+
+def test_reading_creates_no_file(url: str, in_folder: Path) -> None:
+    with pytest.raises(StorageError, match="run a study first"):
+        open_storage(url, create=False)
+    assert list(in_folder.iterdir()) == []
+
+
+def test_sqlite_writes_ahead(in_folder: Path) -> None:
+    storage = open_storage("sqlite:///wd.db")
+    optuna.create_study(storage=storage)
+    with sqlite3.connect("wd.db") as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    with storage.storage._backend.engine.connect() as used:  # type: ignore[attr-defined]
+        assert used.exec_driver_sql("PRAGMA synchronous").scalar() == 1
+
+
+def test_the_default_is_optunas_variable_or_a_file_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPTUNA_STORAGE", "journal:///x.journal")
+    assert resolve_url() == "journal:///x.journal"
+    monkeypatch.delenv("OPTUNA_STORAGE")
+    assert resolve_url() == "sqlite:///wdstudy.db"
+
+
+def test_passwords_are_masked() -> None:
+    assert masked("postgresql://me:hunter2@host/db") == "postgresql://me:***@host/db"
+    with pytest.raises(StorageError) as error:
+        open_storage("postgress://me:hunter2@host/db")
+    assert "hunter2" not in str(error.value)
+    assert "did you mean 'postgresql'" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("wd.db", "did you mean 'sqlite:///wd.db'"),
+        ("runs.journal", "did you mean 'journal:///runs.journal'"),
+        ("sqlite:///no/such/wd.db", "there is no directory 'no/such'; create it"),
+        ("sqlite:///folder", "is a directory"),
+        ("sqlite:///text.db", "file is not a database"),
+    ],
+)
+def test_a_storage_that_cannot_be_used_is_told_in_one_line(
+    in_folder: Path, url: str, says: str
+) -> None:
+    (in_folder / "folder").mkdir()
+    (in_folder / "text.db").write_text("this is a text, and long enough to be one" * 20)
+    with pytest.raises(StorageError, match=says) as error:
+        open_storage(url)
+    assert "\n" not in str(error.value)
+    assert sorted(p.name for p in in_folder.iterdir()) == ["folder", "text.db"]
+
+
+def create(folder: str) -> None:
+    os.chdir(folder)
+    open_storage("sqlite:///wd.db")
+
+
+def test_many_processes_may_create_one_storage_at_once(in_folder: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=create, args=(str(in_folder),)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * 4

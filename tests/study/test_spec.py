@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+
+import optuna
+import pytest
+import torch
+
+from wdstudy import SearchSpace, StudySpec
+from wdstudy.errors import SpecError
+from wdstudy.study.spec import differences
+
+MakeSpec = Callable[..., StudySpec]
+
+
+def test_a_spec_as_data_is_json_and_the_same_in_every_process(make_spec: MakeSpec) -> None:
+    spec = make_spec(
+        optimizer=partial(torch.optim.AdamW, betas=(0.9, 0.95)),
+        schedule=lambda step, total: 1.0,
+        no_decay="biases_and_norms",
+        sampler=optuna.samplers.RandomSampler(),
+    )
+    data = json.loads(json.dumps(spec.as_data()))
+    assert data["optimizer"] == "AdamW"
+    assert data["optimizer_options"] == {"betas": [0.9, 0.95]}
+    assert data["decay_kind"] == "decoupled"
+    assert data["sampler"] == "RandomSampler"
+    assert "0x" not in json.dumps(data)
+
+
+def test_differences_name_the_field_and_both_values(make_spec: MakeSpec) -> None:
+    old = make_spec(epochs=2).as_data()
+    new = make_spec(epochs=3, space=SearchSpace([0.5], [0])).as_data()
+    assert differences(old, new) == ["epochs=2, now 3"]
+    assert differences(old, old) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"epochs": 0}, "epochs=0"),
+        ({"batch_size": 2.5}, "batch_size=2.5"),
+        ({"decay": "l2"}, "unknown decay 'l2'"),
+        ({"precision": "float16"}, "did you mean 'bfloat16'"),
+        ({"direction": "up"}, "unknown direction"),
+        ({"schedule": "cosin"}, "unknown schedule"),
+        ({"diverged_factor": 1.0}, "diverged_factor=1.0"),
+        ({"task": None}, "neither is given"),
+        ({"train": print}, "both is given"),
+        ({"space": [0.1]}, "is not a SearchSpace"),
+        ({"task": 3}, "is not a Task"),
+    ],
+)
+def test_a_field_that_cannot_be_used_is_named(
+    make_spec: MakeSpec, changes: dict[str, object], says: str
+) -> None:
+    with pytest.raises(SpecError, match=says):
+        make_spec(**changes)
+
+
+def test_the_independent_form_needs_decoupled_decay(make_spec: MakeSpec) -> None:
+    assert make_spec(decay="independent", optimizer="adamw").decay_kind == "decoupled"
+    with pytest.raises(SpecError, match="SGD's is coupled"):
+        _ = make_spec(decay="independent", optimizer="sgd").decay_kind

@@ -1,0 +1,103 @@
+"""What the tests of faults have in common: real runs, and what is in their storage."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import FrozenTrial, TrialState
+
+from wdstudy.run.cells import params_of
+from wdstudy.space import Cell
+from wdstudy.storage.opening import open_storage
+
+started: list[subprocess.Popen[str]] = []
+
+
+def run(path: Path, url: str, *flags: str, **options: Any) -> subprocess.Popen[str]:
+    """A real `wdstudy run` in a process of its own, which ends with the test at the latest."""
+    # One by one, or all trials of a small study end in the same instant.
+    lanes = [] if "--lanes" in flags else ["--lanes", "1"]
+    command = [sys.executable, "-m", "wdstudy", "run", str(path), "--storage", url, *lanes, *flags]
+    started.append(subprocess.Popen(command, text=True, stderr=subprocess.PIPE, **options))
+    return started[-1]
+
+
+def trials(url: str, name: str = "linear") -> list[FrozenTrial]:
+    study = optuna.load_study(study_name=name, storage=open_storage(url, create=False))
+    return study.get_trials()
+
+
+def finished(url: str) -> Counter[Cell]:
+    """How often every cell is complete."""
+    return Counter(
+        params.cell
+        for trial in trials(url)
+        if trial.state == TrialState.COMPLETE and (params := params_of(trial)) is not None
+    )
+
+
+def complete(url: str) -> dict[int, tuple[float | None, dict[str, Any]]]:
+    """What must never change again: value and attributes of every complete trial."""
+    return {
+        t.number: (t.value, t.user_attrs) for t in trials(url) if t.state == TrialState.COMPLETE
+    }
+
+
+def wait_until(url: str, condition: Callable[[list[FrozenTrial]], bool]) -> None:
+    """Until the trials of the study are so."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        try:
+            if condition(trials(url)):
+                return
+        except Exception:  # the study is not there yet
+            pass
+        time.sleep(0.1)
+    raise AssertionError("no progress")
+
+
+def wait_for(url: str, n: int) -> None:
+    """Until so many trials are complete."""
+    wait_until(url, lambda found: sum(t.state == TrialState.COMPLETE for t in found) >= n)
+
+
+def open_together(url: str, ready: Barrier, opened: SimpleQueue[str]) -> None:
+    """Open a storage in the same instant as others do; what came of it goes to the queue."""
+    ready.wait(60)
+    try:
+        open_storage(url)
+        opened.put("opened")
+    except Exception as error:
+        opened.put(str(error))
+
+
+def workers_of(pid: int) -> list[int]:
+    """The worker processes of a run: what its fork server has forked."""
+    servers = [c for c in _children(pid) if "forkserver" in Path(f"/proc/{c}/cmdline").read_text()]
+    return [worker for server in servers for worker in _children(server)]
+
+
+def _children(pid: int) -> list[int]:
+    return [int(c) for c in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.fixture(autouse=True)
+def ended_runs() -> Iterator[None]:
+    """No run outlives its test, also if that fails."""
+    yield
+    while started:
+        process = started.pop()
+        process.kill()
+        process.wait()
+        if process.stderr is not None:
+            process.stderr.close()

@@ -1,0 +1,1 @@
+"""Studies as tidy frames, and the cells that trials are gathered into."""

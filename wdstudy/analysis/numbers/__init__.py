@@ -1,0 +1,1 @@
+"""What a sweep says in numbers, each with its uncertainty, and in sentences."""

@@ -1,0 +1,192 @@
+"""What a sweep says about lr and weight_decay: all its numbers, and sentences that carry them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from wdstudy.analysis.numbers.best import Best, baseline_gap, best_cell, diverged_share
+from wdstudy.analysis.numbers.cells import Cells, Noise, gather
+from wdstudy.analysis.numbers.edges import (
+    Edge,
+    StableLr,
+    Suggestion,
+    edges,
+    stable_lr,
+    suggest_range,
+)
+from wdstudy.analysis.numbers.estimate import Estimate, as_data, cannot_say
+from wdstudy.analysis.numbers.frontier import Frontier, frontier
+from wdstudy.analysis.numbers.lines import (
+    ApartCost,
+    ValleyWidth,
+    apart_cost,
+    sensitivity,
+    valley_width,
+)
+from wdstudy.analysis.numbers.ridge import Ridge, fit_ridge
+from wdstudy.analysis.numbers.separability import Product, Separability, product, separability
+from wdstudy.analysis.numbers.surface import Surface, surface
+from wdstudy.analysis.numbers.verdict import Sentence, sentences
+
+NOT_ADAPTIVE = ("grid", "random", "qmc", "")
+"""Samplers that place trials without a look at results."""
+
+
+@dataclass(frozen=True)
+class Landscape:
+    """How lr and weight_decay shape the loss. Costs and gaps are shares of the loss.
+
+    slope, frontier: decades of weight_decay per decade of lr, in PyTorch's form; in the
+    independent form (lr · weight_decay as the axis) the same runs have these plus one.
+    noise: standard deviation of log loss from seed to seed, or, where no cell has two seeds,
+    about a smooth surface. logarithmic: false if some value is not positive; then all that is
+    said of log loss and shares holds for the value itself.
+    """
+
+    name: str
+    trials: int
+    cells: int
+    best: Best
+    slope: Estimate
+    ridge: Ridge
+    frontier: Estimate
+    frontier_line: Frontier
+    separability: Separability
+    product: Product
+    apart_cost: ApartCost
+    lr_sensitivity: Estimate
+    weight_decay_sensitivity: Estimate
+    valley_width: ValleyWidth
+    edges: tuple[Edge, Edge]
+    diverged_share: Estimate
+    stable_lr: tuple[StableLr, ...]
+    baseline_gap: Estimate
+    noise: Estimate
+    logarithmic: bool
+    suggestion: Suggestion
+    verdict: tuple[Sentence, ...]
+
+    def as_data(self) -> dict[str, Any]:
+        """Everything as JSON knows it: NaN is None, sentences keep their key."""
+        data: dict[str, Any] = as_data(self)
+        return data
+
+
+def landscape(
+    trials: pd.DataFrame,
+    value: str = "value",
+    *,
+    name: str | None = None,
+    adaptive: bool = False,
+    seed: int = 0,
+) -> Landscape:
+    """The numbers of a sweep from one row a trial; lower values are better.
+
+    Needs the columns lr, weight_decay and `value`; uses state, seed, diverged, diverged_at and
+    initial_loss where they are there. `name` is the word for the value in sentences. `adaptive`:
+    the trials were placed by a sampler that looks at results, which the verdict then mentions.
+    `seed` makes the bootstrap intervals repeatable.
+    """
+    words = name or _words(value)
+    cells = gather(trials, value, capped="loss" in words or words == "value")
+    found = _numbers(cells, words, np.random.default_rng(seed))
+    return replace(found, verdict=sentences(found, pruned=cells.pruned, adaptive=adaptive))
+
+
+def landscape_of_study(trials: pd.DataFrame, spec: Mapping[str, Any]) -> Landscape:
+    """The numbers of a study's trials, as from `trials_frame`, whatever its direction.
+
+    Args:
+        trials: One row a trial; `attrs` say what the value is, and whether low is good.
+        spec: As from `spec_of`.
+    """
+    judged, name = lower_is_better(trials)
+    sampler = str((spec.get("spec") or {}).get("sampler") or "")
+    return landscape(judged, name=name, adaptive=sampler not in NOT_ADAPTIVE)
+
+
+def lower_is_better(trials: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """The trials with a value of which less is better, and the words for it.
+
+    Of a share that is maximised (an accuracy) that is what it lacks to 1, of anything else that
+    is maximised the negative.
+    """
+    name = str(trials.attrs.get("objective") or "value").removeprefix("final_").replace("_", " ")
+    if trials.attrs.get("minimize", True):
+        return trials, name
+    known = trials["value"].dropna()
+    is_share = bool(len(known) and known.between(0, 1).all() and (known < 1).all())
+    flipped = trials.assign(value=(1 if is_share else 0) - trials["value"])
+    return flipped, f"1 − {name}" if is_share else f"−{name}"
+
+
+def _words(value: str) -> str:
+    """The word for a column: "final_val_loss" is "val loss"."""
+    return value.removeprefix("final_").replace("_", " ")
+
+
+def _numbers(cells: Cells, name: str, rng: np.random.Generator) -> Landscape:
+    decayed = cells.decayed
+    x, y, z = (decayed[axis].to_numpy(dtype=float) for axis in ("x", "y", "z"))
+    ridge = fit_ridge(x, y, z, cells.plateau, rng)
+    noise = _noise(cells.noise, ridge.scatter, len(decayed))
+    table = surface(cells, ridge.scatter, rng)
+    places = edges(cells, noise.value)
+    line, cost, width, (along_lr, along_weight_decay) = _lines(table, cells, noise.value)
+    return Landscape(
+        name=name,
+        trials=len(cells.trials),
+        cells=len(cells.table),
+        best=best_cell(cells),
+        slope=ridge.slope,
+        ridge=ridge,
+        frontier=line.slope,
+        frontier_line=line,
+        separability=separability(cells, rng),
+        product=product(cells, rng),
+        apart_cost=cost,
+        lr_sensitivity=along_lr,
+        weight_decay_sensitivity=along_weight_decay,
+        valley_width=width,
+        edges=places,
+        diverged_share=diverged_share(cells),
+        stable_lr=stable_lr(cells),
+        baseline_gap=baseline_gap(cells, noise.value, rng),
+        noise=noise,
+        logarithmic=cells.logarithmic,
+        suggestion=suggest_range(cells, places),
+        verdict=(),
+    )
+
+
+def _noise(seeds: Noise, scatter: float, n: int) -> Estimate:
+    """Seed noise with the chi-squared interval of its variance, else scatter about a surface."""
+    if seeds.df >= 1:
+        low, high = np.sqrt(seeds.df / stats.chi2.ppf([0.975, 0.025], seeds.df)) * seeds.sd
+        return Estimate(seeds.sd, float(low), float(high), seeds.df)
+    if math.isfinite(scatter):
+        why = "no cell has 2 seeds: scatter about a smooth surface, its lack of fit included"
+        return Estimate(scatter, n=n, reason=why)
+    return cannot_say("no cell has 2 seeds, and no smooth surface fits", n)
+
+
+def _lines(
+    table: Surface | str, cells: Cells, sd: float
+) -> tuple[Frontier, ApartCost, ValleyWidth, tuple[Estimate, Estimate]]:
+    """What lines across the table tell, or why they tell nothing."""
+    if isinstance(table, Surface):
+        return (
+            frontier(table, cells, sd),
+            apart_cost(table, cells),
+            valley_width(table, cells),
+            sensitivity(table, cells),
+        )
+    why = cannot_say(table, len(cells.decayed))
+    return Frontier(why), ApartCost(why, why, why), ValleyWidth(why, why), (why, why)

@@ -1,0 +1,190 @@
+"""A report that sets several studies side by side."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pandas as pd
+
+from wdstudy.analysis.figures.comparison import common_value
+from wdstudy.analysis.figures.names import plot_best_of_n, plot_comparison
+from wdstudy.analysis.frames.cells import Cell, cell_grid
+from wdstudy.analysis.numbers.landscape import Landscape, landscape
+from wdstudy.analysis.numbers.verdict import number, signed
+from wdstudy.analysis.report.figures import Plan
+from wdstudy.analysis.report.page import (
+    Read,
+    check_format,
+    draw_all,
+    folder_name,
+    make_folder,
+    read_study,
+    render,
+    unbroken,
+    write_read,
+    write_text,
+)
+from wdstudy.analysis.views.looks import label_of
+from wdstudy.errors import StudyError
+
+FOLDER = "comparison"
+
+
+def write_reports(
+    studies: Sequence[optuna.Study], out: str | Path = "reports", format: str = "png"
+) -> list[Path]:
+    """Write each study's report, and of several studies one that compares them.
+
+    Args:
+        studies: One study or more.
+        out: The folder in which a folder for each is made, and `comparison`.
+        format: Of the files in `figures/`.
+
+    Returns:
+        The paths of the pages, that of the comparison last.
+
+    Raises:
+        StudyError: a study has no finished trial; or they have no metric in common.
+        StorageError: the folder can't be written.
+    """
+    check_format(format)
+    names = [study.study_name for study in studies]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise StudyError(f"the study '{twice}' is named twice; name different ones to compare")
+    reads = [read_study(study) for study in studies]
+    frames = {read.name: read.trials for read in reads}
+    value = common_value(frames)
+    pages = [write_read(read, out, format) for read in reads]
+    if len(reads) > 1:
+        found = {read.name: _landscape(read, value) for read in reads}
+        pages.append(_write_comparison(frames, found, value, Path(out), format))
+    return pages
+
+
+def _write_comparison(
+    frames: dict[str, pd.DataFrame],
+    found: dict[str, Landscape],
+    value: str,
+    out: Path,
+    format: str,
+) -> Path:
+    taken = {folder_name(name) for name in frames}
+    folder = out / next(
+        n for n in (FOLDER, *(f"{FOLDER}-{i}" for i in range(2, 99))) if n not in taken
+    )
+    make_folder(folder / "figures")
+    shown, missing = draw_all(_plans(frames, value), folder / "figures", format)
+    links = {name: f"../{folder_name(name)}/report.html" for name in frames}
+    verdict = list(_verdict(frames, found, value))
+    data = {
+        "value": value,
+        "verdict": verdict,
+        "studies": {n: f.as_data() for n, f in found.items()},
+    }
+    text = json.dumps(data, indent=1, allow_nan=False, ensure_ascii=False)
+    write_text(folder / "summary.json", text + "\n")
+    page = render(
+        "comparison.html.j2",
+        names=list(frames),
+        value=label_of(next(iter(frames.values())), value),
+        verdict=[unbroken(sentence) for sentence in verdict],
+        rows=[_row(name, links[name], frames[name], found[name]) for name in frames],
+        figures=shown,
+        missing=missing,
+    )
+    return write_text(folder / "report.html", page)
+
+
+def _landscape(read: Read, value: str) -> Landscape:
+    """The numbers of the study's own objective, or of the loss that it is compared by."""
+    return read.found if value == "value" else landscape(read.trials, value)
+
+
+def _plans(frames: dict[str, pd.DataFrame], value: str) -> Iterator[Plan]:
+    yield Plan(
+        "heatmaps",
+        "All studies on one scale of colours: cells of one colour are equally good.",
+        lambda: plot_comparison(frames, value),
+        wide=True,
+    )
+    yield Plan(
+        "best-of-n",
+        "How good the best of n randomly drawn trials is: the lower line finds a good cell with "
+        "fewer trials."
+        if all(frame.attrs.get("minimize", True) for frame in frames.values())
+        else "How good the best of n randomly drawn trials is.",
+        lambda: plot_best_of_n(frames, value),
+    )
+
+
+def _verdict(
+    frames: dict[str, pd.DataFrame], found: dict[str, Landscape], value: str
+) -> Iterator[str]:
+    """The studies in order of their best cells, and whether the noise tells them apart."""
+    known = {n: f for n, f in found.items() if f.best.loss.known}
+    for name in found.keys() - known.keys():
+        yield f"Nothing can be said of '{name}': none of its trials finished with a finite value."
+    order = sorted(known, key=lambda name: known[name].best.loss.value)
+    for place, name in enumerate(order):
+        best = known[name].best
+        rank = "The best cell of all is" if place == 0 else "Then"
+        loss = number(best.loss.value)
+        if math.isfinite(best.loss.low):
+            loss += f" (95 % {number(best.loss.low)} … {number(best.loss.high)})"
+        yield (
+            f"{rank} '{name}' at lr {number(best.lr)}, weight_decay {number(best.weight_decay)}: "
+            f"{known[name].name} {loss}, {best.seeds} seed{'s' if best.seeds != 1 else ''}."
+        )
+    for first, second in pairwise(order):
+        a, b = known[first].best.loss, known[second].best.loss
+        if not (math.isfinite(a.high) and math.isfinite(b.low)):
+            yield (
+                f"Whether '{first}' is better than '{second}' beyond the noise can't be said: "
+                "that needs 2 seeds or more in each."
+            )
+        elif a.high < b.low:
+            yield f"'{first}' is better than '{second}' beyond the noise: the intervals are apart."
+        else:
+            yield f"The noise does not tell '{first}' from '{second}': their intervals overlap."
+    if value != "value":
+        yield (
+            f"The studies have objectives of their own; they are compared by {value}, "
+            "which all of them recorded."
+        )
+    if len({_cells(frame) for frame in frames.values()}) > 1:
+        yield "The studies cover different cells, so a part of any difference may come from that."
+
+
+def _cells(frame: pd.DataFrame) -> frozenset[Cell]:
+    cells = cell_grid(frame).cells
+    return frozenset(zip(cells["weight_decay"], cells["lr"], strict=True))
+
+
+def _row(name: str, link: str, frame: pd.DataFrame, found: Landscape) -> dict[str, Any]:
+    best, slope, diverged = found.best, found.slope, found.diverged_share
+    told = signed(slope.value) if slope.known else "can't say"
+    if math.isfinite(slope.low):
+        told += f" ({signed(slope.low)} … {signed(slope.high)})"
+    return {
+        "name": name,
+        "link": link,
+        "optimizer": frame.attrs.get("optimizer") or "not known",
+        "decay": frame.attrs.get("decay") or "not known",
+        "trials": f"{found.trials:,}",
+        "best": f"lr {number(best.lr)}, weight_decay {number(best.weight_decay)}"
+        if best.loss.known
+        else "none",
+        "value": number(best.loss.value) if best.loss.known else "none",
+        "slope": told,
+        "worst": f"{100 * found.apart_cost.worst.value:.0f} %"
+        if found.apart_cost.worst.known and found.logarithmic
+        else "can't say",
+        "diverged": f"{100 * diverged.value:.0f} %" if diverged.known else "–",
+    }

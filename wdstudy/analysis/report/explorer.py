@@ -1,0 +1,206 @@
+"""The interactive part of a report: what its script needs, as plain data.
+
+The script is ours (`templates/explorer.js`, a few kilobytes) rather than Plotly's bundle (4.8 MB):
+its cells can be reached by keyboard and read by a screen reader, it follows light and dark, and a
+report stays small enough to be mailed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.colors import to_hex
+
+from wdstudy.analysis.frames.cells import FINISHED, CellGrid, cell_grid, rounded
+from wdstudy.analysis.views.looks import label_of
+from wdstudy.analysis.views.scales import LOG_SPAN
+from wdstudy.curves import (
+    ANGULAR_UPDATE,
+    DECAY_LOSS,
+    DIVERGED_AT,
+    LEARNING_RATE,
+    PRIMARY_LOSS,
+    VAL_LOSS,
+    WEIGHT_NORM,
+)
+
+MAX_CELLS = 1600
+MAX_POINTS = 60
+MAX_NUMBERS = 250_000
+"""Together these keep the data below about 2 MB."""
+
+FIRST = (VAL_LOSS, PRIMARY_LOSS, DECAY_LOSS)
+LAST = (WEIGHT_NORM, ANGULAR_UPDATE)
+
+
+def explorer_data(trials: pd.DataFrame, curves: pd.DataFrame) -> dict[str, Any]:
+    """What the explorer shows: cells, record points, and each series over both.
+
+    Args:
+        trials: As from `trials_frame`.
+        curves: As from `curves_frame`; may be empty, and then only final values are shown.
+
+    Returns:
+        Plain data, every number finite or None. `note` says what was left out.
+    """
+    grid = cell_grid(trials)
+    cells, left_out = _kept(grid)
+    note = ""
+    if left_out:
+        note = f"{len(cells):,} of {len(grid.cells):,} cells are shown: the best ten, and an even "
+        note += "sample of the rest."
+    x = "epoch" if len(curves) and curves["epoch"].notna().all() else "step"
+    wide, steps = _on_points(cells, curves)
+    lost = _lost_from(trials, cells, steps)
+    wide = {name: np.where(lost, np.nan, table) for name, table in wide.items()}
+    if len(steps) < curves["step"].nunique():
+        note += f" {len(steps)} of {curves['step'].nunique():,} record points are shown."
+    final = [_number(v) for v in cells["value"]]
+    series = [_described(name, table, trials) for name, table in wide.items()]
+    if not series:
+        low_is_good = bool(trials.attrs.get("minimize", True))
+        table = cells[["value"]].to_numpy(dtype=float)
+        series, steps = [_scale("value", label_of(trials, "value"), table, low_is_good)], [0.0]
+    best = grid.best
+    epochs = curves.groupby("step")["epoch"].first() if x == "epoch" else None
+    return {
+        "grid": not grid.scattered,
+        "x": x,
+        "points": [_number(epochs[s]) if epochs is not None else _number(s) for s in steps],
+        "lr": [_number(v) for v in cells["lr"]],
+        "weight_decay": [_number(v) for v in cells["weight_decay"]],
+        "trials": _numbers_of(trials, cells),
+        "seeds": [int(v) for v in cells["seeds"]],
+        "diverged": [_number(v) for v in cells["diverged"]],
+        "final": final,
+        "final_label": label_of(trials, "value"),
+        "best": None if best is None else _place_of(cells, *best),
+        "series": series,
+        "colours": [to_hex(mpl.colormaps["viridis"](v)) for v in np.linspace(0, 1, 33)],
+        "note": note.strip(),
+    }
+
+
+def as_script(data: Any) -> str:
+    """Strict JSON that can stand inside a script element: no `<` of the data ends it."""
+    text = json.dumps(data, allow_nan=False, separators=(",", ":"), ensure_ascii=True)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _kept(grid: CellGrid) -> tuple[pd.DataFrame, bool]:
+    """All cells, or of too many the best ten and every n-th of the others."""
+    cells = grid.cells.reset_index(drop=True)
+    if len(cells) <= MAX_CELLS:
+        return cells, False
+    top = cells.index[cells.set_index(["weight_decay", "lr"]).index.isin(grid.top)]
+    others = cells.index.difference(top)
+    places = np.linspace(0, len(others) - 1, MAX_CELLS - len(top)).round().astype(int)
+    return cells.loc[sorted({*top, *others[places]})].reset_index(drop=True), True
+
+
+def _on_points(
+    cells: pd.DataFrame, curves: pd.DataFrame
+) -> tuple[dict[str, np.ndarray], list[float]]:
+    """Each series as a table `[cells, points]`, means over seeds; and the points' steps."""
+    if curves.empty:
+        return {}, []
+    known = set(curves["series"].dropna().unique()) - {LEARNING_RATE}
+    names = [n for n in FIRST if n in known]
+    names += sorted(known - set(names) - set(LAST)) + [n for n in LAST if n in known]
+    every = np.sort(curves["step"].dropna().unique())
+    most = min(MAX_POINTS, max(8, MAX_NUMBERS // max(1, len(cells) * len(names))))
+    chosen = np.linspace(0, len(every) - 1, min(most, len(every))).round().astype(int)
+    steps = every[np.unique(chosen)]
+    index = pd.MultiIndex.from_frame(cells[["weight_decay", "lr"]])
+    rows = curves[["weight_decay", "lr", "series", "step", "value"]]
+    rows = rows.assign(weight_decay=rounded(rows["weight_decay"]), lr=rounded(rows["lr"]))
+    tables = {}
+    for name in names:
+        part = rows[rows["series"] == name]
+        if part["value"].notna().sum() == 0:
+            continue
+        table = part.pivot_table(index=["weight_decay", "lr"], columns="step", values="value")
+        # Trials may record at steps of their own: each point shows the newest value, up to the
+        # end of the trial.
+        filled = (
+            table.reindex(columns=every)
+            .ffill(axis=1)
+            .where(table.reindex(columns=every).bfill(axis=1).notna())
+        )
+        tables[name] = filled.reindex(index=index, columns=steps).to_numpy(dtype=float)
+    return tables, [float(s) for s in steps]
+
+
+def _lost_from(trials: pd.DataFrame, cells: pd.DataFrame, steps: list[float]) -> np.ndarray:
+    """Which cells are lost at which points, `[cells, points]`: half their trials have diverged.
+
+    A trial may diverge with a finite loss: what it recorded last is a number, and no result.
+    """
+    keys = [rounded(trials["weight_decay"]), rounded(trials["lr"])]
+    ends = pd.to_numeric(
+        trials.get(DIVERGED_AT, pd.Series(math.inf, index=trials.index)), errors="coerce"
+    )
+    ends = ends.where(trials["diverged"], math.inf).fillna(0.0)
+    finished = trials["state"].isin(FINISHED)
+    # Half of them have diverged once the lower median of these steps has come.
+    middle = (
+        ends[finished].groupby([key[finished] for key in keys]).quantile(0.5, interpolation="lower")
+    )
+    places = pd.MultiIndex.from_frame(cells[["weight_decay", "lr"]])
+    lost: np.ndarray = middle.reindex(places).to_numpy()[:, None] <= np.array(steps)[None, :]
+    return lost
+
+
+def _described(name: str, table: np.ndarray, trials: pd.DataFrame) -> dict[str, Any]:
+    is_loss = name.endswith("loss") and name != DECAY_LOSS
+    return _scale(name, label_of(trials, name), table, is_loss)
+
+
+def _scale(name: str, label: str, table: np.ndarray, low_is_good: bool) -> dict[str, Any]:
+    """A series with the ends of its colours, the same at every record point."""
+    known = table[np.isfinite(table)]
+    low, high = (float(q) for q in np.quantile(known, [0.0, 0.98])) if known.size else (0.0, 1.0)
+    positive = known[known > 0]
+    logarithmic = bool(positive.size and positive.max() / positive.min() >= LOG_SPAN and low >= 0)
+    if logarithmic:
+        low = max(float(positive.min()), high / 1e5)
+    if low == high:
+        low, high = low - 0.1 * abs(low) - 1e-9, high + 0.1 * abs(high) + 1e-9
+    return {
+        "name": name,
+        "label": label,
+        "low": low,
+        "high": high,
+        "log": logarithmic,
+        "bright_low": low_is_good,
+        "values": [[_number(v) for v in row] for row in table],
+    }
+
+
+def _numbers_of(trials: pd.DataFrame, cells: pd.DataFrame) -> list[str]:
+    """The trial numbers of every cell, in words."""
+    keys = pd.DataFrame(
+        {"weight_decay": rounded(trials["weight_decay"]), "lr": rounded(trials["lr"])}
+    )
+    groups = trials.groupby([keys["weight_decay"], keys["lr"]])["trial"].agg(list)
+    found = groups.reindex(pd.MultiIndex.from_frame(cells[["weight_decay", "lr"]]))
+    return [
+        ", ".join(map(str, numbers[:8])) + (" …" if len(numbers) > 8 else "") for numbers in found
+    ]
+
+
+def _place_of(cells: pd.DataFrame, weight_decay: float, lr: float) -> int:
+    return int(cells.index[(cells["weight_decay"] == weight_decay) & (cells["lr"] == lr)][0])
+
+
+def _number(value: float) -> float | int | None:
+    """Five digits, whole numbers as integers, None where it is not finite."""
+    if not math.isfinite(value):
+        return None
+    short = float(f"{value:.5g}")
+    return int(short) if short == int(short) and abs(short) < 2**53 else short

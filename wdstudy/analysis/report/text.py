@@ -1,0 +1,284 @@
+"""What a report says in words and tables, apart from the verdict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from wdstudy.analysis.frames.cells import finished_trials
+from wdstudy.analysis.numbers.estimate import Estimate
+from wdstudy.analysis.numbers.landscape import Landscape
+from wdstudy.analysis.numbers.verdict import MINUS, number, signed
+from wdstudy.curves import DIVERGED_AT, FINAL_PREFIX, LR_X_WD, TRAIN_SECONDS, VAL_LOSS
+
+MAX_ROWS = 1000
+IMPROVING = 0.02
+"""A trial still improves if its loss fell by more than this share over the last fifth."""
+
+_RESCALING = ("Adam", "NAdam", "RAdam", "RMSprop", "Adagrad", "Adadelta", "Adamax")
+
+
+def headline(trials: pd.DataFrame, spec: Mapping[str, Any]) -> str:
+    """One line under the study's name: what was trained, and how much of it is there."""
+    plan = spec.get("spec") or {}
+    states = trials["state"].value_counts()
+    complete = int(states.get("COMPLETE", 0))
+    parts = [name for k in ("model", "data") if (name := _named(plan.get(k)))]
+    if plan.get("train"):
+        parts.append(f"a loop of its own, {_named(plan['train']) or 'unnamed'}")
+    parts += [str(plan["optimizer"])] if plan.get("optimizer") else []
+    parts.append(f"{complete:,} complete trials" if complete != 1 else "1 complete trial")
+    diverged = int(trials["diverged"].sum())
+    if diverged:
+        parts.append(f"{diverged:,} diverged")
+    others = {"RUNNING": "still running", "FAIL": "failed"}
+    parts += [f"{states[state]:,} {word}" for state, word in others.items() if state in states]
+    return " · ".join(parts)
+
+
+def _named(thing: str | None) -> str:
+    """The name of a function for a headline: nothing where it has none, no long arguments."""
+    if not thing or "<lambda>" in thing:
+        return ""
+    return thing.rpartition("<locals>.")[2] if len(thing) <= 60 else thing.partition("(")[0]
+
+
+def decay_meaning(spec: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the decay loss means for the study's optimizer: paragraphs."""
+    plan = spec.get("spec") or {}
+    name = plan.get("optimizer") or "This optimizer"
+    first = (
+        "The decay loss is ½ · weight_decay · ‖w‖², summed over the weights that the optimizer "
+        "decays. The primary loss is the loss of the data alone; the total loss is their sum."
+    )
+    if plan.get("decay") == "independent":
+        return (
+            first,
+            f"In this study weight decay is independent of lr: a step of {name} shrinks the "
+            "weights by w *= 1 − multiplier(t) · weight_decay, where multiplier is the schedule. "
+            "The decay loss is a diagnostic: it is not part of the objective, and nothing "
+            "minimises the total loss. In PyTorch's form these slopes are smaller by one.",
+        )
+    if plan.get("decay_kind") == "coupled":
+        told = (
+            f"{name} is coupled: it adds weight_decay · w to the gradient, which is the gradient "
+            "of the decay loss. So the decay loss is part of the objective: the optimizer "
+            "minimises the total loss."
+        )
+        if name in _RESCALING:
+            told += (
+                f" {name} rescales that sum by the size of past gradients, so weights with large "
+                "gradients are decayed less than others."
+            )
+        return first, told
+    if plan.get("decay_kind") == "decoupled":
+        return (
+            first,
+            f"{name} is decoupled: each step shrinks the weights by w *= 1 − lr · weight_decay, "
+            "apart from the gradient. The decay loss is a diagnostic: it is not part of the "
+            "objective, and nothing minimises the total loss. It tells how large the decayed "
+            "weights are, in the units of a coupled penalty.",
+        )
+    return (
+        first,
+        "The study does not say how its optimizer applies weight_decay, so whether the decay loss "
+        "is part of the objective can't be told.",
+    )
+
+
+def how_it_was_run(trials: pd.DataFrame, spec: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The study's own description: label and text, what is not known left out."""
+    plan, parameters = spec.get("spec") or {}, spec.get("parameters") or {}
+    space = plan.get("space") or {}
+    options = ", ".join(f"{k}={v}" for k, v in (plan.get("optimizer_options") or {}).items())
+    sizes = ", ".join(f"{int(v):,} {k}" for k, v in parameters.items())
+    settings = ", ".join(f"{k}={v}" for k, v in (plan.get("settings") or {}).items())
+    seconds = pd.to_numeric(
+        trials.get(TRAIN_SECONDS, pd.Series(dtype=float)), errors="coerce"
+    ).sum()
+    versions = ", ".join(f"{k} {v}" for k, v in (spec.get("versions") or {}).items())
+    rows = [
+        ("model", plan.get("model")),
+        ("parameters", sizes),
+        ("data", plan.get("data")),
+        ("loss", plan.get("loss")),
+        ("objective", _objective(trials, plan)),
+        ("optimizer", f"{plan['optimizer']}({options})" if plan.get("optimizer") else None),
+        ("weight decay", trials.attrs.get("decay")),
+        ("lr", _axis(space.get("lr"))),
+        ("weight_decay", _axis(space.get("weight_decay"))),
+        ("seeds", _axis(space.get("seeds"))),
+        ("sampler", plan.get("sampler")),
+        ("pruner", plan.get("pruner")),
+        ("epochs", plan.get("epochs")),
+        ("batch size", plan.get("batch_size")),
+        ("steps an epoch", spec.get("steps_per_epoch")),
+        ("schedule", plan.get("schedule")),
+        ("warmup", f"{_percent(plan['warmup'])} of the run" if plan.get("warmup") else None),
+        ("precision", plan.get("precision")),
+        ("settings", settings),
+        ("device", spec.get("device")),
+        ("training time, all trials", _duration(float(seconds)) if seconds else None),
+        ("versions", versions),
+        ("commit", spec.get("commit")),
+    ]
+    return [(label, str(text)) for label, text in rows if text not in (None, "", "None")]
+
+
+def estimates(found: Landscape, spec: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Every number of the landscape: name, value, interval, what it rests on or why not known."""
+    share = found.logarithmic
+    rows = [
+        ("ridge slope", found.slope, signed),
+        ("change of the ridge's slope, a decade of lr", found.ridge.bend, signed),
+        ("slope of the largest harmless weight_decay", found.frontier, signed),
+        ("explained by f(lr) + g(weight_decay)", found.separability.additive, _percent),
+        ("explained by lr · weight_decay alone", found.product.product, _percent),
+        ("explained by lr alone", found.product.lr, _percent),
+        ("explained by weight_decay alone", found.product.weight_decay, _percent),
+        ("cost of tuning lr first, median start", found.apart_cost.lr_first, _amount(share)),
+        ("cost of tuning weight_decay first, median start", found.apart_cost.weight_decay_first,
+         _amount(share)),
+        ("cost of tuning apart, worst start", found.apart_cost.worst, _amount(share)),
+        ("gap of the best without weight_decay", found.baseline_gap, _amount(share)),
+        ("sensitivity to lr", found.lr_sensitivity, number),
+        ("sensitivity to weight_decay", found.weight_decay_sensitivity, number),
+        ("valley width in lr at fixed weight_decay, decades", found.valley_width.fixed_weight_decay,
+         number),
+        ("valley width in lr at fixed lr · weight_decay, decades", found.valley_width.fixed_product,
+         number),
+        ("diverged", found.diverged_share, _percent),
+        ("standard deviation of log loss over seeds", found.noise, number),
+    ]  # fmt: skip
+    told = [_told(name, estimate, form) for name, estimate, form in rows]
+    return [*told, *_timescale(found, spec)]
+
+
+def still_improving(trials: pd.DataFrame, curves: pd.DataFrame) -> str:
+    """Whether the best trials were still getting better when they ended; empty if not known."""
+    done = trials[(trials["state"] == "COMPLETE") & trials["value"].notna()]
+    minimize = bool(trials.attrs.get("minimize", True))
+    best = done.sort_values("value", ascending=minimize).head(10)
+    rows = curves[(curves["series"] == VAL_LOSS) & curves["trial"].isin(best["trial"])]
+    falls = []
+    for _, curve in rows.dropna(subset="value").groupby("trial")["value"]:
+        if len(curve) >= 5 and curve.iloc[-1] > 0:
+            before = float(curve.iloc[: -max(1, len(curve) // 5)].min())
+            falls.append(1 - float(curve.iloc[-1]) / before)
+    if not falls:
+        return ""
+    better = [fall for fall in falls if fall > IMPROVING]
+    if not better:
+        return (
+            f"The best {len(falls)} trials had stopped improving: over the last fifth of the run "
+            f"their val loss fell by no more than {_percent(IMPROVING)}."
+        )
+    return (
+        f"{len(better)} of the best {len(falls)} trials still improved at the end: over the last "
+        f"fifth of the run their val loss fell by {_percent(float(np.median(better)))} (median of "
+        "these). A longer run may move the best cell."
+    )
+
+
+def trial_table(trials: pd.DataFrame) -> tuple[list[str], list[list[tuple[str, str]]], str]:
+    """Every trial for the sortable table: head, rows of (text, sort key), and what was left out."""
+    wanted = ["trial", "state", "lr", "weight_decay", LR_X_WD, "seed", "value"]
+    objective = FINAL_PREFIX + str(trials.attrs.get("objective"))  # the column value, once more
+    finals = [c for c in trials.columns if c.startswith(FINAL_PREFIX) and c != objective]
+    wanted += [*finals, "decay_share", "initial_loss", DIVERGED_AT, TRAIN_SECONDS]
+    columns = [c for c in wanted if c in trials.columns and trials[c].notna().any()]
+    ranked = trials.sort_values(
+        "value", ascending=bool(trials.attrs.get("minimize", True)), kind="stable"
+    )
+    shown = ranked.head(MAX_ROWS)
+    note = ""
+    if len(shown) < len(ranked):
+        note = f"The best {len(shown):,} of {len(ranked):,} trials; all are in trials.csv."
+    records = shown[columns].itertuples(index=False)
+    diverged = shown["diverged"].tolist()
+    rows = [
+        [_table_cell(c, v, lost) for c, v in zip(columns, record, strict=True)]
+        for record, lost in zip(records, diverged, strict=True)
+    ]
+    return [c.replace("lr_x_wd", "lr · weight_decay") for c in columns], rows, note
+
+
+def _table_cell(column: str, value: Any, diverged: bool) -> tuple[str, str]:
+    if column == "state":
+        text = "diverged" if diverged else str(value).lower()
+        return text, text
+    if isinstance(value, int | float):
+        if not math.isfinite(value):
+            return "–", ""
+        whole = column in ("trial", "seed", DIVERGED_AT)
+        return (f"{value:.0f}" if whole else number(value)), repr(float(value))
+    return str(value), str(value)
+
+
+def _told(name: str, estimate: Estimate, form: Any) -> tuple[str, str, str, str]:
+    if not estimate.known:
+        return name, "can't say", "", estimate.reason
+    interval = ""
+    if math.isfinite(estimate.low) and math.isfinite(estimate.high):
+        interval = f"{form(estimate.low)} … {form(estimate.high)}"
+    rests = f"{estimate.n:,} cells or trials" if estimate.n else ""
+    return name, form(estimate.value), interval, "; ".join(t for t in (rests, estimate.reason) if t)
+
+
+def _timescale(found: Landscape, spec: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    """1 / (lr · weight_decay) of the best cell, beside the length of the run."""
+    steps = found.best.timescale
+    if (spec.get("spec") or {}).get("decay") == "independent":
+        steps *= found.best.lr
+    if not math.isfinite(steps):
+        return
+    epoch, epochs = spec.get("steps_per_epoch"), (spec.get("spec") or {}).get("epochs")
+    rests = "1 / (lr · weight_decay) of the best cell"
+    if epoch and epochs:
+        rests += f": {number(steps / epoch)} epochs, of a run of {epochs}"
+    yield "timescale of the best cell, steps", number(steps), "", rests
+
+
+def _objective(trials: pd.DataFrame, plan: Mapping[str, Any]) -> str:
+    way = "minimised" if trials.attrs.get("minimize", True) else "maximised"
+    return f"{plan.get('objective') or 'value'}, {way}"
+
+
+def _axis(values: object) -> str | None:
+    """The values of an axis, or its ends if they are many."""
+    if not isinstance(values, list) or not values:
+        return None
+    if len(values) <= 12:
+        return ", ".join(number(float(v)) for v in values)
+    return f"{len(values)} values, {number(float(values[0]))} … {number(float(values[-1]))}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _percent(value: float) -> str:
+    text = f"{100 * value:.1f}" if abs(value) < 0.1 else f"{100 * value:.0f}"
+    return f"{text} %".replace("-", MINUS)
+
+
+def _amount(share: bool) -> Any:
+    return _percent if share else number
+
+
+def caveats(trials: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
+    """What is missing from the data, each said once."""
+    notes = list(dict.fromkeys([*trials.attrs.get("notes", []), *curves.attrs.get("notes", [])]))
+    open_trials = int((trials["state"] == "RUNNING").sum())
+    if open_trials:
+        plural = "" if open_trials == 1 else "s"
+        notes.append(f"{open_trials} trial{plural} still running, shown in the table only")
+    if finished_trials(trials)["seed"].nunique() < 2:
+        notes.append("one seed only: differences between cells can't be told from seed noise")
+    return notes

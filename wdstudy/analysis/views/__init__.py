@@ -1,0 +1,1 @@
+"""What a picture shows, whoever draws it."""

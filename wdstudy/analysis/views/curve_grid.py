@@ -1,0 +1,141 @@
+"""What a curve grid shows, however it is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from wdstudy.analysis.frames.cells import DENSE, Cell, cell_grid, rounded
+from wdstudy.analysis.views.looks import described
+from wdstudy.analysis.views.scales import spans_decades
+from wdstudy.errors import StudyError, nearest
+
+MAX_GRID = 12
+"""Curves of more rows or columns than this are too small to read: a sub-grid is drawn."""
+
+BINS = 8
+"""Scattered samples are gathered in as many bins an axis."""
+
+
+@dataclass(frozen=True)
+class CurveGridInfo:
+    """What a curve grid shows.
+
+    lines: columns `weight_decay, lr, series, x, value`, means over seeds. lrs, weight_decays:
+    the columns from left to right, the rows from top to bottom. x: "epoch" or "step".
+    """
+
+    lines: pd.DataFrame
+    lrs: tuple[float, ...]
+    weight_decays: tuple[float, ...]
+    x: str
+    diverged: frozenset[Cell]
+    best: Cell | None
+    limits: tuple[float, float]
+    logarithmic: bool
+    note: str
+
+
+def curve_grid_info(
+    curves: pd.DataFrame, trials: pd.DataFrame | None, series: Sequence[str]
+) -> CurveGridInfo:
+    """What a curve grid shows; arguments and errors as of `plot_curve_grid`."""
+    shown = curves[curves["series"].isin(list(series))].dropna(subset=["value"])
+    if shown.empty:
+        known = sorted(map(str, curves["series"].dropna().unique()))
+        raise StudyError(
+            f"no trial has recorded {' or '.join(series)}; {nearest(series[0], known)}"
+        )
+    attrs = curves.attrs
+    shown = shown.assign(lr=rounded(shown["lr"]), weight_decay=rounded(shown["weight_decay"]))
+    grid = cell_grid(trials) if trials is not None else None
+    cells = grid.cells if grid is not None else shown
+    x = "epoch" if shown["epoch"].notna().all() else "step"
+    note = described(attrs, curves["trial"].nunique(), curves["seed"].nunique())
+    places = cells[["lr", "weight_decay"]].drop_duplicates()
+    every = [np.unique(cells[axis]) for axis in ("lr", "weight_decay")]
+    if len(places) < DENSE * len(every[0]) * len(every[1]):
+        shown, cells = _binned(shown, cells)
+        note += f" · scattered samples: of each of {BINS} × {BINS} bins, the best trial"
+        every = [np.unique(cells[axis]) for axis in ("lr", "weight_decay")]
+    lrs, weight_decays = (_thin(values.tolist()) for values in every)
+    if len(lrs) < len(every[0]) or len(weight_decays) < len(every[1]):
+        note += f" · {len(lrs)} × {len(weight_decays)} of {len(every[0])} × {len(every[1])} cells"
+    shown = shown[shown["lr"].isin(lrs) & shown["weight_decay"].isin(weight_decays)]
+    keys = ["weight_decay", "lr", "series", x]
+    lines = shown.groupby(keys, observed=True)["value"].mean().reset_index()
+    logarithmic = spans_decades(shown.loc[shown["value"] > 0, "value"])
+    lost = cells[cells["diverged"] >= 0.5] if grid is not None else cells[:0]
+    diverged = frozenset(zip(lost["weight_decay"], lost["lr"], strict=True))
+    places = pd.MultiIndex.from_frame(lines[["weight_decay", "lr"]])
+    trained = lines[~places.isin(list(diverged))] if diverged else lines
+    return CurveGridInfo(
+        lines.rename(columns={x: "x"}),
+        tuple(lrs),
+        tuple(weight_decays[::-1]),
+        x,
+        diverged,
+        _best_of(cells, trials) if grid is not None else None,
+        _limits((lines if trained.empty else trained)["value"], logarithmic),
+        logarithmic,
+        note,
+    )
+
+
+def _best_of(cells: pd.DataFrame, trials: pd.DataFrame | None) -> Cell | None:
+    """The best cell by the study's objective, if it is known."""
+    if trials is None or cells["value"].isna().all():
+        return None
+    minimize = bool(trials.attrs.get("minimize", True))
+    row = cells.loc[cells["value"].idxmin() if minimize else cells["value"].idxmax()]
+    return float(row["weight_decay"]), float(row["lr"])
+
+
+def _binned(shown: pd.DataFrame, cells: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Curves and cells moved to the middle of their bin; of each bin the best one stays."""
+    places = cells[["lr", "weight_decay"]].drop_duplicates()
+    moved = places.assign(lr_bin=_middle(places["lr"]), decay_bin=_middle(places["weight_decay"]))
+    if "value" in cells and "diverged" in cells:
+        moved = moved.merge(cells, on=["lr", "weight_decay"]).sort_values("value")
+    kept = moved.drop_duplicates(["lr_bin", "decay_bin"])
+    names = {"lr_bin": "lr", "decay_bin": "weight_decay"}
+    keys = kept[["lr", "weight_decay", "lr_bin", "decay_bin"]]
+    curves = shown.merge(keys, on=["lr", "weight_decay"])
+    return (
+        curves.drop(columns=["lr", "weight_decay"]).rename(columns=names),
+        kept.drop(columns=["lr", "weight_decay"]).rename(columns=names),
+    )
+
+
+def _middle(values: pd.Series) -> pd.Series:
+    """The geometric middle of each value's bin, to two digits; 0 stays apart."""
+    positive = values[values > 0]
+    edges = np.linspace(np.log10(positive.min()), np.log10(positive.max()) + 1e-9, BINS + 1)
+    number_of = np.clip(np.digitize(np.log10(positive), edges) - 1, 0, BINS - 1)
+    middle = 10 ** ((edges[:-1] + edges[1:]) / 2)
+    named = [float(f"{m:.2g}") for m in middle]
+    return pd.Series([named[i] for i in number_of], index=positive.index).reindex(
+        values.index, fill_value=0.0
+    )
+
+
+def _thin(values: list[float]) -> list[float]:
+    if len(values) <= MAX_GRID:
+        return values
+    kept = np.unique(np.linspace(0, len(values) - 1, MAX_GRID).round().astype(int))
+    return [values[i] for i in kept]
+
+
+def _limits(values: pd.Series, logarithmic: bool) -> tuple[float, float]:
+    """Limits that a few exploding or vanishing values don't set."""
+    if not logarithmic:
+        low, high = float(values.min()), float(values.quantile(0.995))
+        pad = 0.05 * (high - low) or 0.1 * abs(high) or 1.0
+        return low - pad, high + pad
+    positive = values[values > 0]
+    low, high = float(positive.quantile(0.01)), float(positive.quantile(0.995))
+    high = float(positive.max()) if positive.max() < 10 * high else high
+    return max(float(positive.min()), low / 10, high / 1e6) / 1.5, high * 1.5

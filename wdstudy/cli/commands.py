@@ -1,0 +1,413 @@
+"""The command line: parsing and printing. What it does stands in the modules it imports late.
+
+`--help` must not pay for importing torch, so every command imports what it needs itself.
+"""
+
+from __future__ import annotations
+
+import math
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer import Argument, Option
+
+from wdstudy.cli.flags import (
+    LR,
+    Address,
+    Artifacts,
+    Compile,
+    Device,
+    Devices,
+    Epochs,
+    GpusPerJob,
+    Jobs,
+    Lanes,
+    Launcher,
+    Live,
+    Name,
+    Only,
+    OptimizerName,
+    Pruner,
+    Quick,
+    Sampler,
+    Seeds,
+    Settings,
+    StorageURL,
+    StudyFile,
+    StudyName,
+    StudyNames,
+    Track,
+    Trials,
+    WeightDecay,
+)
+from wdstudy.errors import FlagError, StudyError, nearest
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from wdstudy.run.progress import Status
+
+app = typer.Typer(
+    help="How do learning rate and weight decay work together, for your model?",
+    epilog="Begin with: wdstudy new mine.py, then: wdstudy run mine.py, then: wdstudy report mine",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"wdstudy {version('wdstudy')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    _: Annotated[
+        bool, Option("--version", help="Print the version.", is_eager=True, callback=_tell_version)
+    ] = False,
+) -> None:
+    """What every command has."""
+
+
+@app.command()
+def run(
+    context: typer.Context,
+    study_file: StudyFile,
+    storage: StorageURL = None,
+    name: Name = None,
+    only: Only = "",
+    lr: LR = None,
+    weight_decay: WeightDecay = None,
+    seeds: Seeds = None,
+    epochs: Epochs = None,
+    optimizer: OptimizerName = None,
+    sampler: Sampler = None,
+    pruner: Pruner = None,
+    trials: Trials = None,
+    device: Device = None,
+    compile: Compile = False,
+    devices: Devices = None,
+    lanes: Lanes = "auto",
+    jobs: Jobs = "auto",
+    track: Track = None,
+    launcher: Launcher = "local",
+    address: Address = None,
+    gpus_per_job: GpusPerJob = None,
+    settings: Settings = None,
+    quick: Quick = False,
+    live: Live = True,
+) -> None:
+    """Train every trial that the study lacks; the same command again goes on after a stop.
+
+    Example: wdstudy run studies/resnet.py --lr 1e-2:1:5 --weight-decay 0,1e-4:1e-2:5 --seeds 3
+    """
+    from wdstudy.launchers.processes import warm_up
+
+    processes = _count_or_auto("--jobs", jobs)
+    if launcher == "local":
+        warm_up(processes)  # it imports in another process while this one does
+    from wdstudy.live.pushing import LivePage
+    from wdstudy.run.progress import console, display_for, say
+    from wdstudy.space import parse_axis
+    from wdstudy.storage.opening import forget_study
+    from wdstudy.study.file import SpecSource
+    from wdstudy.trackers.options import make_backends, split_settings
+
+    changes = {
+        "name": name,
+        "epochs": epochs,
+        "optimizer": optimizer,
+        "sampler": sampler,
+        "pruner": pruner,
+        "trials": trials,
+        "device": device,
+        "compile": compile or None,
+    }
+    space = {
+        "lr": parse_axis("--lr", lr) if lr is not None else None,
+        "weight_decay": None
+        if weight_decay is None
+        else parse_axis("--weight-decay", weight_decay),
+        "seeds": seeds,
+    }
+    keywords, options = split_settings(_settings(settings))
+    trackers = make_backends(track or "", options)
+    source = SpecSource(str(study_file), keywords, _given(changes), _given(space), quick, only)
+    output = console()
+    launch = _launcher(launcher, devices, address, gpus_per_job)
+    where = [] if storage is None else ["--storage", storage]
+    specs = source.specs()
+    for spec in specs:
+        if quick:
+            forget_study(spec.name, storage)  # what is tried out is tried anew
+        report_command = _called(["report", spec.name, *where])
+        page = LivePage(display_for(output), report_command, on=live)
+        with _stoppable(output, context.obj), page:
+            status = launch(
+                source,
+                spec,
+                storage,
+                page.display,
+                jobs=processes,
+                lanes=_count_or_auto("--lanes", lanes),
+                trackers=trackers,
+                opened=page.watch,
+            )
+        if status.failed:
+            raise StudyError(
+                f"{status.failed} of {status.total} trials failed; "
+                f"run the same command again to train them: {_called(context.obj)}"
+            )
+    say(output, f"next: {_called(['report', *(spec.name for spec in specs), *where])}")
+
+
+def _launcher(
+    name: str, devices: str | None, address: str | None, gpus_per_job: float | None
+) -> Callable[..., Status]:
+    """Who runs a study, with the options that only he has."""
+    if name not in ("local", "ray"):
+        raise FlagError(f"--launcher {name}: {nearest(name, ('local', 'ray'))}")
+    for flag, value, owner in (
+        ("--devices", devices, "local"),
+        ("--address", address, "ray"),
+        ("--gpus-per-job", gpus_per_job, "ray"),
+    ):
+        if value is not None and name != owner:
+            raise FlagError(f"{flag} {value}: only with --launcher {owner}")
+    if name == "ray":
+        from wdstudy.launchers.ray import run_ray
+
+        return partial(run_ray, address=address, gpus_per_job=gpus_per_job)
+    from wdstudy.launchers.local import run_local
+
+    return partial(run_local, devices=devices.split(",") if devices else None)
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _count_or_auto(flag: str, text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise FlagError(f"{flag} {text}: give a number of at least 1, or auto")
+    return int(text)
+
+
+def _called(arguments: list[str]) -> str:
+    """The command line as it can be typed again, without the passwords in it."""
+    from wdstudy.storage.opening import masked
+
+    shown = [masked(item) if "://" in item else item for item in arguments]
+    return f"python -m wdstudy {shlex.join(shown)}"
+
+
+def _settings(items: list[str] | None) -> dict[str, str]:
+    for item in items or ():
+        if "=" not in item:
+            raise FlagError(f"--set {item}: write --set key=value")
+    return dict(item.split("=", 1) for item in items or ())
+
+
+_STOPS = (signal.SIGTERM, signal.SIGINT)
+
+
+@contextmanager
+def _stoppable(output: Console, arguments: list[str]) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM stop a run at once, and say how to go on."""
+    import optuna
+
+    from wdstudy.run.interrupts import interrupt_on
+    from wdstudy.run.progress import say
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    before = [signal.getsignal(number) for number in _STOPS], sys.unraisablehook
+    interrupt_on(*_STOPS)
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(output, f"stopped; finished trials are kept. To go on: {_called(arguments)}")
+        raise
+    finally:
+        for number, handler in zip(_STOPS, before[0], strict=True):
+            signal.signal(number, handler)
+        sys.unraisablehook = before[1]
+
+
+@app.command("list")
+def list_studies(storage: StorageURL = None) -> None:
+    """List the studies of a storage."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from wdstudy.analysis.frames.frames import studies_frame
+
+    frame = studies_frame(storage)
+    if frame.empty:
+        raise StudyError("the storage holds no study yet; begin with: wdstudy run STUDY_FILE")
+    table = Table(box=None, pad_edge=False)
+    for column in frame.columns:
+        table.add_column(column.replace("_", " "), overflow="fold")
+    for row in frame.itertuples(index=False):
+        table.add_row(*map(_shown, row))
+    Console().print(table, markup=False)
+
+
+def _shown(value: object) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return "—" if math.isnan(value) else f"{value:.4g}"
+
+
+@app.command()
+def report(
+    names: StudyNames,
+    storage: StorageURL = None,
+    out: Annotated[Path, Option(metavar="DIR", help="Where to write.")] = Path("reports"),
+    format: Annotated[
+        str, Option(metavar="FORMAT", help="Of the files in figures/: png, svg or pdf.")
+    ] = "png",
+    publish: Annotated[
+        bool, Option("--publish", help="Show the figures in optuna-dashboard, as artifacts.")
+    ] = False,
+    artifacts: Artifacts = None,
+) -> None:
+    """Write DIR/NAME/report.html: verdict, figures, explorer and every trial, in one file.
+
+    Several names make a report that compares them as well, in DIR/comparison.
+
+    Example: wdstudy report resnet --out reports
+
+    Example: wdstudy report sgd adamw --format pdf
+    """
+    from wdstudy.analysis.report.comparison import write_reports
+    from wdstudy.storage.opening import open_study
+
+    studies = [open_study(name, storage) for name in names]
+    paths = write_reports(studies, out, format)
+    for path in paths:
+        typer.echo(f"report: {path}")
+    if publish:
+        pages = dict(zip(names, paths, strict=False))  # the comparison's page comes after theirs
+        _publish(pages, format, storage, artifacts)
+
+
+def _publish(
+    pages: dict[str, Path], format: str, storage: str | None, artifacts: Path | None
+) -> None:
+    """Upload the figures of reports to their studies, and say where to and how to see them."""
+    from wdstudy.live.artifacts import artifacts_folder, publish
+    from wdstudy.storage.opening import open_storage, open_study, resolve_url
+
+    folder = artifacts or artifacts_folder(resolve_url(storage))
+    opened = open_storage(storage)
+    for name, page in pages.items():
+        figures = (page.parent / "figures").glob(f"*.{format}")
+        count = publish(open_study(name, opened), figures, folder)
+        typer.echo(f"published: {count} figures of '{name}' in {folder}")
+    where = [] if storage is None else ["--storage", storage]
+    where += [] if artifacts is None else ["--artifacts", str(artifacts)]
+    typer.echo(f"next: {_called(['dashboard', *where])}")
+
+
+@app.command()
+def dashboard(
+    storage: StorageURL = None,
+    artifacts: Artifacts = None,
+    host: Annotated[str, Option(metavar="ADDRESS", help="Whom to answer.")] = "127.0.0.1",
+    port: Annotated[int, Option(metavar="N", help="0 for any free one.")] = 8080,
+    open_browser: Annotated[bool, Option("--open", help="Open it in a browser.")] = False,
+) -> None:
+    """Show the studies of a storage in optuna-dashboard, live, until Ctrl-C. It only reads.
+
+    Example: wdstudy dashboard --open
+    """
+    import webbrowser
+
+    from wdstudy.live.artifacts import artifacts_folder
+    from wdstudy.live.server import address, is_local, open_dashboard
+    from wdstudy.run.interrupts import interrupt_on
+    from wdstudy.storage.opening import masked, open_storage, resolve_url
+
+    url = resolve_url(storage)
+    opened = open_storage(storage, create=False)
+    with open_dashboard(opened, artifacts or artifacts_folder(url), host, port) as server:
+        where = address(server)
+        if not is_local(host):
+            warning = f"warning: whoever can reach {where} can read it all, without a password"
+            typer.echo(warning, err=True)
+        with suppress(KeyboardInterrupt):
+            interrupt_on(*_STOPS)  # before it says that Ctrl-C ends it
+            typer.echo(f"{masked(url)} is shown at {where} (Ctrl-C ends it)")
+            if open_browser and not webbrowser.open(where):
+                typer.echo("no browser found; open the address yourself", err=True)
+            server.serve_forever()
+
+
+@app.command()
+def suggest(
+    name: StudyName,
+    storage: StorageURL = None,
+) -> None:
+    """Print the command of the next sweep: a range to extend, or a region to look at closer.
+
+    Example: wdstudy suggest resnet
+    """
+    from wdstudy.analysis.numbers.nextsweep import next_sweep
+    from wdstudy.analysis.report.page import read_study
+    from wdstudy.storage.opening import open_study
+
+    read = read_study(open_study(name, storage))
+    found = next_sweep(read.found, read.spec)
+    for reason in found.why:
+        typer.echo(f"# {reason}")
+    stored = [] if storage is None else ["--storage", storage]
+    typer.echo(_called([*found.command, *stored]))
+
+
+@app.command()
+def new(
+    path: Annotated[Path, Argument(metavar="FILE", help="The study file to write: mine.py.")],
+) -> None:
+    """Write a commented study file that runs as it is.
+
+    Example: wdstudy new studies/mine.py
+    """
+    from wdstudy.study.new import write_study_file
+
+    write_study_file(path)
+    typer.echo(f"study file: {path}")
+    typer.echo(f"next: {_called(['run', str(path)])}")
+
+
+@app.command()
+def export(
+    name: StudyName,
+    out: Annotated[Path, Option(metavar="FILE", help="FILE.csv or FILE.parquet.")],
+    what: Annotated[str, Option(metavar="FRAME", help="curves or trials.")] = "curves",
+    storage: StorageURL = None,
+) -> None:
+    """Write a study's tidy data: one row a trial, series and record point; or one row a trial.
+
+    Example: wdstudy export resnet --out curves.csv
+    """
+    from wdstudy.analysis.frames.frames import curves_frame, trials_frame, write_frame
+    from wdstudy.storage.opening import open_study
+
+    frames = {"curves": curves_frame, "trials": trials_frame}
+    if what not in frames:
+        raise FlagError(f"--what {what}: {nearest(what, frames)}")
+    write_frame(frames[what](open_study(name, storage)), out)
+    typer.echo(f"{what} of '{name}': {out}")

@@ -1,0 +1,105 @@
+"""The flags of the command line: their types, how they are written, and what help says of them."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Context, Option
+
+
+def known_studies(context: Context, incomplete: str) -> list[str]:
+    """Names for the shell to complete: of the storage that the command line names so far."""
+    with suppress(Exception):  # a shell has no place for what is wrong with a storage
+        from wdstudy.storage.opening import open_storage, study_names
+
+        names = study_names(open_storage(context.params.get("storage"), create=False))
+        return [name for name in names if name.startswith(incomplete)]
+    return []
+
+
+StudyName = Annotated[str, Argument(metavar="NAME", help="A study.", autocompletion=known_studies)]
+StudyNames = Annotated[
+    list[str],
+    Argument(metavar="NAME…", help="One study, or several.", autocompletion=known_studies),
+]
+StorageURL = Annotated[
+    str | None,
+    Option(
+        metavar="URL",
+        help="sqlite:///FILE, journal:///FILE, postgresql://…, or @FILE that holds it; "
+        "$OPTUNA_STORAGE where it is not given, else sqlite:///wdstudy.db.",
+    ),
+]
+StudyFile = Annotated[Path, Argument(metavar="STUDY_FILE", help="A Python file: see studies/.")]
+Name = Annotated[str | None, Option(metavar="NAME", help="The study's name, not the file's.")]
+Only = Annotated[
+    str, Option(metavar="NAMES", help="Of a file with several studies, these: sgd,adamw.")
+]
+Epochs = Annotated[int | None, Option(metavar="N", help="Epochs of a trial.")]
+OptimizerName = Annotated[
+    str | None, Option(metavar="NAME", help="A class of torch.optim, in any case: sgd, adamw.")
+]
+LR = Annotated[str | None, Option("--lr", metavar="AXIS", help="Values, ranges: 1e-3:1:7.")]
+WeightDecay = Annotated[
+    str | None, Option(metavar="AXIS", help="Values, ranges: 0,1e-5:1e-1:6; 0 is the baseline.")
+]
+Seeds = Annotated[int | None, Option(metavar="N", help="Replicas of every cell.")]
+Sampler = Annotated[str | None, Option(metavar="NAME", help="grid, tpe, qmc, random, gp or cmaes.")]
+Pruner = Annotated[str | None, Option(metavar="NAME", help="median, hyperband, …")]
+Trials = Annotated[int | None, Option(metavar="N", help="Trials that a sampler makes.")]
+Device = Annotated[str | None, Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")]
+Compile = Annotated[
+    bool, Option("--compile", help="Through torch.compile: for long trainings, and for GPUs.")
+]
+Devices = Annotated[
+    str | None, Option(metavar="NAMES", help="For several jobs, in turn: cuda:0,cuda:1.")
+]
+Lanes = Annotated[
+    str, Option(metavar="N", help="Trials trained as one model; auto: as many as are fastest.")
+]
+Jobs = Annotated[
+    str, Option(metavar="N", help="Processes; auto: as many as the cores or GPUs are worth.")
+]
+Launcher = Annotated[
+    str, Option(metavar="NAME", help="local: processes on this machine; ray: jobs of a cluster.")
+]
+Address = Annotated[
+    str | None,
+    Option(metavar="HOST:PORT", help="The Ray cluster; where not given, a Ray on this machine."),
+]
+GpusPerJob = Annotated[
+    float | None, Option(metavar="N", help="With Ray: 0.25 lets four jobs share a GPU.")
+]
+Settings = Annotated[
+    list[str] | None,
+    Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A keyword of the file's def study(...), or TRACKER.OPTION=VALUE.",
+    ),
+]
+Track = Annotated[
+    str | None,
+    Option(
+        metavar="NAMES",
+        help="Where every trial is a run as well: tensorboard,wandb,mlflow. Options: "
+        "--set tensorboard.dir=runs, wandb.project, wandb.mode=offline, mlflow.uri, …",
+    ),
+]
+Quick = Annotated[
+    bool,
+    Option("--quick", help="Does it all work? 3 × 3 cells of 12 steps, as the study NAME-quick."),
+]
+Artifacts = Annotated[
+    Path | None,
+    Option(
+        metavar="DIR",
+        help="Where published figures are kept; FILE.artifacts beside the storage's file if not "
+        "given.",
+    ),
+]
+Live = Annotated[
+    bool, Option("--live/--no-live", help="Keep the study's page in optuna-dashboard up to date.")
+]

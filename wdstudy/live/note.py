@@ -1,0 +1,63 @@
+"""The note on a study's page in optuna-dashboard: state, best cell and verdict in words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+
+from wdstudy.analysis.frames.cells import FINISHED
+from wdstudy.analysis.numbers.landscape import landscape_of_study
+from wdstudy.analysis.report.text import decay_meaning
+
+HEADING = "## Live, by wdstudy"
+"""What stands in a study's note above this line is its reader's own."""
+
+
+def live_note(
+    trials: pd.DataFrame, spec: Mapping[str, Any], target: int, state: str, command: str
+) -> str:
+    """Our part of the note, in Markdown without formulas.
+
+    Args:
+        trials: As from `trials_frame`.
+        spec: As from `spec_of`.
+        target: How many trials the study will have.
+        state: `running`, `stopped` or `finished`.
+        command: The command line that writes the report.
+    """
+    done = int(trials["state"].isin(FINISHED).sum())
+    of = f"{done:,} of {max(target, done):,} trials"
+    lines = [HEADING, "", f"**{state}: {_counts(trials, of)}**, {datetime.now():%Y-%m-%d %H:%M:%S}"]
+    lines += ["", f"### Verdict{f' so far, on {of}' if done < target else ''}", ""]
+    lines += [f"- {escaped(sentence)}" for sentence in _verdict(trials, spec)]
+    lines += ["", "### How the decay is counted", ""]
+    lines += [f"{escaped(paragraph)}\n" for paragraph in decay_meaning(spec)]
+    lines += ["### The report", "", "    " + " ".join(command.split())]
+    return "\n".join(lines)
+
+
+def escaped(text: str) -> str:
+    """Text of which Markdown makes nothing else: no emphasis, link, tag, table or formula."""
+    return re.sub(r"([\\`*_{}\[\]<>#|~$&!])", r"\\\1", " ".join(text.split()))
+
+
+def _counts(trials: pd.DataFrame, of: str) -> str:
+    states = trials["state"].value_counts()
+    others = {
+        "diverged": int(trials["diverged"].sum()),
+        "in training": int(states.get("RUNNING", 0)),
+        "failed": int(states.get("FAIL", 0)),
+    }
+    return ", ".join([f"{of} done", *(f"{n:,} {word}" for word, n in others.items() if n)])
+
+
+def _verdict(trials: pd.DataFrame, spec: Mapping[str, Any]) -> Iterator[str]:
+    if not trials["state"].isin(FINISHED).any():
+        yield "No trial has finished yet."
+        return
+    for sentence in landscape_of_study(trials, spec).verdict:
+        yield str(sentence)

@@ -1,0 +1,158 @@
+"""What a study's page in optuna-dashboard shows while it runs: three figures and a note."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+import optuna
+import pandas as pd
+import plotly.graph_objects as go
+from optuna_dashboard import get_note, save_note, save_plotly_graph_object
+
+from wdstudy.analysis.frames.cells import FINISHED, Cell, cell_grid, rounded
+from wdstudy.analysis.frames.frames import curves_frame, series_at, spec_of, trials_frame
+from wdstudy.analysis.views.curve_grid import curve_grid_info
+from wdstudy.analysis.views.heatmap import heatmap_info
+from wdstudy.curves import DECAY_LOSS, FINAL_PREFIX, PRIMARY_LOSS
+from wdstudy.live.curves import curves_figure
+from wdstudy.live.heatmap import heatmap_figure
+from wdstudy.live.note import HEADING, live_note
+
+LOSSES = (PRIMARY_LOSS, DECAY_LOSS)
+
+POINTS = 40
+"""Record points of a curve: a box of the curve grid is about as many pixels wide."""
+
+IDS = {name: f"wdstudy-{name}" for name in ("objective", "decay", "curves")}
+"""Under these the dashboard keeps the figures; a push overwrites the one before."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """What is pushed: figures by name, and our part of the note in Markdown."""
+
+    figures: Mapping[str, go.Figure]
+    note: str
+
+
+def push(study: optuna.Study, page: Page) -> None:
+    """Put a page into the study, over the one before."""
+    for name, figure in page.figures.items():
+        save_plotly_graph_object(study, figure, graph_object_id=IDS[name])
+    before, _, _ = get_note(study).partition(HEADING)  # what its reader wrote above is kept
+    save_note(study, before + page.note)
+
+
+def warm_up() -> None:
+    """Draw a page for nobody: the first of a process takes several times as long as the next."""
+    trials = pd.DataFrame(list(product((0.1, 1.0), (0.0, 0.1))), columns=["lr", "weight_decay"])
+    trials = trials.assign(trial=range(4), state="COMPLETE", seed=0, diverged=False)
+    trials["value"] = trials[FINAL_PREFIX + DECAY_LOSS] = trials["lr"] + trials["weight_decay"]
+    trials.attrs = {"study": "", "objective": PRIMARY_LOSS, "minimize": True}
+    curves = trials.assign(step=1.0, epoch=1.0, series=PRIMARY_LOSS)
+    for figure in _figures(trials, curves, {}, 4).values():
+        figure.to_json()
+    live_note(trials, {}, 4, "", "")
+
+
+def live_page(study: optuna.Study, target: int, state: str, command: str) -> Page:
+    """The page of a study as it is now.
+
+    Args:
+        study: A study of wdstudy.
+        target: How many trials it will have.
+        state: `running`, `stopped` or `finished`.
+        command: The command line that writes the report.
+    """
+    trials, spec = trials_frame(study), spec_of(study)
+    names = {*LOSSES, str(trials.attrs["objective"])}
+    curves = curves_frame(study, names, POINTS)
+    return Page(
+        _figures(trials, curves, spec, target), live_note(trials, spec, target, state, command)
+    )
+
+
+def _figures(
+    trials: pd.DataFrame, curves: pd.DataFrame, spec: Mapping[str, Any], target: int
+) -> dict[str, go.Figure]:
+    """Those figures for which there is something to show."""
+    objective = str(trials.attrs["objective"])
+    value = _with_planned(_so_far(trials, curves, objective, "value"), spec)
+    decay = _with_planned(_so_far(trials, curves, DECAY_LOSS, FINAL_PREFIX + DECAY_LOSS), spec)
+    running = frozenset(_cells_of(trials[trials["state"] == "RUNNING"]))
+    best = cell_grid(trials).best if trials["state"].isin(FINISHED).any() else None
+    diagnostic = " (a diagnostic)" if _is_diagnostic(spec) else ""
+    note = _rests_on(trials, target)
+    whole = int(trials["state"].isin(FINISHED).sum()) >= target
+    figures = {}
+    for key, frame, column, more in (
+        ("objective", value, "value", ""),
+        ("decay", decay, FINAL_PREFIX + DECAY_LOSS, diagnostic),
+    ):
+        if frame[column].notna().any() or frame["diverged"].any():
+            info = replace(heatmap_info(frame, column, None), best=best)
+            title = (info.label if whole else info.label.replace(" at the end", " so far")) + more
+            figures[key] = heatmap_figure(info, html.escape(title), note, running)
+    losses = curves[curves["series"].isin(LOSSES)]
+    if losses["value"].notna().any():
+        lines = replace(curve_grid_info(losses, value, LOSSES), best=best)
+        title = f"primary loss and decay loss{diagnostic} of every cell"
+        figures["curves"] = curves_figure(lines, title, note)
+    return figures
+
+
+def _so_far(trials: pd.DataFrame, curves: pd.DataFrame, series: str, column: str) -> pd.DataFrame:
+    """The trials as if those in training had ended with their newest value of a series.
+
+    A cell that has a finished trial shows only such: their values are final.
+    """
+    newest = pd.Series(math.nan, index=trials.index)
+    if curves.loc[curves["series"] == series, "value"].notna().any():
+        newest = series_at(trials, curves, series)[series].astype(float)
+    cells = pd.Series(_cells_of(trials), index=trials.index, dtype=object)
+    final = set(cells[trials["state"].isin(FINISHED)])
+    counts = (trials["state"] == "RUNNING") & newest.notna() & ~cells.isin(final)
+    known = trials[column].astype(float) if column in trials else newest * math.nan
+    shown = trials.assign(**{column: known.where(~counts, newest)})
+    shown["state"] = trials["state"].where(~counts, "COMPLETE")
+    shown.attrs = trials.attrs
+    return shown
+
+
+def _with_planned(trials: pd.DataFrame, spec: Mapping[str, Any]) -> pd.DataFrame:
+    """A row without a value for every cell of a grid: the plane is whole from the start."""
+    plan = spec.get("spec") or {}
+    space = plan.get("space") or {}
+    cells = list(product(space.get("lr") or (), space.get("weight_decay") or ()))
+    if plan.get("sampler") != "grid" or not cells:
+        return trials
+    rows = pd.DataFrame(cells, columns=["lr", "weight_decay"], dtype=float)
+    rows = rows.assign(state="COMPLETE", diverged=False, seed=trials["seed"].min())
+    whole = pd.concat([trials, rows.reindex(columns=trials.columns)], ignore_index=True)
+    whole["diverged"] = whole["diverged"].astype(bool)
+    whole.attrs = trials.attrs
+    return whole
+
+
+def _cells_of(trials: pd.DataFrame) -> list[Cell]:
+    return list(zip(rounded(trials["weight_decay"]), rounded(trials["lr"]), strict=True))
+
+
+def _is_diagnostic(spec: Mapping[str, Any]) -> bool:
+    plan = spec.get("spec") or {}
+    return plan.get("decay_kind") == "decoupled" or plan.get("decay") == "independent"
+
+
+def _rests_on(trials: pd.DataFrame, target: int) -> str:
+    """The line under a figure's title."""
+    done = int(trials["state"].isin(FINISHED).sum())
+    seeds = int(trials["seed"].nunique())
+    parts = [f"{done:,} of {max(target, done):,} trials"]
+    parts += [f"mean over {seeds} seeds"] if seeds > 1 else []
+    parts += [str(trials.attrs[key]) for key in ("optimizer", "decay") if trials.attrs.get(key)]
+    return html.escape(" · ".join(parts))

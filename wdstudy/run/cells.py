@@ -1,0 +1,88 @@
+"""The cells of a study: which trial holds which, and which are missing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from optuna.trial import FrozenTrial, TrialState
+
+from wdstudy.curves import ERROR, SEED
+from wdstudy.run.sampling import LR, WEIGHT_DECAY
+from wdstudy.space import Cell, TrialParams
+
+DONE = (TrialState.COMPLETE, TrialState.PRUNED)
+TAKEN = (*DONE, TrialState.RUNNING, TrialState.WAITING)
+
+FIXED_PARAMS = "fixed_params"
+"""The system attribute in which Optuna keeps what a trial was enqueued with."""
+
+LOST = "its worker was lost"
+INTERRUPTED = "interrupted"
+SPARE = "its cell was enqueued twice"
+_NOBODYS_FAULT = (LOST, INTERRUPTED, SPARE)
+
+MAX_LOST = 3
+"""A cell that took so many workers with it is left to the next run: it may be its own fault."""
+
+
+def params_of(trial: FrozenTrial) -> TrialParams | None:
+    """The trial's lr, weight_decay and seed; None where it has not got them yet.
+
+    A study of one seed has no parameter for it: an attribute tells which it was, so that
+    seeds can be added later.
+    """
+    values = {**trial.system_attrs.get(FIXED_PARAMS, {}), **trial.params}
+    if LR not in values or WEIGHT_DECAY not in values:
+        return None
+    seed = values.get(SEED, trial.user_attrs.get(SEED, 0))
+    return TrialParams(float(values[LR]), float(values[WEIGHT_DECAY]), int(seed))
+
+
+def missing(trials: Iterable[FrozenTrial], cells: Iterable[TrialParams]) -> list[TrialParams]:
+    """The cells that no trial has done, does or waits to do. A failed cell is missing."""
+    taken = {p.cell for t in trials if t.state in TAKEN and (p := params_of(t)) is not None}
+    return [params for params in cells if params.cell not in taken]
+
+
+def left_behind(trials: Sequence[FrozenTrial], cells: Iterable[TrialParams]) -> list[TrialParams]:
+    """The missing cells that nobody has failed at: nobody began, or whoever did was stopped.
+
+    A cell at which the training itself failed waits for the next run, so that a run ends.
+    """
+    reason: dict[Cell, str] = {}
+    for trial in trials:
+        params = params_of(trial)
+        if trial.state == TrialState.FAIL and params is not None:
+            reason[params.cell] = trial.user_attrs.get(ERROR, LOST)
+    lacking = missing(trials, cells)
+    hopeless = {params.cell for params in given_up(trials, lacking)}
+    return [
+        params
+        for params in lacking
+        if reason.get(params.cell, LOST) in _NOBODYS_FAULT and params.cell not in hopeless
+    ]
+
+
+def given_up(trials: Iterable[FrozenTrial], cells: Iterable[TrialParams]) -> list[TrialParams]:
+    """Those of these cells that have taken `MAX_LOST` workers with them, or more."""
+    lost = Counter(
+        params.cell
+        for trial in trials
+        if trial.user_attrs.get(ERROR) == LOST and (params := params_of(trial)) is not None
+    )
+    return [params for params in cells if lost[params.cell] >= MAX_LOST]
+
+
+def spare(trials: Iterable[FrozenTrial]) -> set[int]:
+    """The numbers of waiting trials whose cell an earlier trial has: runs that began at once."""
+    holder: dict[Cell, int] = {}
+    found = set()
+    for trial in sorted(trials, key=lambda t: t.number):
+        params = params_of(trial)
+        if trial.state not in TAKEN or params is None:
+            continue
+        first = holder.setdefault(params.cell, trial.number)
+        if first != trial.number and trial.state == TrialState.WAITING:
+            found.add(trial.number)
+    return found

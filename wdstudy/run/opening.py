@@ -1,0 +1,151 @@
+"""What stands in a study about itself, and whether a spec may go on with a study."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import optuna
+import torch
+from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler
+from optuna.storages import BaseStorage
+
+from wdstudy.curves import DECAY_LOSS, PRIMARY_LOSS, SCHEMA, STUDY_KEY, VAL_LOSS, VAL_PREFIX
+from wdstudy.decay import decayed_weights
+from wdstudy.errors import DataError, SpecError, StudyError, WdstudyError, fault
+from wdstudy.run.provenance import provenance
+from wdstudy.storage.opening import study_names
+from wdstudy.study.optimizers import build_optimizer
+from wdstudy.study.spec import StudySpec, differences
+from wdstudy.training.data import TaskData
+
+
+def load_data(spec: StudySpec, device: torch.device) -> TaskData | None:
+    """The task's data on the device; None for a study with a loop of its own.
+
+    Raises:
+        DataError: it can't be loaded, or not be trained on; the message says where and why.
+    """
+    if spec.task is None:
+        return None
+    try:
+        halves = spec.task.data()
+    except WdstudyError:
+        raise
+    except Exception as error:
+        raise DataError(f"the data can't be loaded: {fault(error)}") from error
+    return TaskData(halves, spec.batch_size, device)
+
+
+def study_record(spec: StudySpec, data: TaskData | None, device: torch.device) -> dict[str, Any]:
+    """The study's attribute `wdstudy`: spec, sizes and provenance as plain data.
+
+    The model and the optimizer are built once to count parameters, so whatever they refuse is
+    known before anything is written.
+
+    Raises:
+        SpecError: the spec has no name, its objective is not recorded, its model can't be built.
+        OptimizerError: the optimizer can't be built, or has no weight decay.
+    """
+    if not spec.name:
+        raise SpecError("the study has no name; give StudySpec(name=...)")
+    record: dict[str, Any] = {"schema": SCHEMA, "spec": spec.as_data(), **provenance(device)}
+    if spec.command:
+        record["command"] = list(spec.command)
+    if data is not None:
+        _check_objective(spec)
+        record["steps_per_epoch"] = data.train.steps
+        record["parameters"] = _parameter_counts(spec)
+    plain: dict[str, Any] = json.loads(json.dumps(record))
+    return plain
+
+
+def open_or_create(
+    spec: StudySpec,
+    storage: BaseStorage,
+    record: dict[str, Any],
+    sampler: BaseSampler,
+    pruner: BasePruner,
+) -> optuna.Study:
+    """The study of this name, made if it is not there. Its space grows by the spec's.
+
+    Raises:
+        StudyError: there is such a study, and it was recorded with another spec.
+    """
+    known = spec.name in study_names(storage)
+    if known:
+        study = optuna.load_study(
+            study_name=spec.name, storage=storage, sampler=sampler, pruner=pruner
+        )
+        record = _continued(spec.name, study, record)
+    else:
+        study = optuna.create_study(
+            study_name=spec.name,
+            storage=storage,
+            sampler=sampler,
+            pruner=pruner,
+            direction=spec.direction,
+            load_if_exists=True,  # another worker may have been faster
+        )
+    if study.user_attrs.get(STUDY_KEY) != record:
+        study.set_user_attr(STUDY_KEY, record)
+    return study
+
+
+def _continued(name: str, study: optuna.Study, record: dict[str, Any]) -> dict[str, Any]:
+    """The record that stands in the study, with the space that both describe."""
+    recorded = study.user_attrs.get(STUDY_KEY)
+    if recorded is None:
+        if not study.get_trials(deepcopy=False):
+            return record  # whoever created it was stopped before it could describe itself
+        raise StudyError(
+            f"the study '{name}' was not made by wdstudy; give this one another --name"
+        )
+    found = differences(recorded["spec"], record["spec"])
+    found += differences(
+        {key: recorded.get(key) for key in ("steps_per_epoch", "parameters")},
+        {key: record.get(key) for key in ("steps_per_epoch", "parameters")},
+    )
+    if found:
+        raise StudyError(
+            f"the study '{name}' was recorded with another spec: {'; '.join(found)}; "
+            "give this one another --name, or go back to what was recorded"
+        )
+    space = {
+        axis: sorted({*recorded["spec"]["space"][axis], *values})
+        for axis, values in record["spec"]["space"].items()
+    }
+    return {**recorded, "spec": {**recorded["spec"], "space": space}}
+
+
+def _check_objective(spec: StudySpec) -> None:
+    assert spec.task is not None
+    recorded = [PRIMARY_LOSS, DECAY_LOSS, VAL_LOSS]
+    recorded += [VAL_PREFIX + name for name in spec.task.metrics]
+    if spec.objective not in recorded:
+        raise SpecError(
+            f"objective '{spec.objective}' is not recorded; it is one of {', '.join(recorded)}"
+        )
+
+
+def _parameter_counts(spec: StudySpec) -> dict[str, int]:
+    assert spec.task is not None
+    try:
+        with torch.random.fork_rng():
+            model = spec.task.model()
+        named = list(model.named_parameters())
+    except Exception as error:
+        raise SpecError(f"the model can't be built: {fault(error)}") from error
+    optimizer = build_optimizer(
+        spec.optimizer,
+        [named],
+        spec.space.cells()[:1],
+        independent=spec.decay == "independent",
+        no_decay=spec.no_decay,
+    )
+    return {
+        "total": sum(p.numel() for _, p in named),
+        "trained": sum(p.numel() for _, p in named if p.requires_grad),
+        "decayed": sum(p.numel() for p in decayed_weights(optimizer)),
+    }

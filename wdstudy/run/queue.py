@@ -1,0 +1,146 @@
+"""The grid as a queue of Optuna trials: enqueued once, each claimed by one worker.
+
+A cell is enqueued as a WAITING trial; the storage hands each of them to exactly one worker.
+Optuna's own grid sampler is not used: it counts a failed cell as visited, and parallel
+workers train cells twice with it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from wdstudy.curves import ENQUEUED_BY, ERROR, SEED
+from wdstudy.run.cells import FIXED_PARAMS, SPARE, missing, params_of, spare
+from wdstudy.run.sampling import LR, WEIGHT_DECAY
+from wdstudy.space import TrialParams
+from wdstudy.storage.patient import patient
+
+ENQUEUE_SECONDS = 20.0
+"""A run that enqueues the cells of all makes some progress in this time, or it is gone."""
+
+_POLL_SECONDS = 0.5
+
+
+def enqueue(
+    study: optuna.Study, cells: Iterable[TrialParams], *, with_seed: bool, by: str | None = None
+) -> None:
+    """Put cells into the study's queue, in this order, as `Study.enqueue_trial` would."""
+    mark = {} if by is None else {ENQUEUED_BY: by}
+    templates = []
+    for params in cells:
+        values: dict[str, float] = {LR: params.lr, WEIGHT_DECAY: params.weight_decay}
+        if with_seed:
+            values[SEED] = params.seed
+        templates.append(
+            create_trial(
+                state=TrialState.WAITING,
+                system_attrs={FIXED_PARAMS: values},
+                user_attrs=mark if with_seed else {SEED: params.seed, **mark},
+            )
+        )
+    if templates:
+        patient(study._storage).create_trials(study._study_id, templates)
+
+
+def enqueue_once(
+    study: optuna.Study, cells: Sequence[TrialParams], *, with_seed: bool, by: str
+) -> None:
+    """Enqueue cells that are missing, also if several runs find them missing at once.
+
+    Each enqueues the first cell. The storage numbers trials one after the other, so all of them
+    agree on whose was first: that run enqueues the rest, and the others wait for it.
+
+    Args:
+        study: Where.
+        cells: What is missing, in the order of training.
+        with_seed: The seed is a parameter of the study.
+        by: A name that no other run has.
+    """
+    while cells:
+        enqueue(study, cells[:1], with_seed=with_seed, by=by)
+        if _is_first(study, cells[0], by):
+            enqueue(study, cells[1:], with_seed=with_seed)
+            return
+        cells = _still_missing(study, cells)
+
+
+def _is_first(study: optuna.Study, cell: TrialParams, by: str) -> bool:
+    trials = study.get_trials(deepcopy=False)
+    late = spare(trials)
+    ours = [t for t in trials if t.user_attrs.get(ENQUEUED_BY) == by]
+    return any(
+        t.number not in late and (p := params_of(t)) is not None and p.cell == cell.cell
+        for t in ours
+    )
+
+
+def _still_missing(study: optuna.Study, cells: Sequence[TrialParams]) -> list[TrialParams]:
+    """What another run did not enqueue, once it is done or makes no progress any more."""
+    lacking = missing(study.get_trials(deepcopy=False), cells)
+    since = time.monotonic()
+    while lacking and time.monotonic() - since < ENQUEUE_SECONDS:
+        time.sleep(_POLL_SECONDS)
+        before, lacking = len(lacking), missing(study.get_trials(deepcopy=False), cells)
+        if len(lacking) < before:
+            since = time.monotonic()
+    return lacking
+
+
+class Queue:
+    """The waiting trials of a study, claimed one by one; each goes to one worker only.
+
+    The list of waiting trials is read once and walked through, and read again when it is used
+    up: claiming stays cheap in a study of thousands of trials.
+    """
+
+    def __init__(
+        self, study: optuna.Study, storage: BaseStorage, cells: Collection[TrialParams] | None
+    ) -> None:
+        self._study = study
+        self._storage = storage
+        self._cells = None if cells is None else {params.cell for params in cells}
+        self._waiting: Iterator[FrozenTrial] = iter(())
+
+    def claim(self) -> optuna.Trial | None:
+        """The next waiting trial, now running and ours; None when no more are waiting."""
+        return self._claim_next() or (self._claim_next() if self._refill() else None)
+
+    def _refill(self) -> bool:
+        trials = self._study.get_trials(deepcopy=False)
+        late = spare(trials)
+        for trial in trials:
+            if trial.number in late:
+                self._drop(trial)
+        waiting = [t for t in trials if t.state == TrialState.WAITING and self._is_wanted(t)]
+        wanted = [t for t in waiting if t.number not in late]
+        self._waiting = iter(wanted)
+        return bool(wanted)
+
+    def _drop(self, trial: FrozenTrial) -> None:
+        """End a trial whose cell another trial has."""
+        try:
+            self._storage.set_trial_user_attr(trial._trial_id, ERROR, SPARE)
+            self._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+        except UpdateFinishedTrialError:
+            pass  # somebody else did
+
+    def _is_wanted(self, trial: FrozenTrial) -> bool:
+        """A cell of a larger grid that was given up is left waiting."""
+        params = params_of(trial)
+        return params is not None and (self._cells is None or params.cell in self._cells)
+
+    def _claim_next(self) -> optuna.Trial | None:
+        for trial in self._waiting:
+            try:
+                ours = self._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
+            except UpdateFinishedTrialError:
+                continue
+            if ours:
+                return optuna.Trial(self._study, trial._trial_id)
+        return None

@@ -1,0 +1,340 @@
+"""Running a study: ask, train, record, tell, until no cell is missing."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, replace
+
+import optuna
+from optuna.pruners import NopPruner
+from optuna.storages import BaseStorage, get_storage
+from optuna.trial import TrialState
+
+from wdstudy.curves import SEED, TRACKED_AS
+from wdstudy.errors import fault
+from wdstudy.run.cells import INTERRUPTED, left_behind, missing, params_of
+from wdstudy.run.heartbeat import (
+    STALE_SECONDS,
+    Heartbeat,
+    Watch,
+    release,
+)
+from wdstudy.run.interrupts import uninterrupted
+from wdstudy.run.opening import load_data, open_or_create, study_record
+from wdstudy.run.plan import Plan
+from wdstudy.run.progress import Display, Silent, Status
+from wdstudy.run.queue import Queue, enqueue, enqueue_once
+from wdstudy.run.sampling import resolve_pruner, resolve_sampler, suggest
+from wdstudy.run.stack import BatchTrainer
+from wdstudy.run.tally import Tally
+from wdstudy.run.triallog import TrialLog, reports
+from wdstudy.space import TrialParams
+from wdstudy.storage.opening import open_storage, resolve_url
+from wdstudy.storage.patient import patient
+from wdstudy.study.spec import StudySpec
+from wdstudy.trackers import Backend, Tracking
+from wdstudy.training.devices import resolve_device
+from wdstudy.training.probe import (
+    LaneChoice,
+    choose_lanes,
+    choose_threads,
+    dry_run,
+    why_not_stacked,
+)
+from wdstudy.workers import run_token, worker_name
+
+TEND_SECONDS = 10.0
+"""How often a run looks at what other workers of its study do."""
+
+TEND_SHARE = 0.02
+"""The part of its time that this may take: all unfinished trials are read."""
+
+END_SECONDS = 5.0
+"""How long a run that is stopped waits for a storage out of reach to give its trials back."""
+
+_POLL_SECONDS = 0.25
+
+
+def run_study(
+    spec: StudySpec,
+    storage: str | BaseStorage | None = None,
+    display: Display | None = None,
+    lanes: int | None = None,
+    trackers: Sequence[Backend] = (),
+) -> optuna.Study:
+    """Train every cell that the study lacks, in this process.
+
+    Args:
+        spec: What to train; it needs a name.
+        storage: A URL or an Optuna storage; the default storage where it is None.
+        display: Where progress is shown; nowhere if None.
+        lanes: How many trials to train as one model; as many as are fastest if None.
+        trackers: Where every trial is a run as well: `TensorBoard()`, `WandB()`, `MLflow()`.
+
+    Returns:
+        The study, every trial of it told.
+
+    Raises:
+        WdstudyError: the spec, its data, device or storage can't be used, the study was
+            recorded with another spec, or trial after trial failed.
+    """
+    runner = Runner(spec, storage, display or Silent(), trackers=trackers)
+    runner.prepare()
+    runner.work(runner.choose_lanes(lanes))
+    return runner.study
+
+
+class Runner:
+    """One process that works on a study. Several may work on one study at the same time.
+
+    Everything that can be wrong with the spec is found here, before the study is created.
+
+    Args:
+        spec: What to train.
+        storage: A URL or an Optuna storage; the default storage where it is None.
+        display: Where progress is shown.
+        run: The token of the run that this process is a worker of; None for one of its own.
+        trackers: Where every trial is a run as well.
+    """
+
+    def __init__(
+        self,
+        spec: StudySpec,
+        storage: str | BaseStorage | None,
+        display: Display,
+        *,
+        run: str | None = None,
+        trackers: Sequence[Backend] = (),
+    ) -> None:
+        self.spec = spec
+        self._display = display
+        for tracker in trackers:
+            tracker.check()
+        self.tracking = Tracking(trackers, spec.name, display.say)
+        self._device = resolve_device(spec.device)
+        self._data = load_data(spec, self._device)
+        if self._data is not None:
+            dry_run(spec, self._data, self._device)
+        sampler = resolve_sampler(spec.sampler, spec.space, seed=0)
+        pruner = resolve_pruner(spec.pruner)
+        record = study_record(spec, self._data, self._device)
+        self.url = None if isinstance(storage, BaseStorage) else resolve_url(storage)
+        if isinstance(storage, BaseStorage):
+            self.storage = patient(get_storage(storage))
+        else:
+            self.storage = open_storage(storage)
+        self.study = open_or_create(spec, self.storage, record, sampler, pruner)
+        if trackers:  # a worker joins; `prepare` makes the key for it
+            self.tracking.join(self.study.user_attrs.get(TRACKED_AS, ""))
+        self._plan = Plan(spec)
+        self.storage.say = display.say
+        self._queue = Queue(self.study, self.storage, self._plan.grid)
+        self.run = run or run_token()
+        self._leads = run is None
+        self._worker = worker_name(self.run)
+        self._watch = Watch()
+        self._next_tend = time.monotonic() + TEND_SECONDS
+        self._waiting = False
+        self._held: TrialLog | None = None
+        self._claimed: list[TrialLog] = []
+        self.status = Status(self._plan.target, objective=spec.objective, direction=spec.direction)
+        self._tally = Tally(self.study, self._plan, self.status, self.run)
+
+    @property
+    def total_steps(self) -> int:
+        """Optimizer steps of one trial; 0 where a loop of its own decides."""
+        return self.spec.epochs * self._data.train.steps if self._data is not None else 0
+
+    def prepare(self) -> int:
+        """Make the study ready to be worked on: free what a lost worker held, enqueue what lacks.
+
+        Returns:
+            How many trials are to be trained.
+        """
+        released = self.release()
+        if released:
+            self._display.say(f"{counted(released, 'trial')} of a lost worker: trained again")
+        self._tally.note()
+        self._say_what_is_kept()
+        lacking = missing(self.study.get_trials(deepcopy=False), self._plan.cells(self.study))
+        enqueue_once(self.study, lacking, with_seed=self._plan.with_seed, by=self._worker)
+        left = max(self.status.total - self.status.done, 0)
+        if self.tracking.backends and not left:
+            self._display.say("nothing is tracked, because nothing is left to train")
+        if left and self.tracking.backends:
+            if TRACKED_AS not in self.study.user_attrs:
+                self.study.set_user_attr(TRACKED_AS, secrets.token_hex(8))
+            self.tracking.begin(self.study.user_attrs[TRACKED_AS])
+        return left
+
+    def release(self) -> int:
+        """Free the trials of workers that are lost; how many there were."""
+        ours = {log.trial._trial_id for log in self._claimed}
+        return release(self.study, self.storage, self._watch, ours)
+
+    def tend(self) -> None:
+        """Every so often: count what other runs have finished, and see who of them is lost."""
+        began = time.monotonic()
+        if began < self._next_tend:
+            return
+        self.release()
+        if self._leads:
+            self._tally.note()
+        ended = time.monotonic()
+        self._next_tend = ended + max(TEND_SECONDS, (ended - began) / TEND_SHARE)
+
+    def _take_over(self) -> bool:
+        """Whether there is more to do, once the queue is empty: what others left behind.
+
+        While others still train it waits a moment and says so, to be there if they are lost.
+        """
+        if self.release():
+            return True
+        trials = self.study.get_trials(deepcopy=False)
+        left = left_behind(trials, self._plan.cells(self.study))
+        if left:
+            enqueue_once(self.study, left, with_seed=self._plan.with_seed, by=self._worker)
+            return True
+        others = sum(t.state == TrialState.RUNNING and self._is_wanted(t) for t in trials)
+        if others:
+            self._say_that_we_wait(others)
+            time.sleep(_POLL_SECONDS)
+            self.tend()
+        return others > 0
+
+    def finish(self) -> None:
+        """Count what all runs did, and what is still missing."""
+        self._tally.finish(self._display)
+
+    def _is_wanted(self, trial: optuna.trial.FrozenTrial) -> bool:
+        params = params_of(trial)
+        return params is None or self._plan.wants(params)
+
+    def _say_that_we_wait(self, others: int) -> None:
+        if self._leads and not self._waiting:
+            self._waiting = True
+            self._display.say(
+                f"waiting for {counted(others, 'trial')} of other workers; "
+                f"whoever is not seen for {STALE_SECONDS:.0f} s is replaced"
+            )
+
+    def choose_lanes(self, lanes: int | None, jobs: int = 1) -> LaneChoice:
+        """How many lanes to train together: as many as asked for if they can be stacked.
+
+        Args:
+            lanes: A number, or None for the fastest.
+            jobs: How many processes share the trials.
+        """
+        left = self.status.total - self.status.done
+        if self._data is None or left <= 0 or lanes == 1:
+            return LaneChoice(1, "one lane at a time")
+        if lanes is None:
+            most = -(-left // (jobs * len(self.spec.space.seed_list)))
+            try:
+                return choose_lanes(self.spec, self._data, self._device, left, most)
+            except Exception as error:  # what is wrong will show again, in a trial
+                return LaneChoice(1, fault(error))
+        reason = why_not_stacked(self.spec, self._data, self._device)
+        if reason is not None:
+            self._display.say(f"lanes can't be stacked, so they train one at a time: {reason}")
+            return LaneChoice(1, reason)
+        return LaneChoice(lanes, "as asked for")
+
+    def choose_threads(self, most: int) -> int:
+        """One thread, unless so many are clearly faster: small tensors wait for the slowest."""
+        if self._data is None or self.status.done >= self.status.total:
+            return most
+        return choose_threads(self.spec, self._data, self._device, most)
+
+    def work(self, choice: LaneChoice) -> None:
+        """Train until no trial is waiting and the sampler has made enough."""
+        with self._display, self.tracking, Heartbeat(self.storage) as self._heartbeat:
+            self._display.show(self.status)
+            trainer = BatchTrainer(
+                self.spec, self._data, self._device, choice.lanes, self.status, self._display
+            )
+            try:
+                while True:
+                    self.tend()
+                    if batch := self._next_batch(trainer.lanes):
+                        trainer.train(batch)
+                        for log in batch:
+                            self._heartbeat.remove(log.trial._trial_id)
+                        self._claimed = [log for log in self._claimed if not log.ended]
+                    elif not self._take_over():
+                        break
+                if self._leads:
+                    self._tally.finish(self._display)
+            finally:
+                self.storage.patience = END_SECONDS
+                for log in self._claimed:
+                    if not log.ended:
+                        with suppress(Exception):  # the storage may be in the middle of something
+                            log.fail(INTERRUPTED)
+
+    def _say_what_is_kept(self) -> None:
+        if self.status.done:
+            left = max(self.status.total - self.status.done, 0)
+            self._display.say(
+                f"'{self.spec.name}': {counted(self.status.done, 'finished trial')} kept, "
+                f"{left} to train"
+            )
+
+    def _next_batch(self, size: int) -> list[TrialLog]:
+        """At most so many trials, of one seed; none when nothing is left."""
+        batch: list[TrialLog] = []
+        while len(batch) < size:
+            log, self._held = self._held or self._next_trial(), None
+            if log is not None and batch and log.params.seed != batch[0].params.seed:
+                self._held = log  # it begins the next batch
+                break
+            if log is None:
+                break
+            batch.append(log)
+        return batch
+
+    def _next_trial(self) -> TrialLog | None:
+        with uninterrupted():  # or a trial would be running, and nobody's
+            trial = self._queue.claim() or self._sample()
+            if trial is None:
+                return None
+            params = suggest(trial, self.spec.space)
+            self._heartbeat.add(trial._trial_id, self._worker)
+            eager = not isinstance(self.study.pruner, NopPruner)
+            runs = self.tracking.trial(trial.number, self._hyperparameters(params))
+            log = TrialLog(
+                trial,
+                params,
+                self.spec.objective,
+                eager=eager,
+                reporting=reports(trial.number, self._plan.target),
+                diverged_factor=self.spec.diverged_factor,
+                runs=runs,
+            )
+            self._claimed.append(log)
+        return log
+
+    def _hyperparameters(self, params: TrialParams) -> dict[str, float | str]:
+        """What trackers know a trial by; without the decay's kind where a loop decides it."""
+        kind = {"decay_kind": self.spec.decay_kind} if self.spec.task is not None else {}
+        return {**asdict(params), **kind}
+
+    def _sample(self) -> optuna.Trial | None:
+        """A new trial of the sampler, its replicas enqueued; None when there are enough."""
+        if self._plan.grid is not None or not self._plan.wants_sample(self.study):
+            return None
+        trial = self.study.ask()
+        params = suggest(trial, self.spec.space)
+        if not self._plan.with_seed:
+            trial.set_user_attr(SEED, params.seed)
+        replicas = [replace(params, seed=seed) for seed in self.spec.space.seed_list]
+        enqueue(self.study, replicas[1:], with_seed=True)
+        return trial
+
+
+def counted(n: int, noun: str) -> str:
+    """`1 trial`, `2 trials`."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

@@ -1,0 +1,192 @@
+"""Training a batch of trials to its end, whatever happens in it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from optuna.trial import TrialState
+
+from wdstudy.curves import PRIMARY_LOSS, STEP
+from wdstudy.errors import RecorderError, StudyError, fault
+from wdstudy.recorder import LossRecorder
+from wdstudy.run.cells import DONE
+from wdstudy.run.progress import Display, Status
+from wdstudy.run.triallog import TrialLog
+from wdstudy.study.spec import StudySpec
+from wdstudy.training.data import TaskData
+from wdstudy.training.devices import is_out_of_memory, release_memory
+from wdstudy.training.loop import Training
+
+MAX_FAILURES = 3
+"""Batches that may fail one after the other before the run stops: the fault is not in a cell."""
+
+
+class BatchTrainer:
+    """Trains the trials of a batch as lanes of one model, or in somebody's own loop.
+
+    Args:
+        spec: What is trained.
+        data: The task's data on the device; None for a loop of its own.
+        device: Where.
+        lanes: How many trials a batch may have; fewer after memory ran out.
+        status, display: What is told about it, and to whom.
+    """
+
+    def __init__(
+        self,
+        spec: StudySpec,
+        data: TaskData | None,
+        device: torch.device,
+        lanes: int,
+        status: Status,
+        display: Display,
+    ) -> None:
+        self._spec, self._data, self._device = spec, data, device
+        self._status, self._display = status, display
+        self._failures = 0
+        self.lanes = lanes
+
+    def train(self, batch: list[TrialLog]) -> None:
+        """Train until every trial of the batch is told: complete, pruned or failed.
+
+        Raises:
+            StudyError: the study's first trial failed, or batch after batch.
+        """
+        try:
+            if self._data is not None:
+                self._train_task(batch, self._data)
+            else:
+                for log in batch:
+                    self._train_loop(log)
+            self._failures = 0
+        except Exception as error:
+            self._mend(batch, error)
+
+    def _train_task(self, batch: list[TrialLog], data: TaskData) -> None:
+        share = 1 / len(batch)
+        training = Training(self._spec, [log.params for log in batch], data, self._device)
+        going = list(batch)
+        for measurement in training:
+            for lane, log in enumerate(going):
+                log.initial_loss = float(measurement.initial_loss[lane])
+                log.diverged_at = int(measurement.diverged_at[lane])
+                self.log_point(log, measurement.point(lane))
+                if log.taken_over:
+                    self._note(log, TrialState.FAIL)
+                elif log.diverged_at:
+                    self._note(log, log.complete(share))
+                elif measurement.step < training.total_steps and log.trial.should_prune():
+                    self._note(log, log.prune(share))
+            lanes = [lane for lane, log in enumerate(going) if not log.ended]
+            if not lanes:
+                return
+            going = [going[lane] for lane in lanes]
+            training.keep(lanes)
+        for log in going:
+            self._note(log, log.complete(share))
+
+    def _train_loop(self, log: TrialLog) -> None:
+        """Call somebody's own loop; its recorder's points come here, and may end it."""
+        assert self._spec.train is not None
+        recorder = LossRecorder()
+        recorder.trackers.append(_LoopWatch(self, log, recorder))
+        try:
+            self._spec.train(log.params, recorder)
+        except StopTraining:
+            if not log.ended:
+                log.complete() if log.diverged_at else log.prune()
+            self._note(log, TrialState.PRUNED)
+            return
+        objective = self._spec.objective
+        if objective not in log.curves:
+            raise RecorderError(
+                f"the loop recorded no {objective}; call recorder.point({objective}=...) in it"
+            )
+        if not recorder.steps:
+            raise RecorderError(
+                "the loop recorded no step; call recorder.step(loss) after loss.backward() and "
+                "before optimizer.step(), or neither loss is known"
+            )
+        self._note(log, log.complete())
+
+    def _mend(self, batch: list[TrialLog], error: Exception) -> None:
+        """After an error in a batch: a smaller one if memory ran out, one that is not compiled if
+        it was; else its trials failed.
+        """
+        unfinished = _unfinished(batch)
+        if is_out_of_memory(error) and len(unfinished) > 1:
+            self.lanes = (len(unfinished) + 1) // 2
+            self._display.say(f"out of memory with {len(batch)} lanes: going on with {self.lanes}")
+            release_memory()
+            for log in unfinished:
+                log.restart()
+            while unfinished:
+                self.train(unfinished[: self.lanes])
+                unfinished = _unfinished(unfinished)
+            return
+        if self._spec.compile:
+            self._spec = replace(self._spec, compile=False)
+            self._display.say(f"compiled it fails, so it is trained uncompiled: {fault(error)}")
+            for log in unfinished:
+                log.restart()
+            self.train(unfinished)
+            return
+        for log in unfinished:
+            self._note(log, log.fail(fault(error)))
+        self._note_failure(batch[0], error)
+
+    def _note_failure(self, log: TrialLog, error: Exception) -> None:
+        """Go on after a batch that failed, unless nothing ever worked, or it happens again."""
+        self._failures += 1
+        self._display.say(f"a trial failed: {fault(error)}")
+        first = not log.trial.study.get_trials(deepcopy=False, states=DONE)
+        if first or self._failures >= MAX_FAILURES:
+            raise StudyError(
+                f"stopped, because {'the first trial' if first else 'trial after trial'} failed: "
+                f"{fault(error)}; mend it and run the same command again"
+            ) from error
+
+    def log_point(self, log: TrialLog, point: Mapping[str, float]) -> None:
+        """Store a record point and show it."""
+        steps = point[STEP] - (log.curves.last(STEP) if len(log.curves) else 0)
+        log.log(point)
+        self._status.tick(int(steps))
+        self._status.describe(log.params, point)
+        self._display.show(self._status)
+
+    def _note(self, log: TrialLog, state: TrialState) -> None:
+        if log.taken_over:
+            self._display.say("a trial was taken over by another worker: this one was not seen")
+            return
+        value = log.value if state == TrialState.COMPLETE else None
+        self._status.note(state.name, log.params, value, bool(log.diverged_at))
+        self._display.show(self._status)
+
+
+class StopTraining(Exception):  # noqa: N818  # control flow, like StopIteration
+    """Leaves somebody's own loop from inside `recorder.point`: it diverged, or was pruned."""
+
+
+class _LoopWatch:
+    """The tracker through which the record points of somebody's loop reach the study."""
+
+    def __init__(self, trainer: BatchTrainer, log: TrialLog, recorder: LossRecorder) -> None:
+        self._trainer, self._log, self._recorder = trainer, log, recorder
+
+    def log(self, point: Mapping[str, float]) -> None:
+        log, initial = self._log, self._recorder.initial_loss
+        log.initial_loss = initial
+        factor = self._trainer._spec.diverged_factor
+        limit = factor * initial if initial > 0 else math.inf
+        if not math.isfinite(point[PRIMARY_LOSS]) or point[PRIMARY_LOSS] > limit:
+            log.diverged_at = int(point[STEP])
+        self._trainer.log_point(log, point)
+        if log.ended or log.diverged_at or log.trial.should_prune():
+            raise StopTraining
+
+
+def _unfinished(batch: list[TrialLog]) -> list[TrialLog]:
+    return [log for log in batch if not log.ended]

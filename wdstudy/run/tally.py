@@ -1,0 +1,54 @@
+"""Counting what a study holds already, and what others finish in it meanwhile."""
+
+from __future__ import annotations
+
+import optuna
+
+from wdstudy.curves import DIVERGED_AT, WORKER
+from wdstudy.run.cells import DONE, MAX_LOST, given_up, missing, params_of
+from wdstudy.run.plan import Plan
+from wdstudy.run.progress import Display, Status
+
+
+class Tally:
+    """Counts finished trials into a status, each once.
+
+    Args:
+        study: Where they are.
+        plan: Which of them count.
+        status: What they are counted into.
+        run: The token of the run whose own trials are counted elsewhere; None to count all.
+    """
+
+    def __init__(self, study: optuna.Study, plan: Plan, status: Status, run: str | None) -> None:
+        self._study, self._plan, self._run = study, plan, run
+        self._noted: set[int] = set()
+        self.status = status
+
+    def note(self) -> None:
+        """Count what was finished since the last time."""
+        for trial in self._study.get_trials(deepcopy=False, states=DONE):
+            params, worker = params_of(trial), str(trial.user_attrs.get(WORKER, ""))
+            ours = self._run is not None and worker.endswith(f":{self._run}")
+            if trial.number in self._noted or ours or params is None:
+                continue
+            self._noted.add(trial.number)
+            if self._plan.wants(params):
+                self.status.note(
+                    trial.state.name, params, trial.value, DIVERGED_AT in trial.user_attrs
+                )
+
+    def finish(self, display: Display) -> None:
+        """Count what was finished, and as failed whatever is missing in the end.
+
+        It says which cells were given up because they took their workers along.
+        """
+        self.note()
+        trials = self._study.get_trials(deepcopy=False)
+        lacking = missing(trials, self._plan.cells(self._study))
+        for params in given_up(trials, lacking):
+            display.say(
+                f"given up: lr {params.lr:g}, weight_decay {params.weight_decay:g}, seed "
+                f"{params.seed}, with which {MAX_LOST} workers were lost; is memory short?"
+            )
+        self.status.failed = len(lacking)

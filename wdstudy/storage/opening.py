@@ -1,0 +1,270 @@
+"""From a URL to an Optuna storage, and from a name to a study in it."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import time
+import weakref
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import optuna
+import sqlalchemy
+from optuna.storages import BaseStorage, RDBStorage, get_storage
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
+
+from wdstudy.errors import MissingPackageError, StorageError, StudyError, nearest
+from wdstudy.storage.journal import JournalTrials
+from wdstudy.storage.patient import PatientStorage
+from wdstudy.storage.tables import TrialTables
+
+DEFAULT_URL = "sqlite:///wdstudy.db"
+SCHEMES = ("sqlite", "journal", "postgresql", "mysql")
+
+_PATIENCE = 60  # seconds to wait for the other processes that open the same database
+# SQLAlchemy's own default drivers differ between its versions.
+_DRIVERS = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql"}
+
+
+def resolve_url(given: str | None = None) -> str:
+    """The storage's URL: as given, from a file, from Optuna's variable, else a file here.
+
+    Args:
+        given: A URL; `@FILE` for one that stands in a file, where no list of processes shows
+            its password; None for `$OPTUNA_STORAGE`.
+
+    Raises:
+        StorageError: the file can't be read, or is empty.
+    """
+    url = given or os.environ.get("OPTUNA_STORAGE") or DEFAULT_URL
+    if not url.startswith("@"):
+        return url
+    try:
+        url = Path(url[1:]).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise StorageError(
+            f"the storage's URL can't be read from '{url[1:]}' ({type(error).__name__}); "
+            "name a file that holds nothing but a URL"
+        ) from None
+    if not url:
+        raise StorageError(f"the file {given} is empty; let it hold a storage's URL")
+    return url
+
+
+def masked(url: str) -> str:
+    """The URL without its password, fit for logs, reports and errors."""
+    try:
+        shown = make_url(url).render_as_string(hide_password=True)
+    except (ArgumentError, ValueError):  # its password may be why it can't be understood
+        shown = re.sub(r"://([^:/]*):.*@", r"://\1:***@", url)
+    return re.sub(r"(?i)([?&][^=&]*(?:pass|pwd|secret|token|key)[^=&]*=)[^&]*", r"\1***", shown)
+
+
+def password_in(url: str) -> str:
+    """The password in a URL, as it is written there; empty where there is none."""
+    user, at, _ = url.partition("://")[2].rpartition("@")
+    return user.partition(":")[2] if at else ""
+
+
+def kind_of(url: str) -> str:
+    """One of `SCHEMES`, without the driver that a URL may name as well.
+
+    Raises:
+        StorageError: it is none of them.
+    """
+    scheme, separator, _ = url.partition("://")
+    kind = scheme.partition("+")[0]
+    if not separator or kind not in SCHEMES:
+        raise StorageError(
+            f"unknown storage '{masked(url)}'; {_meant(url, scheme if separator else '')}"
+        )
+    return kind
+
+
+def file_of(url: str) -> Path | None:
+    """The file that a URL names; None for a database server.
+
+    Raises:
+        StorageError: as `kind_of`.
+    """
+    if kind_of(url) not in ("sqlite", "journal"):
+        return None
+    return Path(url.partition("://")[2].removeprefix("/").partition("?")[0])
+
+
+def open_storage(url: str | None = None, *, create: bool = True) -> PatientStorage:
+    """The storage behind a URL.
+
+    Args:
+        url: `sqlite:///FILE`, `journal:///FILE`, `postgresql://…` or `mysql://…`, or `@FILE`
+            that holds it; the default storage where it is None.
+        create: Make the file if it is not there. Reading commands don't.
+
+    Raises:
+        StorageError: the URL can't be understood, or what it names can't be opened or written.
+        MissingPackageError: the database's driver is not installed.
+    """
+    url = resolve_url(url)
+    base = kind_of(url)
+    scheme, _, rest = url.partition("://")
+    if (file := file_of(url)) is not None:
+        _check_file(url, file, create)
+    if base == "journal":
+        try:
+            journal = JournalTrials(rest.removeprefix("/"))
+        except (OSError, ValueError) as error:
+            raise _unusable(url, error) from error
+        return PatientStorage(journal.storage, masked(url), journal)  # type: ignore[abstract]
+    database = _database(_DRIVERS.get(scheme, scheme) + "://" + rest, url, create)
+    cached = get_storage(database)  # with its cache of finished trials
+    return PatientStorage(  # type: ignore[abstract]  # the other methods are handed on
+        cached, masked(url), TrialTables.of(database), database
+    )
+
+
+def open_study(name: str, storage: str | BaseStorage | None = None) -> optuna.Study:
+    """An existing study, for reading.
+
+    Args:
+        name: The study's name.
+        storage: A URL or an Optuna storage; the default storage where it is None.
+
+    Raises:
+        StudyError: there is no such study; the message lists those there are.
+        StorageError: as `open_storage`.
+    """
+    opened = storage if isinstance(storage, BaseStorage) else open_storage(storage, create=False)
+    try:
+        return optuna.load_study(study_name=name, storage=opened)
+    except KeyError:
+        where = "" if isinstance(storage, BaseStorage) else f" in {masked(resolve_url(storage))}"
+        raise StudyError(
+            f"no study '{name}'{where}; {nearest(name, study_names(opened))}"
+        ) from None
+
+
+def forget_study(name: str, storage: str | None = None) -> None:
+    """Delete a study, if it is there, with all of its trials."""
+    with suppress(KeyError, StorageError):  # what is wrong with the storage, its next user says
+        optuna.delete_study(study_name=name, storage=open_storage(storage, create=False))
+
+
+def study_names(storage: BaseStorage) -> list[str]:
+    """The names of the studies in a storage, in order of creation."""
+    return [study.study_name for study in storage.get_all_studies()]
+
+
+def _database(url: str, shown: str, for_writing: bool) -> RDBStorage:
+    try:
+        storage = _opened_together(url, for_writing)
+    except ImportError as error:
+        extra = "mysql" if "mysql" in url.partition("://")[0] else "postgres"
+        raise MissingPackageError(f"the storage {masked(shown)}", extra) from error
+    except (SQLAlchemyError, OSError, RuntimeError) as error:
+        raise _unusable(shown, error) from error
+    weakref.finalize(storage, storage.engine.dispose)  # drivers warn of connections left open
+    return storage
+
+
+def _opened_together(url: str, for_writing: bool) -> RDBStorage:
+    """Open a database, again if other processes were making it ready in the same moment.
+
+    SQLite waits for a lock, but not where two processes would wait for each other: both read,
+    and both then want to write, or to begin the write-ahead log. One is told at once.
+    """
+    until = time.monotonic() + _PATIENCE
+    pause = 0.05
+    while True:
+        try:
+            return _opened(url, for_writing)
+        except SQLAlchemyError as error:
+            if not _was_made_meanwhile(error) or time.monotonic() > until:
+                raise
+        time.sleep(pause * random.uniform(0.5, 1.5))  # those who collided part ways
+        pause = min(2 * pause, 1.0)
+
+
+def _opened(url: str, for_writing: bool) -> RDBStorage:
+    if not url.startswith("sqlite"):
+        return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+    storage = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": _PATIENCE}})
+    _tune_sqlite(storage.engine, for_writing)
+    return storage
+
+
+def _was_made_meanwhile(error: SQLAlchemyError) -> bool:
+    """Whether another process was first with a table, with the only row of one, or with a lock."""
+    says = str(error).lower()
+    return isinstance(error, IntegrityError) or any(
+        word in says for word in ("already exists", "deadlock", "database is locked")
+    )
+
+
+def _tune_sqlite(engine: sqlalchemy.Engine, for_writing: bool) -> None:
+    """Make SQLite fast to commit to and safe to share.
+
+    Write-ahead logging lets readers and a writer work side by side and commits without a full
+    sync; a power cut may lose the last commits, never the database (https://sqlite.org/wal.html).
+
+    Writers begin every transaction by taking the write lock. Optuna claims a trial by reading
+    its state `FOR UPDATE` and then changing it, but SQLite has no `FOR UPDATE`: with its usual
+    lazy transactions two processes both read WAITING, and both train the trial.
+    """
+
+    def on_connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # or the driver begins transactions of its own
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=NORMAL")
+        cursor.close()
+
+    def on_begin(connection: sqlalchemy.Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if for_writing else "BEGIN")
+
+    sqlalchemy.event.listen(engine, "connect", on_connect)
+    sqlalchemy.event.listen(engine, "begin", on_begin)
+    engine.dispose()  # connections made before the listeners lack their settings
+    with engine.connect() as connection:
+        connection.exec_driver_sql("SELECT 1")
+
+
+def _check_file(url: str, path: Path, create: bool) -> None:
+    if path.is_dir():
+        raise StorageError(f"the storage {url} is a directory; name a file in it")
+    if not path.parent.is_dir():
+        raise StorageError(
+            f"the storage {url} can't be opened: there is no directory '{path.parent}'; create it"
+        )
+    if not create and not path.exists():
+        raise StorageError(
+            f"there is no storage {url} yet; run a study first, or name its storage with --storage"
+        )
+
+
+def _unusable(url: str, error: Exception) -> StorageError:
+    cause = getattr(error, "orig", None) or error
+    says = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
+    says = says.replace(url, masked(url))
+    with suppress(ArgumentError, ValueError):
+        if password := make_url(url).password:
+            says = says.replace(str(password), "***")
+    remedy = (
+        "check the path, its permissions and that it is a database"
+        if url.startswith(("sqlite", "journal"))
+        else "check that the server runs, its address, user and database"
+    )
+    return StorageError(
+        f"the storage {masked(url)} can't be used ({says}); {remedy}, or name another with "
+        "--storage"
+    )
+
+
+def _meant(url: str, scheme: str) -> str:
+    if scheme:
+        return nearest(scheme, SCHEMES)
+    kind = "journal" if url.endswith((".journal", ".log", ".jsonl")) else "sqlite"
+    return f"did you mean '{kind}:///{url}'?"

@@ -1,0 +1,1 @@
+"""Describing a study: what is trained, over which space, by which optimizer."""

@@ -1,0 +1,225 @@
+"""What a study is: the task that is trained, and how lr and weight_decay are swept over it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from torch import Generator, Tensor, nn
+
+from wdstudy.decay import DecayKind
+from wdstudy.errors import SpecError, nearest
+from wdstudy.space import SearchSpace, TrialParams
+from wdstudy.study.optimizers import (
+    NoDecay,
+    OptimizerFactory,
+    optimizer_kind,
+    optimizer_name,
+    optimizer_options,
+)
+from wdstudy.study.schedules import Schedule, resolve_schedule
+
+if TYPE_CHECKING:
+    from optuna.pruners import BasePruner
+    from optuna.samplers import BaseSampler
+
+    from wdstudy.recorder import LossRecorder
+
+LossFunction = Callable[[Any, Any], Tensor]
+"""`loss(output, y) -> 0-d tensor`, the mean over the batch."""
+
+UserLoop = Callable[[TrialParams, "LossRecorder"], None]
+"""`train(params, recorder)`: somebody's own training loop."""
+
+PRECISIONS = ("float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is trained: a model, its data and its loss.
+
+    Args:
+        model: Builds a fresh model. The random state is seeded before it is called.
+        data: Loads `(train, val)`. Each is a pair of tensors `(x, y)`, which are kept on the
+            device, or a `Dataset`, or a `DataLoader`.
+        loss: `loss(output, y)`, the mean over the batch as a 0-d tensor.
+        metrics: Name → function of `(output, y)`, a mean over the batch; recorded as `val_<name>`.
+        augment: `augment(x, generator)`: changes a training batch, on the device, drawing only
+            from the generator.
+    """
+
+    model: Callable[[], nn.Module]
+    data: Callable[[], tuple[Any, Any]]
+    loss: LossFunction
+    metrics: Mapping[str, Callable[[Any, Any], Tensor]] = field(default_factory=dict)
+    augment: Callable[[Tensor, Generator], Tensor] | None = None
+
+
+@dataclass(frozen=True)
+class StudySpec:
+    """A joint sweep of `lr` and `weight_decay`, described in full.
+
+    Args:
+        space: The grid, or the ranges a sampler draws from.
+        task: What is trained; or give `train`.
+        train: Your own loop instead of a task: `train(params, recorder)`.
+        name: The study's name; the study file's name where it is empty.
+        optimizer: A name (`"adamw"`), a class, or `partial(torch.optim.SGD, momentum=0.9)`.
+        decay: `"pytorch"`: weight_decay as the class has it; `"independent"`: not scaled by
+            lr, as in the AdamW paper.
+        no_decay: `"biases_and_norms"`, or a function `(name, parameter) -> bool`.
+        epochs, batch_size: As ever. An incomplete last batch of an epoch is left out.
+        schedule: `constant`, `cosine`, `linear`, `step`, `inverse_sqrt`, or a callable
+            `(step, total_steps) -> multiplier`.
+        warmup: Share of the run in which lr rises linearly, before the schedule.
+        record_every: Optimizer steps between record points; once an epoch where it is None.
+        objective: The series whose last value is the trial's value.
+        direction: `"minimize"` or `"maximize"` the objective.
+        sampler: `"grid"`, another name (`tpe`, `qmc`, `random`, `gp`, `cmaes`), or a sampler.
+        pruner: A name (`median`, `hyperband`, …), or an Optuna pruner.
+        trials: How many trials a sampler other than the grid makes; the grid's size if None.
+        precision: `"float32"`, or `"bfloat16"` for autocast.
+        compile: Train through torch.compile. What a step takes may change, what it finds only
+            by rounding; the first step takes up to a minute.
+        device: `"auto"`, `"cpu"`, `"cuda"`, `"cuda:1"`, `"mps"`.
+        diverged_factor: A trial has diverged once its primary loss, averaged between record
+            points, exceeds this multiple of its first step's, or is not finite.
+        angular_update: Record the angle of the last update before each record point.
+
+    Raises:
+        SpecError: a field can't be used; the message names it.
+    """
+
+    space: SearchSpace
+    task: Task | None = None
+    train: UserLoop | None = None
+    name: str = ""
+    optimizer: str | OptimizerFactory = "adamw"
+    decay: Literal["pytorch", "independent"] = "pytorch"
+    no_decay: NoDecay | None = None
+    epochs: int = 10
+    batch_size: int = 64
+    schedule: str | Schedule = "constant"
+    warmup: float = 0.0
+    record_every: int | None = None
+    objective: str = "val_loss"
+    direction: Literal["minimize", "maximize"] = "minimize"
+    sampler: str | BaseSampler = "grid"
+    pruner: str | BasePruner | None = None
+    trials: int | None = None
+    precision: Literal["float32", "bfloat16"] = "float32"
+    compile: bool = False
+    device: str = "auto"
+    diverged_factor: float = 10.0
+    angular_update: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """The keywords that `def study(...)` was called with; filled by the loader."""
+    command: tuple[str, ...] = ()
+    """The study file as it was named, and the flags that change it; filled by the loader."""
+
+    def __post_init__(self) -> None:
+        self._check_what_is_trained()
+        for name in ("epochs", "batch_size", "record_every", "trials"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or value < 1):
+                raise SpecError(f"{name}={value!r}; give a whole number of at least 1")
+        self._check_choice("decay", ("pytorch", "independent"))
+        self._check_choice("direction", ("minimize", "maximize"))
+        self._check_choice("precision", PRECISIONS)
+        if not self.diverged_factor > 1:
+            raise SpecError(f"diverged_factor={self.diverged_factor!r}; give a number above 1")
+        resolve_schedule(self.schedule, self.warmup)
+
+    @property
+    def decay_kind(self) -> DecayKind:
+        """How weight decay acts in this study's optimizer.
+
+        Raises:
+            OptimizerError: there is no weight decay to sweep, or its kind is not known.
+            SpecError: the independent form is asked of a coupled optimizer.
+        """
+        kind = optimizer_kind(self.optimizer)
+        if self.decay == "independent" and kind != "decoupled":
+            raise SpecError(
+                f"decay='independent' needs an optimizer with decoupled weight decay, and "
+                f"{optimizer_name(self.optimizer)}'s is {kind}; use 'adamw', or decay='pytorch'"
+            )
+        return kind
+
+    def as_data(self) -> dict[str, Any]:
+        """The spec as plain data: what a study's attribute holds and reports read.
+
+        In a user's own loop the fields that the loop decides are left out.
+        """
+        data: dict[str, Any] = {
+            "space": self.space.as_data(),
+            "objective": self.objective,
+            "direction": self.direction,
+            "sampler": _described(self.sampler),
+            "pruner": _described(self.pruner),
+            "settings": dict(self.settings),
+        }
+        if self.train is not None:
+            return {**data, "train": _described(self.train)}
+        assert self.task is not None  # __post_init__: one of the two
+        return {
+            **data,
+            "model": _described(self.task.model),
+            "data": _described(self.task.data),
+            "loss": _described(self.task.loss),
+            "metrics": sorted(self.task.metrics),
+            "augment": _described(self.task.augment),
+            "optimizer": optimizer_name(self.optimizer),
+            "optimizer_options": optimizer_options(self.optimizer),
+            "decay": self.decay,
+            "decay_kind": self.decay_kind,
+            "no_decay": _described(self.no_decay),
+            "epochs": self.epochs,
+            "batch_size": self.batch_size,
+            "schedule": _described(self.schedule),
+            "warmup": self.warmup,
+            "record_every": self.record_every,
+            "precision": self.precision,
+            "diverged_factor": self.diverged_factor,
+            "angular_update": self.angular_update,
+        }
+
+    def _check_what_is_trained(self) -> None:
+        if (self.task is None) == (self.train is None):
+            given = "both" if self.task is not None else "neither"
+            raise SpecError(f"give either task= or train= to StudySpec; {given} is given")
+        if not isinstance(self.space, SearchSpace):
+            raise SpecError(f"space={self.space!r} is not a SearchSpace(lr=..., weight_decay=...)")
+        if self.task is not None and not isinstance(self.task, Task):
+            raise SpecError(f"task={self.task!r} is not a Task(model=, data=, loss=)")
+
+    def _check_choice(self, name: str, choices: tuple[str, ...]) -> None:
+        value = getattr(self, name)
+        if value not in choices:
+            raise SpecError(f"unknown {name} {value!r}; {nearest(str(value), choices)}")
+
+
+def differences(recorded: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
+    """What two specs' data differ in, as `key=recorded, now current`; the space may grow."""
+    keys = sorted((recorded.keys() | current.keys()) - {"space"})
+    return [
+        f"{key}={recorded.get(key)!r}, now {current.get(key)!r}"
+        for key in keys
+        if recorded.get(key) != current.get(key)
+    ]
+
+
+def _described(thing: Any) -> Any:
+    """A name for what JSON can't hold: stable from run to run, unlike `repr` with its address."""
+    if thing is None or isinstance(thing, str | int | float | bool):
+        return thing
+    partial_of = getattr(thing, "func", None)
+    if partial_of is not None:
+        arguments = [repr(a) for a in thing.args]
+        arguments += [f"{key}={value!r}" for key, value in sorted(thing.keywords.items())]
+        text = f"{_described(partial_of)}({', '.join(arguments)})"
+    else:
+        text = getattr(thing, "__qualname__", None) or type(thing).__name__
+    return re.sub(r" at 0x[0-9a-f]+", "", text)

@@ -1,0 +1,1 @@
+"""Training lanes: data, model, optimizer and loop. Nothing here knows of Optuna."""

@@ -1,0 +1,262 @@
+"""The training loop: from a spec and some lanes' parameters to a stream of measurements."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Generator, Tensor
+
+from wdstudy.curves import (
+    ANGULAR_UPDATE,
+    DECAY_LOSS,
+    LEARNING_RATE,
+    PRIMARY_LOSS,
+    STEP,
+    VAL_PREFIX,
+    WEIGHT_NORM,
+)
+from wdstudy.recorder import FloatArray, LossMeter
+from wdstudy.space import TrialParams
+from wdstudy.study.optimizers import build_optimizer
+from wdstudy.study.schedules import resolve_schedule
+from wdstudy.study.spec import StudySpec
+from wdstudy.training.compiled import compiled
+from wdstudy.training.data import Batch, Batches, TaskData
+from wdstudy.training.lanes import Lanes, SingleLane
+from wdstudy.training.stacked import StackedLanes
+from wdstudy.training.step import StackedStep, make_step
+
+PEAK_LR = "initial_lr"  # torch.optim.lr_scheduler's name for it
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What is known at one record point, for every lane.
+
+    Attributes:
+        step: Optimizer steps done.
+        series: Series name → value of each lane, `[B]`.
+        initial_loss: The primary loss of each lane's first step, `[B]`.
+        diverged_at: The step at which a lane diverged, 0 where it has not, `[B]`.
+    """
+
+    step: int
+    series: dict[str, FloatArray]
+    initial_loss: FloatArray
+    diverged_at: NDArray[np.int64]
+
+    def point(self, lane: int) -> dict[str, float]:
+        """The record point of one lane."""
+        return {name: float(values[lane]) for name, values in self.series.items()}
+
+
+class Training:
+    """One run of the training loop over some lanes, as an iterable of Measurements.
+
+    The result depends on the spec and the seed alone: the global random state is swapped in
+    while this trains and handed back at every record point, and data order and augmentation
+    have generators of their own.
+
+    Args:
+        spec: A study with a task.
+        params: One lane each; they share a seed.
+        data: The task's data, on the device.
+        device: Where to train.
+    """
+
+    def __init__(
+        self,
+        spec: StudySpec,
+        params: Sequence[TrialParams],
+        data: TaskData,
+        device: torch.device,
+    ) -> None:
+        assert spec.task is not None  # a study with a loop of its own is not trained here
+        self._spec, self._task, self._data, self._device = spec, spec.task, data, device
+        self._stream = RandomStream(params[0].seed, device)
+        with self._stream:
+            model = self._task.model().to(device)
+        wrap = partial(compiled, device=device) if spec.compile else None
+        stacked = StackedLanes(model, len(params), wrap) if len(params) > 1 else None
+        self._lanes: Lanes = stacked or SingleLane(model, wrap)
+        self._optimizer = build_optimizer(
+            spec.optimizer,
+            self._lanes.named_parameters(),
+            params,
+            independent=spec.decay == "independent",
+            no_decay=spec.no_decay,
+        )
+        self._stepper = make_step(stacked, self._optimizer) if stacked else self._optimizer
+        self._decay = self._lanes.decay_terms(self._optimizer)
+        for group in self._optimizer.param_groups:
+            group[PEAK_LR] = group["lr"]
+        self._schedule = resolve_schedule(spec.schedule, spec.warmup)
+        self._batches = _training_batches(data.train, spec, params[0].seed, device)
+        self._meter = LossMeter()
+        self._initial: FloatArray | None = None
+        self.total_steps = spec.epochs * data.train.steps
+
+    def __iter__(self) -> Iterator[Measurement]:
+        every = self._spec.record_every or self._data.train.steps
+        for start in range(0, self.total_steps, every):
+            end = min(start + every, self.total_steps)
+            with self._stream, _deterministic():
+                for step in range(start, end - 1):
+                    self._step(step)
+                angular_update = self._last_step(end - 1)
+            yield self._measure(end, angular_update)
+
+    def one_step(self) -> None:
+        """The first step alone, again and again: for measuring how long it takes."""
+        with self._stream, _deterministic():
+            self._step(0)
+
+    def keep(self, lanes: Sequence[int]) -> None:
+        """Go on with these lanes only, numbered as in the last measurement. Not with none."""
+        if len(lanes) == len(self._lanes.named_parameters()):
+            return
+        assert self._initial is not None  # there was a measurement
+        self._lanes.keep(lanes, self._optimizer)
+        if isinstance(self._stepper, StackedStep):
+            self._stepper.keep(lanes)
+        self._decay = self._lanes.decay_terms(self._optimizer)
+        self._initial = self._initial[list(lanes)]
+
+    def _step(self, step: int) -> None:
+        x, y = next(self._batches)
+        with _precision(self._spec, self._device):
+            losses = self._lanes.losses(self._task.loss, x, y)
+        self._lanes.backward(losses)
+        self._meter.step(losses, self._decay.read())
+        multiplier = self._schedule(step, self.total_steps)
+        for group in self._optimizer.param_groups:
+            group["lr"] = group[PEAK_LR] * multiplier
+        self._stepper.step()
+
+    def _last_step(self, step: int) -> Tensor | None:
+        """The step before a record point, with the angle of its update where that is asked for."""
+        if not self._spec.angular_update:
+            self._step(step)
+            return None
+        before = self._lanes.decayed_weights(self._optimizer)
+        self._step(step)
+        return mean_angle(before, self._lanes.decayed_weights(self._optimizer))
+
+    def _measure(self, step: int, angular_update: Tensor | None) -> Measurement:
+        interval = self._meter.read()
+        if self._initial is None:
+            self._initial = interval.primary_loss[0]
+        primary = interval.primary_loss.mean(axis=0)
+        series = {
+            STEP: np.full_like(primary, step),
+            PRIMARY_LOSS: primary,
+            DECAY_LOSS: interval.decay_loss.mean(axis=0),
+            WEIGHT_NORM: _on_host(self._lanes.weight_norms(self._optimizer)),
+            LEARNING_RATE: self._learning_rates(),
+            **self._validate(),
+        }
+        if angular_update is not None:
+            series[ANGULAR_UPDATE] = _on_host(angular_update)
+        bad_steps = _first_bad_step(interval.primary_loss, step)
+        risen = (self._initial > 0) & (primary > self._spec.diverged_factor * self._initial)
+        diverged_at = np.where(bad_steps > 0, bad_steps, np.where(risen, step, 0))
+        return Measurement(step, series, self._initial, diverged_at)
+
+    def _validate(self) -> dict[str, FloatArray]:
+        functions = {"loss": self._task.loss, **self._task.metrics}
+        unused = Generator()
+        # A user's loader may draw from the global state: give it one that training doesn't see.
+        with torch.random.fork_rng(), _precision(self._spec, self._device):
+            means = self._lanes.evaluate(functions, self._data.val.epoch(unused))
+        return {VAL_PREFIX + name: _on_host(value) for name, value in means.items()}
+
+    def _learning_rates(self) -> FloatArray:
+        groups = self._optimizer.param_groups
+        step = len(groups) // len(self._lanes.named_parameters())
+        return np.array([float(group["lr"]) for group in groups[::step]])
+
+
+class RandomStream:
+    """The global random state of one training, apart from everybody else's.
+
+    `with stream:` swaps it in, and keeps what was drawn from it for the next time.
+    """
+
+    def __init__(self, seed: int, device: torch.device) -> None:
+        self._device = device
+        outer = self._states()
+        torch.manual_seed(seed)
+        self._own = self._states()
+        self._restore(outer)
+
+    def __enter__(self) -> None:
+        self._outer = self._states()
+        self._restore(self._own)
+
+    def __exit__(self, *error: object) -> None:
+        self._own = self._states()
+        self._restore(self._outer)
+
+    def _states(self) -> list[Tensor]:
+        states = [torch.get_rng_state()]
+        if self._device.type == "cuda":
+            states.append(torch.cuda.get_rng_state(self._device))
+        elif self._device.type == "mps":
+            states.append(torch.mps.get_rng_state())
+        return states
+
+    def _restore(self, states: list[Tensor]) -> None:
+        torch.set_rng_state(states[0])
+        if self._device.type == "cuda":
+            torch.cuda.set_rng_state(states[1], self._device)
+        elif self._device.type == "mps":
+            torch.mps.set_rng_state(states[1])
+
+
+def mean_angle(before: Sequence[Tensor], after: Sequence[Tensor]) -> Tensor:
+    """The angle in radians between two versions of some tensors, each `[B, n]`: RMS, `[B]`."""
+    angles = []
+    for old, new in zip(before, after, strict=True):
+        unit = torch.nn.functional.normalize
+        chord = (unit(old, dim=1) - unit(new, dim=1)).norm(dim=1)  # arccos would lose small angles
+        angles.append(2 * torch.asin((chord / 2).clamp(max=1)))
+    return torch.stack(angles).square().mean(dim=0).sqrt()
+
+
+def _training_batches(
+    batches: Batches, spec: StudySpec, seed: int, device: torch.device
+) -> Iterator[Batch]:
+    order = Generator().manual_seed(seed)
+    drawn = Generator(device).manual_seed(seed)
+    augment = spec.task.augment if spec.task else None
+    for _ in range(spec.epochs):
+        for x, y in batches.epoch(order):
+            yield (x if augment is None else augment(x, drawn)), y
+
+
+def _first_bad_step(losses: FloatArray, last_step: int) -> NDArray[np.int64]:
+    """The first step with a non-finite loss, counted from 1 over the run; 0 for none. `[B]`."""
+    bad = ~np.isfinite(losses)
+    first = last_step - len(losses) + 1 + bad.argmax(axis=0)
+    return np.where(bad.any(axis=0), first, 0)
+
+
+def _precision(spec: StudySpec, device: torch.device) -> torch.autocast:
+    return torch.autocast(device.type, torch.bfloat16, enabled=spec.precision == "bfloat16")
+
+
+def _deterministic() -> contextlib.AbstractContextManager[None]:
+    flags: contextlib.AbstractContextManager[None] = torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True
+    )
+    return flags
+
+
+def _on_host(values: Tensor) -> FloatArray:
+    return values.detach().cpu().double().numpy()

@@ -1,0 +1,189 @@
+"""Trying a task before it is trained: does it run, can lanes be stacked, how many pay?"""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Generator
+
+from wdstudy.errors import SpecError, fault
+from wdstudy.space import TrialParams
+from wdstudy.study.spec import StudySpec, Task
+from wdstudy.training.data import Batch, TaskData
+from wdstudy.training.lanes import Lanes, SingleLane
+from wdstudy.training.loop import Training
+from wdstudy.training.stacked import StackedLanes
+
+WORTHWHILE = 1.1
+"""Stacked lanes must train this much faster than one at a time to be chosen."""
+
+BUDGET = 0.03
+"""Share of the expected time of the whole run that measuring may take."""
+
+MAX_LANES = 256
+_MEASURED_STEPS = 5
+_MEMORY_SHARE = 0.1  # of what is free, for weights: activations and other processes need theirs
+_COPIES = 6  # of the weights: themselves, gradients twice, two moments, what a step makes
+
+
+@dataclass(frozen=True)
+class LaneChoice:
+    """How many lanes to train together, the reason in words, and what one step of one lane takes.
+
+    Attributes:
+        seconds: The time of a step divided by the lanes; 0 where it was not measured.
+    """
+
+    lanes: int
+    reason: str
+    seconds: float = 0.0
+
+
+def dry_run(spec: StudySpec, data: TaskData, device: torch.device) -> None:
+    """Train one lane on one batch and validate it on one, to find what doesn't fit.
+
+    Raises:
+        SpecError: model, data, loss or a metric fail; the message says where and why.
+    """
+    assert spec.task is not None
+    try:
+        with torch.random.fork_rng():
+            _try(SingleLane(spec.task.model().to(device)), spec.task, *_first_batches(data))
+    except Exception as error:
+        raise SpecError(f"the first batch can't be trained on: {fault(error)}") from error
+
+
+def why_not_stacked(spec: StudySpec, data: TaskData, device: torch.device) -> str | None:
+    """Why lanes of this task can't be stacked, in one line; None if they can."""
+    assert spec.task is not None
+    try:
+        with warnings.catch_warnings(record=True) as caught, torch.random.fork_rng():
+            warnings.simplefilter("always")
+            lanes = StackedLanes(spec.task.model().to(device), 2)
+            _try(lanes, spec.task, *_first_batches(data))
+    except Exception as error:
+        return fault(error)
+    slow = [str(w.message) for w in caught if "batching rule" in str(w.message)]
+    return slow[0].split(". ")[0] if slow else None
+
+
+def choose_lanes(
+    spec: StudySpec, data: TaskData, device: torch.device, trials: int, most: int
+) -> LaneChoice:
+    """The number of lanes that trains the most trials a second, by measured steps.
+
+    Sizes are doubled as long as that pays, and as long as measuring stays a small part of what
+    the run will take. On a GPU what memory allows is found by running out of it, and halving.
+    The best size is lowered until all batches have as many lanes.
+
+    Args:
+        spec: What is trained.
+        data: The task's data.
+        device: Where.
+        trials: How many trials are to be trained.
+        most: The most lanes that can be filled.
+    """
+    alone = _seconds_a_step(spec, data, device, 1)
+    steps = spec.epochs * data.train.steps
+    left = BUDGET * alone * steps * trials
+    reason = why_not_stacked(spec, data, device) if most > 1 else None
+    if most == 1 or reason is not None:
+        return LaneChoice(1, reason or "there is one trial to train", alone)
+    best, best_seconds, before = 1, alone, alone
+    fit = min(most, MAX_LANES, _lanes_that_fit(spec, device))
+    for size in _doubled(fit):
+        if left <= 0:
+            break
+        start = time.perf_counter()
+        try:
+            seconds = _seconds_a_step(spec, data, device, size)
+        except torch.OutOfMemoryError:
+            break
+        left -= time.perf_counter() - start
+        if seconds < best_seconds:
+            best, best_seconds = size, seconds
+        if size >= 4 and not _may_gain(alone, best_seconds, before, seconds):
+            break
+        before = seconds
+    if best_seconds * WORTHWHILE > alone:
+        return LaneChoice(1, "stacked lanes would not be faster", alone)
+    even = -(-most // -(-most // best))
+    return LaneChoice(even, f"{alone / best_seconds:.1f} times one at a time", best_seconds)
+
+
+def _may_gain(alone: float, best: float, before: float, now: float) -> bool:
+    """Whether more lanes may be faster, by seconds a lane of the last two sizes, one the double.
+
+    What a step costs whatever its size is shared by its lanes, so a lane takes a / B + b: to
+    double B once and again ends at b. Past the size that the cache holds, b itself grows.
+    """
+    at_last = 2 * now - before
+    return at_last < 0.95 * best and at_last * WORTHWHILE < alone
+
+
+def _doubled(most: int) -> Iterator[int]:
+    """2, 4, 8 … and `most` itself."""
+    size = 2
+    while size < most:
+        yield size
+        size *= 2
+    if most > 1:
+        yield most
+
+
+def choose_threads(spec: StudySpec, data: TaskData, device: torch.device, most: int) -> int:
+    """All of `most` threads if a step of one lane is a tenth faster with them, else one."""
+    seconds = {}
+    for threads in (1, most):
+        torch.set_num_threads(threads)
+        # The slowest step decides: on a busy machine threads wait for each other now and then.
+        seconds[threads] = _seconds_a_step(spec, data, device, 1, of=max)
+    return most if seconds[most] * WORTHWHILE < seconds[1] else 1
+
+
+def _lanes_that_fit(spec: StudySpec, device: torch.device) -> int:
+    """How many lanes may be tried on a CPU, whose memory does not say when it is used up."""
+    if device.type != "cpu" or not hasattr(os, "sysconf"):
+        return MAX_LANES
+    assert spec.task is not None
+    with torch.random.fork_rng():
+        weights = sum(p.numel() * p.element_size() for p in spec.task.model().parameters())
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return max(1, int(_MEMORY_SHARE * free / (_COPIES * max(weights, 1))))
+
+
+def _seconds_a_step(
+    spec: StudySpec,
+    data: TaskData,
+    device: torch.device,
+    lanes: int,
+    of: Callable[[list[float]], float] = min,
+) -> float:
+    """The time of one training step divided by the lanes; of a few steps, the least."""
+    low = TrialParams(spec.space.lr[0], spec.space.weight_decay[0])
+    # Not compiled: each size would take a minute.
+    enough = replace(spec, epochs=max(spec.epochs, 1 + _MEASURED_STEPS), compile=False)
+    training = Training(enough, [low] * lanes, data, device)
+    times = []
+    for _ in range(1 + _MEASURED_STEPS):  # the first one allocates
+        start = time.perf_counter()
+        training.one_step()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(time.perf_counter() - start)
+    return of(times[1:]) / lanes
+
+
+def _try(lanes: Lanes, task: Task, batch: Batch, val_batch: Batch) -> None:
+    losses = lanes.losses(task.loss, *batch)
+    lanes.backward(losses)
+    lanes.evaluate({"loss": task.loss, **task.metrics}, [val_batch])
+
+
+def _first_batches(data: TaskData) -> tuple[Batch, Batch]:
+    return next(iter(data.train.epoch(Generator()))), next(iter(data.val.epoch(Generator())))
