@@ -127,7 +127,7 @@ class Bench:
         command = [str(HERE / script), self.name, *self._flags(space), *more, *jobs]
         output, seconds, megabytes = _called(command)
         told = _last_json(output)
-        losses = {TrialParams(**params).cell: loss for params, loss in told["final"]}
+        losses = {TrialParams(**params).key: loss for params, loss in told["final"]}
         return Run(
             seconds,
             seconds - told["loop"],
@@ -146,7 +146,7 @@ class Bench:
         started = time.time()
         output, seconds, megabytes = _called(command + self._flags(self._space(row)) + alone)
         trials = open_study(self.name, url).get_trials(deepcopy=False)
-        losses = {params_of(t).cell: t.value for t in trials if t.value is not None}
+        losses = {params_of(t).key: t.value for t in trials if t.value is not None}
         if row == "d":
             self._lanes = int(_found(r"(\d+) lanes", output))
             self._jobs = int(_found(r"(\d+) processes", output))

@@ -33,7 +33,7 @@ from known_surfaces import (
     scatter,
 )
 
-from wdstudy.analysis.numbers.cells import gather
+from wdstudy.analysis.numbers.cells import measured
 from wdstudy.analysis.numbers.estimate import Estimate
 from wdstudy.analysis.numbers.frontier import frontier
 from wdstudy.analysis.numbers.ridge import fit_ridge
@@ -75,7 +75,7 @@ SWEEPS: dict[str, Sweep] = {
 
 def slopes(trials: pd.DataFrame, rng: np.random.Generator) -> tuple[Estimate, Estimate]:
     """Slope of the ridge and of the frontier."""
-    cells = gather(trials, "value")
+    cells = measured(trials, "value")
     decayed = cells.decayed
     x, y, z = (decayed[name].to_numpy(dtype=float) for name in ("x", "y", "z"))
     ridge = fit_ridge(x, y, z, math.log(INITIAL), rng)

@@ -77,7 +77,7 @@ def trained(name: str, storage: str) -> tuple[Counter[tuple[float, float, int]],
     trials = open_study(name, storage).get_trials(deepcopy=False, states=DONE)
     began = min(t.datetime_start for t in trials)
     ended = max(t.datetime_complete for t in trials)
-    found = Counter(p.cell for t in trials if (p := params_of(t)) is not None)
+    found = Counter(p.key for t in trials if (p := params_of(t)) is not None)
     return found, (ended - began).total_seconds()
 
 

@@ -45,8 +45,8 @@ def test_the_corners_of_the_plane_are_trained_first() -> None:
 
 
 def test_a_cell_survives_a_database_that_rounds() -> None:
-    assert TrialParams(0.1, 1e-4).cell == TrialParams(0.1 * (1 + 1e-12), 1e-4).cell
-    assert TrialParams(0.1, 1e-4).cell != TrialParams(0.1, 1.00001e-4).cell
+    assert TrialParams(0.1, 1e-4).key == TrialParams(0.1 * (1 + 1e-12), 1e-4).key
+    assert TrialParams(0.1, 1e-4).key != TrialParams(0.1, 1.00001e-4).key
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,6 @@ WORKER = "worker"
 LAST_SEEN = "last_seen"
 ENQUEUED_BY = "enqueued_by"
 ERROR = "error"
-SEED = "seed"
 THINNED = "curves_thinned"
 """Present when only every n-th record point was stored; holds n."""
 

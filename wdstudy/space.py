@@ -8,8 +8,18 @@ from dataclasses import dataclass
 
 from wdstudy.errors import SpaceError
 
-Cell = tuple[float, float, int]
-"""The key of a cell and seed: lr, weight_decay, seed."""
+LR, WEIGHT_DECAY, SEED = "lr", "weight_decay", "seed"
+"""The parameters of a trial, and the columns of every frame."""
+
+Cell = tuple[float, float]
+"""A place on the plane: (lr, weight_decay)."""
+
+
+def rounded(value: float) -> float:
+    """A coordinate in nine digits: a float that came back from a database, or was computed in
+    another way, is still the same cell.
+    """
+    return float(f"{value:.9g}")
 
 
 @dataclass(frozen=True, order=True)
@@ -22,10 +32,13 @@ class TrialParams:
 
     @property
     def cell(self) -> Cell:
-        """The key of the cell and seed. Rounded, so that a float which came back from a
-        database or was computed in another way is still the same cell.
-        """
-        return float(f"{self.lr:.9g}"), float(f"{self.weight_decay:.9g}"), self.seed
+        """Its place on the plane."""
+        return rounded(self.lr), rounded(self.weight_decay)
+
+    @property
+    def key(self) -> tuple[float, float, int]:
+        """What no other trial of the study has as well: cell and seed."""
+        return *self.cell, self.seed
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def test_runs_that_start_in_the_same_instant_train_every_cell_once(
     assert all("12/12 trials" in lines for lines in said), said
     assert set(finished(shared_url).values()) == {1}
     assert len(finished(shared_url)) == 12
-    cells = [p.cell for t in trials(shared_url) if t.state != TrialState.FAIL
+    cells = [p.key for t in trials(shared_url) if t.state != TrialState.FAIL
              and (p := params_of(t)) is not None]  # fmt: skip
     assert len(cells) == 12  # nothing is left waiting
 

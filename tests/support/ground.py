@@ -17,7 +17,6 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from wdstudy.run.cells import params_of
-from wdstudy.space import Cell
 from wdstudy.storage.opening import open_storage
 
 started: list[subprocess.Popen[str]] = []
@@ -37,10 +36,10 @@ def trials(url: str, name: str = "linear") -> list[FrozenTrial]:
     return study.get_trials()
 
 
-def finished(url: str) -> Counter[Cell]:
-    """How often every cell is complete."""
+def finished(url: str) -> Counter[tuple[float, float, int]]:
+    """How often every cell is complete, each seed for itself."""
     return Counter(
-        params.cell
+        params.key
         for trial in trials(url)
         if trial.state == TrialState.COMPLETE and (params := params_of(trial)) is not None
     )

@@ -26,13 +26,14 @@ from wdstudy.launchers.processes import cores, take_environment, worker_context
 from wdstudy.run.interrupts import interrupt_on
 from wdstudy.run.plan import Plan
 from wdstudy.run.progress import Display, Status
-from wdstudy.run.runner import Runner, counted
+from wdstudy.run.runner import Runner
 from wdstudy.study.file import SpecSource
 from wdstudy.study.spec import StudySpec
 from wdstudy.trackers import Backend
 from wdstudy.trackers.tracking import Once
 from wdstudy.training.devices import resolve_device
 from wdstudy.training.probe import LaneChoice
+from wdstudy.words import counted
 
 WORTH_SECONDS = 8.0
 """Training that one process does in less than this is not worth the start of others."""

@@ -46,13 +46,14 @@ from wdstudy.launchers.ray_cluster import (
 from wdstudy.run.interrupts import interrupt_on
 from wdstudy.run.plan import Plan
 from wdstudy.run.progress import Display, Status
-from wdstudy.run.runner import TEND_SECONDS, Runner, counted
+from wdstudy.run.runner import TEND_SECONDS, Runner
 from wdstudy.run.tally import Tally
 from wdstudy.storage.opening import file_of, open_storage, password_in, resolve_url
 from wdstudy.study.file import SpecSource
 from wdstudy.study.spec import StudySpec
 from wdstudy.trackers import Backend
 from wdstudy.training.probe import LaneChoice
+from wdstudy.words import counted
 from wdstudy.workers import run_token
 
 MAX_RETRIES = 3

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from wdstudy.analysis.numbers.verdict import number
 from wdstudy.analysis.views.curve_grid import CurveGridInfo
 from wdstudy.analysis.views.looks import LINES, OTHER_LINE, RULE
 from wdstudy.analysis.views.scales import log_ticks
@@ -23,6 +22,7 @@ from wdstudy.live.theme import (
     plotly_figure,
     rounded4,
 )
+from wdstudy.words import number
 
 PAD = 0.06  # of a box, around its curves
 
@@ -38,8 +38,8 @@ def curves_figure(info: CurveGridInfo, title: str, note: str) -> go.Figure:
     first, last = float(shown["x"].min()), float(shown["x"].max())
     width = (last - first) or 1.0
     place = _share(info.limits, info.logarithmic)
-    drawn = set(zip(shown["weight_decay"], shown["lr"], strict=True))
-    boxes = {(wd, lr): (columns[lr], rows[wd]) for wd in rows for lr in columns}
+    drawn = set(zip(shown["lr"], shown["weight_decay"], strict=True))
+    boxes = {(lr, wd): (columns[lr], rows[wd]) for lr in columns for wd in rows}
     traces = [
         boxes_trace(boxes, {c for c in boxes if c not in drawn | info.diverged}, color=BLANK),
         boxes_trace(boxes, boxes.keys() & info.diverged, color="white", hatched=True),

@@ -12,8 +12,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from matplotlib.colors import LogNorm
 
-from wdstudy.analysis.frames.cells import Cell
-from wdstudy.analysis.numbers.verdict import number
+from wdstudy.analysis.frames.cells import LOST
 from wdstudy.analysis.views.heatmap import HeatmapInfo, digits_for, short
 from wdstudy.analysis.views.looks import INK, RULE
 from wdstudy.analysis.views.products import product_lines
@@ -30,6 +29,8 @@ from wdstudy.live.theme import (
     plotly_figure,
     rounded4,
 )
+from wdstudy.space import Cell
+from wdstudy.words import number
 
 WRITTEN = (10, 12)
 """A heatmap of more columns or rows shows no numbers: they would not fit half a page."""
@@ -67,7 +68,7 @@ def _grid(info: HeatmapInfo, running: frozenset[Cell]) -> tuple[list[Any], dict[
     zero = lows[0] == 0 and len(lows) > 1
     bottoms = {wd: round(i + (GAP if zero and i else 0), 6) for i, wd in enumerate(lows)}
     lefts = {lr: i for i, lr in enumerate(values.columns)}
-    boxes = {(wd, lr): (lefts[lr], bottoms[wd]) for wd in lows for lr in values.columns}
+    boxes = {(lr, wd): (lefts[lr], bottoms[wd]) for lr in values.columns for wd in lows}
     edges = sorted({e for b in bottoms.values() for e in (b, round(b + 1, 6))})
     small = len(lefts) <= WRITTEN[0] and len(lows) <= WRITTEN[1]
     digits = digits_for(values.to_numpy(), info.reverse)
@@ -79,7 +80,7 @@ def _grid(info: HeatmapInfo, running: frozenset[Cell]) -> tuple[list[Any], dict[
         text.append([short(v, digits) if small and math.isfinite(v) else "" for v in cells])
         hover.append(
             [
-                "" if row is None else _told(info, (row, lr), v)
+                "" if row is None else _told(info, (lr, row), v)
                 for lr, v in zip(lefts, cells, strict=True)
             ]
         )
@@ -97,9 +98,9 @@ def _grid(info: HeatmapInfo, running: frozenset[Cell]) -> tuple[list[Any], dict[
         textfont={"size": 10},
         **_colours(info),
     )
-    whole = {c for c in boxes if float(lost.loc[c[0], c[1]]) >= 0.5}
-    part = {c for c in boxes if 0 < float(lost.loc[c[0], c[1]]) < 0.5}
-    blank = {c for c in boxes if not math.isfinite(float(values.loc[c[0], c[1]]))} - whole
+    whole = {c for c in boxes if float(lost.loc[c[1], c[0]]) >= LOST}
+    part = {c for c in boxes if 0 < float(lost.loc[c[1], c[0]]) < LOST}
+    blank = {c for c in boxes if not math.isfinite(float(values.loc[c[1], c[0]]))} - whole
     traces = [
         heat,
         boxes_trace(boxes, blank, color=BLANK),
@@ -132,10 +133,10 @@ def _points(info: HeatmapInfo, running: frozenset[Cell]) -> tuple[list[Any], dic
     """Samples as points on logarithmic axes; those at weight_decay 0 below a dotted line."""
     cells = info.grid.cells
     x, y = LogPlace(cells["lr"]), LogPlace(cells["weight_decay"])
-    places = zip(cells["weight_decay"], cells["lr"], strict=True)
+    places = zip(cells["lr"], cells["weight_decay"], strict=True)
     at = dict(zip(places, zip(x(cells["lr"]), y(cells["weight_decay"]), strict=True), strict=True))
     known = cells[cells["value"].notna()]
-    keys = list(zip(known["weight_decay"], known["lr"], strict=True))
+    keys = list(zip(known["lr"], known["weight_decay"], strict=True))
     told = [_told(info, c, float(v)) for c, v in zip(keys, known["value"], strict=True)]
     marker = {
         "size": 11,
@@ -148,8 +149,8 @@ def _points(info: HeatmapInfo, running: frozenset[Cell]) -> tuple[list[Any], dic
             [at[c] for c in keys], marker, hovertext=told, hoverinfo="text", showlegend=False
         ),
     ]
-    lost = cells[cells["diverged"] >= 0.5]
-    gone = [at[c] for c in zip(lost["weight_decay"], lost["lr"], strict=True)]
+    lost = info.grid.lost
+    gone = [at[c] for c in zip(lost["lr"], lost["weight_decay"], strict=True)]
     traces.append(
         marks_trace(
             gone,
@@ -185,7 +186,7 @@ def _points(info: HeatmapInfo, running: frozenset[Cell]) -> tuple[list[Any], dic
 
 
 def _told(info: HeatmapInfo, cell: Cell, value: float) -> str:
-    weight_decay, lr = cell
+    lr, weight_decay = cell
     place = f"lr {number(lr)} · weight_decay {number(weight_decay)}"
     if not math.isfinite(value):
         return place

@@ -14,7 +14,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from optuna_dashboard import get_note, save_note, save_plotly_graph_object
 
-from wdstudy.analysis.frames.cells import FINISHED, Cell, cell_grid, rounded
+from wdstudy.analysis.frames.cells import FINISHED, cell_grid, cells_of
 from wdstudy.analysis.frames.frames import curves_frame, series_at, spec_of, trials_frame
 from wdstudy.analysis.views.curve_grid import curve_grid_info
 from wdstudy.analysis.views.heatmap import heatmap_info
@@ -84,7 +84,7 @@ def _figures(
     objective = str(trials.attrs["objective"])
     value = _with_planned(_so_far(trials, curves, objective, "value"), spec)
     decay = _with_planned(_so_far(trials, curves, DECAY_LOSS, FINAL_PREFIX + DECAY_LOSS), spec)
-    running = frozenset(_cells_of(trials[trials["state"] == "RUNNING"]))
+    running = frozenset(cells_of(trials[trials["state"] == "RUNNING"]))
     best = cell_grid(trials).best if trials["state"].isin(FINISHED).any() else None
     diagnostic = " (a diagnostic)" if _is_diagnostic(spec) else ""
     note = _rests_on(trials, target)
@@ -114,7 +114,7 @@ def _so_far(trials: pd.DataFrame, curves: pd.DataFrame, series: str, column: str
     newest = pd.Series(math.nan, index=trials.index)
     if curves.loc[curves["series"] == series, "value"].notna().any():
         newest = series_at(trials, curves, series)[series].astype(float)
-    cells = pd.Series(_cells_of(trials), index=trials.index, dtype=object)
+    cells = pd.Series(cells_of(trials), index=trials.index, dtype=object)
     final = set(cells[trials["state"].isin(FINISHED)])
     counts = (trials["state"] == "RUNNING") & newest.notna() & ~cells.isin(final)
     known = trials[column].astype(float) if column in trials else newest * math.nan
@@ -132,15 +132,11 @@ def _with_planned(trials: pd.DataFrame, spec: Mapping[str, Any]) -> pd.DataFrame
     if plan.get("sampler") != "grid" or not cells:
         return trials
     rows = pd.DataFrame(cells, columns=["lr", "weight_decay"], dtype=float)
-    rows = rows.assign(state="COMPLETE", diverged=False, seed=trials["seed"].min())
+    rows = rows.assign(state="PRUNED", diverged=False, seed=trials["seed"].min())
     whole = pd.concat([trials, rows.reindex(columns=trials.columns)], ignore_index=True)
     whole["diverged"] = whole["diverged"].astype(bool)
     whole.attrs = trials.attrs
     return whole
-
-
-def _cells_of(trials: pd.DataFrame) -> list[Cell]:
-    return list(zip(rounded(trials["weight_decay"]), rounded(trials["lr"]), strict=True))
 
 
 def _is_diagnostic(spec: Mapping[str, Any]) -> bool:

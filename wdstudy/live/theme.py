@@ -12,9 +12,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from wdstudy.analysis.frames.cells import Cell
-from wdstudy.analysis.numbers.verdict import number
 from wdstudy.analysis.views.looks import INK, MUTED
+from wdstudy.space import Cell
+from wdstudy.words import number
 
 HATCH, BLANK, CLEAR = "#8c8c8c", "#f6f8fa", "rgba(0,0,0,0)"
 
@@ -56,7 +56,7 @@ def boxes_trace(
     """Some cells as boxes: filled, hatched, or framed; `name` for the legend, `told` on hover."""
     some = sorted(cells)
     pattern = {"shape": "/", "fgcolor": HATCH, "bgcolor": color, "size": 7, "solidity": 0.2}
-    texts = [f"lr {number(lr)} · weight_decay {number(decay)}<br>{told}" for decay, lr in some]
+    texts = [f"lr {number(lr)} · weight_decay {number(decay)}<br>{told}" for lr, decay in some]
     return go.Bar(
         x=[boxes[c][0] + 0.5 for c in some],
         base=[boxes[c][1] for c in some],

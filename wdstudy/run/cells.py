@@ -7,9 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
-from wdstudy.curves import ERROR, SEED
-from wdstudy.run.sampling import LR, WEIGHT_DECAY
-from wdstudy.space import Cell, TrialParams
+from wdstudy.curves import ERROR
+from wdstudy.space import LR, SEED, WEIGHT_DECAY, TrialParams
 
 DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 TAKEN = (*DONE, TrialState.RUNNING, TrialState.WAITING)
@@ -41,8 +40,8 @@ def params_of(trial: FrozenTrial) -> TrialParams | None:
 
 def missing(trials: Iterable[FrozenTrial], cells: Iterable[TrialParams]) -> list[TrialParams]:
     """The cells that no trial has done, does or waits to do. A failed cell is missing."""
-    taken = {p.cell for t in trials if t.state in TAKEN and (p := params_of(t)) is not None}
-    return [params for params in cells if params.cell not in taken]
+    taken = {p.key for t in trials if t.state in TAKEN and (p := params_of(t)) is not None}
+    return [params for params in cells if params.key not in taken]
 
 
 def left_behind(trials: Sequence[FrozenTrial], cells: Iterable[TrialParams]) -> list[TrialParams]:
@@ -50,39 +49,39 @@ def left_behind(trials: Sequence[FrozenTrial], cells: Iterable[TrialParams]) -> 
 
     A cell at which the training itself failed waits for the next run, so that a run ends.
     """
-    reason: dict[Cell, str] = {}
+    reason: dict[tuple[float, float, int], str] = {}
     for trial in trials:
         params = params_of(trial)
         if trial.state == TrialState.FAIL and params is not None:
-            reason[params.cell] = trial.user_attrs.get(ERROR, LOST)
+            reason[params.key] = trial.user_attrs.get(ERROR, LOST)
     lacking = missing(trials, cells)
-    hopeless = {params.cell for params in given_up(trials, lacking)}
+    hopeless = {params.key for params in given_up(trials, lacking)}
     return [
         params
         for params in lacking
-        if reason.get(params.cell, LOST) in _NOBODYS_FAULT and params.cell not in hopeless
+        if reason.get(params.key, LOST) in _NOBODYS_FAULT and params.key not in hopeless
     ]
 
 
 def given_up(trials: Iterable[FrozenTrial], cells: Iterable[TrialParams]) -> list[TrialParams]:
     """Those of these cells that have taken `MAX_LOST` workers with them, or more."""
     lost = Counter(
-        params.cell
+        params.key
         for trial in trials
         if trial.user_attrs.get(ERROR) == LOST and (params := params_of(trial)) is not None
     )
-    return [params for params in cells if lost[params.cell] >= MAX_LOST]
+    return [params for params in cells if lost[params.key] >= MAX_LOST]
 
 
 def spare(trials: Iterable[FrozenTrial]) -> set[int]:
     """The numbers of waiting trials whose cell an earlier trial has: runs that began at once."""
-    holder: dict[Cell, int] = {}
+    holder: dict[tuple[float, float, int], int] = {}
     found = set()
     for trial in sorted(trials, key=lambda t: t.number):
         params = params_of(trial)
         if trial.state not in TAKEN or params is None:
             continue
-        first = holder.setdefault(params.cell, trial.number)
+        first = holder.setdefault(params.key, trial.number)
         if first != trial.number and trial.state == TrialState.WAITING:
             found.add(trial.number)
     return found

@@ -20,7 +20,7 @@ class Plan:
         self._sampled = spec.trials or len(spec.space)
         self.with_seed = len(spec.space.seed_list) > 1
         self.grid = spec.space.cells() if spec.sampler == GRID else None
-        self._wanted = None if self.grid is None else {params.cell for params in self.grid}
+        self._wanted = None if self.grid is None else {params.key for params in self.grid}
 
     def __str__(self) -> str:
         if self.grid is not None:
@@ -40,7 +40,7 @@ class Plan:
 
     def wants(self, params: TrialParams) -> bool:
         """Whether a trial with these parameters counts towards the target."""
-        return self._wanted is None or params.cell in self._wanted
+        return self._wanted is None or params.key in self._wanted
 
     def cells(self, study: optuna.Study) -> list[TrialParams]:
         """The cells known so far: the grid; or a sampler's baseline, and replicas of its points."""

@@ -15,10 +15,9 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from wdstudy.curves import ENQUEUED_BY, ERROR, SEED
+from wdstudy.curves import ENQUEUED_BY, ERROR
 from wdstudy.run.cells import FIXED_PARAMS, SPARE, missing, params_of, spare
-from wdstudy.run.sampling import LR, WEIGHT_DECAY
-from wdstudy.space import TrialParams
+from wdstudy.space import LR, SEED, WEIGHT_DECAY, TrialParams
 from wdstudy.storage.patient import patient
 
 ENQUEUE_SECONDS = 20.0
@@ -75,8 +74,7 @@ def _is_first(study: optuna.Study, cell: TrialParams, by: str) -> bool:
     late = spare(trials)
     ours = [t for t in trials if t.user_attrs.get(ENQUEUED_BY) == by]
     return any(
-        t.number not in late and (p := params_of(t)) is not None and p.cell == cell.cell
-        for t in ours
+        t.number not in late and (p := params_of(t)) is not None and p.key == cell.key for t in ours
     )
 
 
@@ -104,7 +102,7 @@ class Queue:
     ) -> None:
         self._study = study
         self._storage = storage
-        self._cells = None if cells is None else {params.cell for params in cells}
+        self._cells = None if cells is None else {params.key for params in cells}
         self._waiting: Iterator[FrozenTrial] = iter(())
 
     def claim(self) -> optuna.Trial | None:
@@ -133,7 +131,7 @@ class Queue:
     def _is_wanted(self, trial: FrozenTrial) -> bool:
         """A cell of a larger grid that was given up is left waiting."""
         params = params_of(trial)
-        return params is not None and (self._cells is None or params.cell in self._cells)
+        return params is not None and (self._cells is None or params.key in self._cells)
 
     def _claim_next(self) -> optuna.Trial | None:
         for trial in self._waiting:

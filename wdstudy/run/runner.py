@@ -13,7 +13,7 @@ from optuna.pruners import NopPruner
 from optuna.storages import BaseStorage, get_storage
 from optuna.trial import TrialState
 
-from wdstudy.curves import SEED, TRACKED_AS
+from wdstudy.curves import TRACKED_AS
 from wdstudy.errors import fault
 from wdstudy.run.cells import INTERRUPTED, left_behind, missing, params_of
 from wdstudy.run.heartbeat import (
@@ -31,7 +31,7 @@ from wdstudy.run.sampling import resolve_pruner, resolve_sampler, suggest
 from wdstudy.run.stack import BatchTrainer
 from wdstudy.run.tally import Tally
 from wdstudy.run.triallog import TrialLog, reports
-from wdstudy.space import TrialParams
+from wdstudy.space import SEED, TrialParams
 from wdstudy.storage.opening import open_storage, resolve_url
 from wdstudy.storage.patient import patient
 from wdstudy.study.spec import StudySpec
@@ -44,6 +44,7 @@ from wdstudy.training.probe import (
     dry_run,
     why_not_stacked,
 )
+from wdstudy.words import counted
 from wdstudy.workers import run_token, worker_name
 
 TEND_SECONDS = 10.0
@@ -333,8 +334,3 @@ class Runner:
         replicas = [replace(params, seed=seed) for seed in self.spec.space.seed_list]
         enqueue(self.study, replicas[1:], with_seed=True)
         return trial
-
-
-def counted(n: int, noun: str) -> str:
-    """`1 trial`, `2 trials`."""
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

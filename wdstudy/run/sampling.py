@@ -17,11 +17,9 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from wdstudy.curves import SEED
 from wdstudy.errors import MissingPackageError, SpecError, nearest
-from wdstudy.space import SearchSpace, TrialParams
+from wdstudy.space import LR, SEED, WEIGHT_DECAY, SearchSpace, TrialParams
 
-LR, WEIGHT_DECAY = "lr", "weight_decay"
 GRID = "grid"
 
 _SAMPLERS: dict[str, tuple[str, dict[str, Any]]] = {

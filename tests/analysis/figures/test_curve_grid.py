@@ -18,8 +18,8 @@ def test_lines_are_means_over_seeds_laid_out_as_the_plane() -> None:
     assert info.lrs == (0.01, 0.1, 1.0)
     assert info.weight_decays == (0.1, 0.01, 0.001, 0.0)
     assert info.x == "epoch"
-    assert info.best == (0.01, 0.1)
-    assert info.diverged == {(0.1, 1.0)}
+    assert info.best == (0.1, 0.01)
+    assert info.diverged == {(1.0, 0.1)}
     line = info.lines.query("lr == 0.1 and weight_decay == 0.01 and series == 'primary_loss'")
     assert line["x"].tolist() == [1, 2, 3, 4, 5]
     assert line["value"].iloc[-1] == pytest.approx(0.1005)  # seeds end at 0.1 and 0.101
@@ -45,7 +45,7 @@ def test_of_samples_the_best_of_each_bin_is_drawn() -> None:
     assert len(info.lrs) <= 8
     assert "of each of 8 × 8 bins, the best trial" in info.note
     assert info.best is not None
-    best = info.lines[(info.lines["lr"] == info.best[1]) & (info.lines["x"] == 2)]
+    best = info.lines[(info.lines["lr"] == info.best[0]) & (info.lines["x"] == 2)]
     assert best["value"].min() == pytest.approx(min(t.value or 9 for t in study.trials))
     assert len(info.lines) == 2 * len(info.lines[["lr", "weight_decay"]].drop_duplicates())
 

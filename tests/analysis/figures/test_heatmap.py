@@ -30,7 +30,7 @@ def legend(ax: Axes) -> list[str]:
 def test_the_info_marks_cells_by_the_objective_whatever_is_shown() -> None:
     trials = trials_frame(grid_study())
     info = heatmap_info(trials, "final_decay_loss", None)
-    assert info.best == (0.01, 0.1)
+    assert info.best == (0.1, 0.01)
     assert info.grid.best != info.best  # the least decay loss is elsewhere
     assert not info.reverse
     assert heatmap_info(trials, "value", None).reverse

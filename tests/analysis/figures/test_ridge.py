@@ -9,8 +9,8 @@ from made_studies import grid_study
 from wdstudy.analysis.figures.ridge import _ridge_info, plot_landscape, plot_ridge
 from wdstudy.analysis.frames.frames import trials_frame
 from wdstudy.analysis.numbers.landscape import landscape
-from wdstudy.analysis.numbers.verdict import signed
 from wdstudy.errors import StudyError
+from wdstudy.words import signed
 
 LRS = np.logspace(-3, 0, 7).round(6).tolist()
 DECAYS = np.logspace(-4, 0, 9).round(6).tolist()

@@ -2,11 +2,18 @@ from __future__ import annotations
 
 import math
 
+import pandas as pd
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from made_studies import grid_study, placed, study_of, trained
+from optuna.trial import TrialState
 
 from wdstudy.analysis.frames.cells import cell_grid
 from wdstudy.analysis.frames.frames import trials_frame
+from wdstudy.analysis.numbers.best import best_cell
+from wdstudy.analysis.numbers.cells import measured
+from wdstudy.analysis.views.heatmap import heatmap_info
 from wdstudy.errors import StudyError
 
 
@@ -14,7 +21,7 @@ def test_cells_are_means_over_seeds_with_their_spread() -> None:
     study = study_of([placed(0.1, 0.01, v, seed=s) for s, v in enumerate((1.0, 2.0, 3.0))])
     grid = cell_grid(trials_frame(study))
     assert grid.cells.to_dict("records") == [
-        {"weight_decay": 0.01, "lr": 0.1, "value": 2.0, "spread": 1.0, "seeds": 3, "diverged": 0.0}
+        {"lr": 0.1, "weight_decay": 0.01, "value": 2.0, "spread": 1.0, "seeds": 3, "diverged": 0.0}
     ]
     assert (grid.trials, grid.seeds) == (3, 3)
 
@@ -31,12 +38,12 @@ def test_a_cell_half_of_which_diverged_has_no_value() -> None:
 def test_the_best_ones_are_in_order_and_of_the_studys_direction() -> None:
     trials = trials_frame(grid_study(lrs=[0.01, 0.1, 1, 10], weight_decays=[0.001, 0.01, 0.1, 1]))
     grid = cell_grid(trials)
-    assert grid.best == (0.01, 0.1)
+    assert grid.best == (0.1, 0.01)
     assert len(grid.top) == 8  # no more than half of the 16 cells
     worst = cell_grid(trials, minimize=False)
-    assert worst.best == (1.0, 10.0)
+    assert worst.best == (10.0, 1.0)
     trials.attrs["minimize"] = False
-    assert cell_grid(trials).best == (1.0, 10.0)
+    assert cell_grid(trials).best == (10.0, 1.0)
 
 
 def test_a_value_computed_in_another_way_is_the_same_cell() -> None:
@@ -69,3 +76,57 @@ def test_what_can_not_be_gathered_is_one_line() -> None:
     running.attrs["study"] = "s"
     with pytest.raises(StudyError, match="'s' has no finished trial yet"):
         cell_grid(running)
+
+
+STATES = ("COMPLETE", "PRUNED", "FAIL", "RUNNING", "WAITING")
+ROWS = st.lists(
+    st.tuples(
+        st.sampled_from([0.01, 0.1, 0.1 + 1e-13, 1.0]),
+        st.sampled_from([0.0, 0.001, 0.01]),
+        st.integers(0, 2),
+        st.sampled_from((*STATES, "COMPLETE", "COMPLETE")),
+        st.booleans(),
+        st.sampled_from([0.15, 0.3, 0.1 + 0.2, math.nan, math.inf]),
+    ),
+    min_size=1,
+    max_size=40,
+)
+
+TIE = [(0.01, 0.0, 0, "COMPLETE", False, 0.3), (0.1, 0.0, 0, "COMPLETE", False, 0.1 + 0.2)]
+"""What they lack to 1 is the same number, though they are not."""
+
+
+@given(rows=ROWS, low=st.booleans())
+@example(rows=TIE, low=False)
+@settings(max_examples=200, deadline=None)
+def test_the_framed_cell_is_the_verdicts_cell(rows: list[tuple[object, ...]], low: bool) -> None:
+    """Whatever states the trials have, whichever direction, ties and rounding among them."""
+    columns = ["lr", "weight_decay", "seed", "state", "diverged", "value"]
+    trials = pd.DataFrame(rows, columns=columns)
+    trials.attrs = {"minimize": low, "objective": "score"}
+    if not trials["state"].isin(("COMPLETE", "PRUNED")).any():
+        return
+    framed = heatmap_info(trials, "value", None).best
+    cells = measured(trials, "value", minimize=low)
+    named = best_cell(cells)
+    assert named.loss.known == (framed is not None)
+    if framed is not None:
+        assert framed == (named.lr, named.weight_decay)
+    shown = cell_grid(trials).cells
+    judged = cells.table
+    assert judged["diverged"].tolist() == shown.loc[judged.index, "diverged"].tolist()
+    assert judged["seeds"].tolist() == shown.loc[judged.index, "seeds"].tolist()
+
+
+def test_a_pruned_trial_says_nothing_of_its_cell() -> None:
+    """One complete, one pruned, one diverged: half of the two that count diverged."""
+    rows = [
+        trained(0.1, 0.01, 0, loss=lambda *_: 0.1),
+        placed(0.1, 0.01, None, TrialState.PRUNED, seed=1),
+        trained(0.1, 0.01, 2, diverged=True),
+        trained(1.0, 0.01, 0, loss=lambda *_: 0.5),
+    ]
+    grid = cell_grid(trials_frame(study_of(rows)))
+    assert grid.cells["diverged"].tolist() == [0.5, 0.0]
+    assert grid.best == (1.0, 0.01)
+    assert grid.trials == 3

@@ -11,10 +11,12 @@ import pandas as pd
 import pytest
 from known_surfaces import Sweep, bowl, grid, lopsided, scatter
 
+from wdstudy.analysis.numbers.cells import measured
 from wdstudy.analysis.numbers.estimate import Estimate, cannot_say, reflected
-from wdstudy.analysis.numbers.landscape import Landscape, landscape
-from wdstudy.analysis.numbers.verdict import number
+from wdstudy.analysis.numbers.findings import Landscape
+from wdstudy.analysis.numbers.landscape import landscape
 from wdstudy.errors import StudyError
+from wdstudy.words import number
 
 SWEEP = Sweep(noise=0.03, seeds=2, cliff=-1.0, without=True, points=grid(6, 6))
 
@@ -229,3 +231,16 @@ def test_reflected_interval_reaches_back_over_the_bias_of_a_minimum() -> None:
 )
 def test_numbers_as_one_would_type_them(value: float, text: str) -> None:
     assert number(value) == text
+
+
+def test_a_maximised_share_is_judged_by_what_it_lacks_to_one() -> None:
+    shares = trials().assign(value=lambda t: 1 / (1 + t["value"])).query("not diverged")
+    cells = measured(shares, "value", minimize=False)
+    assert cells.sign == "1 − "
+    judged = cells.trials["value"] + shares["value"].to_numpy()
+    assert judged.tolist() == pytest.approx([1.0] * len(shares))
+    cells = measured(shares.assign(value=10 * shares["value"]), "value", minimize=False)
+    assert cells.sign == "−"
+    assert cells.trials["value"].tolist() == pytest.approx((-10 * shares["value"]).tolist())
+    said = str(landscape(shares, name="val accuracy", minimize=False).verdict[0])
+    assert "(1 − val accuracy 0." in said

@@ -10,8 +10,9 @@ import pytest
 from known_surfaces import Sweep, bowl, flat, grid, lopsided, only_hurts, scatter
 
 from wdstudy.analysis.numbers.best import best_cell
-from wdstudy.analysis.numbers.cells import gather
-from wdstudy.analysis.numbers.landscape import Landscape, landscape
+from wdstudy.analysis.numbers.cells import measured
+from wdstudy.analysis.numbers.findings import Landscape
+from wdstudy.analysis.numbers.landscape import landscape
 from wdstudy.analysis.numbers.separability import separability
 
 
@@ -231,7 +232,7 @@ def test_interaction_test_holds_its_level() -> None:
     rng = np.random.default_rng(0)
     sweep = Sweep(noise=0.05, seeds=2, shared=0.3, points=grid(6, 6))
     p = [
-        separability(gather(sweep.trials(bowl(0), rng), "value"), rng).interaction_p
+        separability(measured(sweep.trials(bowl(0), rng), "value"), rng).interaction_p
         for _ in range(40)
     ]
     assert np.mean(np.array(p) < 0.05) <= 0.15
@@ -252,7 +253,7 @@ def test_the_loss_of_the_best_cell_counts_what_seeds_share() -> None:
         sweep = Sweep(noise=0.02, seeds=4, shared=shared, points=grid(7, 6))
         covered = []
         for _ in range(60):
-            best = best_cell(gather(sweep.trials(bowl(0, across=0.5), rng), "value"))
+            best = best_cell(measured(sweep.trials(bowl(0, across=0.5), rng), "value"))
             truth = 0.1 * math.exp(0.5 * (math.log10(best.weight_decay) + 3.5) ** 2)
             truth *= math.exp(0.15 * (math.log10(best.lr) + 1.5) ** 2)
             covered.append(best.loss.low <= truth <= best.loss.high)

@@ -19,9 +19,10 @@ from known_surfaces import (
     scatter,
 )
 
-from wdstudy.analysis.numbers.cells import gather
+from wdstudy.analysis.numbers.cells import measured
 from wdstudy.analysis.numbers.estimate import Estimate
-from wdstudy.analysis.numbers.landscape import Landscape, landscape
+from wdstudy.analysis.numbers.findings import Landscape
+from wdstudy.analysis.numbers.landscape import landscape
 from wdstudy.analysis.numbers.ridge import fit_ridge
 
 
@@ -35,7 +36,7 @@ def scattered(n: int, noise: float, seed: int = 0) -> Sweep:
 
 def ridge_slope(trials: pd.DataFrame, rng: np.random.Generator) -> Estimate:
     """The slope alone, for simulations."""
-    cells = gather(trials, "value")
+    cells = measured(trials, "value")
     x, y, z = (cells.decayed[name].to_numpy(dtype=float) for name in ("x", "y", "z"))
     return fit_ridge(x, y, z, cells.plateau, rng).slope
 

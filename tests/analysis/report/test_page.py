@@ -18,8 +18,7 @@ from optuna.trial import TrialState
 from pages import Page
 
 from wdstudy.__main__ import main
-from wdstudy.analysis.frames.frames import curves_frame, trials_frame
-from wdstudy.analysis.numbers.landscape import lower_is_better
+from wdstudy.analysis.frames.frames import curves_frame
 from wdstudy.analysis.report.figures import planned_figures
 from wdstudy.analysis.report.page import folder_name, write_report
 from wdstudy.errors import SpecError, StorageError, StudyError
@@ -162,21 +161,6 @@ def test_a_single_line_or_cell_is_reported(
     text = text_of(grid_study(lrs=lrs, weight_decays=weight_decays), tmp_path)
     assert says in text
     assert "isolation" in text[text.index("What can't be shown") :]
-
-
-def test_a_maximised_share_is_judged_by_what_it_lacks_to_one() -> None:
-    trials = trials_frame(grid_study(**SMALL, direction="maximize"))
-    judged, name = lower_is_better(trials)
-    assert name == "1 − val accuracy"
-    assert judged["value"].tolist() == pytest.approx((1 - trials["value"]).tolist())
-    negative, name = lower_is_better(trials.assign(value=trials["value"] * 10).pipe(_like, trials))
-    assert name == "−val accuracy"
-    assert negative["value"].tolist() == pytest.approx((-10 * trials["value"]).tolist())
-
-
-def _like(frame: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
-    frame.attrs = other.attrs
-    return frame
 
 
 def stored(folder: Path, study: optuna.Study) -> str:

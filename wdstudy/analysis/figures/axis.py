@@ -133,7 +133,6 @@ def _isolation_info(trials: pd.DataFrame, axis: AxisName, value: str) -> AxisInf
     cells = grid.cells.dropna(subset="value")
     if cells.empty:
         raise StudyError("every finished trial diverged")
-    minimize = bool(trials.attrs.get("minimize", True))
     levels = cells[axis]
     if grid.scattered and levels[levels > 0].nunique() > 24:
         # Of samples, the best of each of 12 bins; drawn where that sample lies.
@@ -142,12 +141,11 @@ def _isolation_info(trials: pd.DataFrame, axis: AxisName, value: str) -> AxisInf
         groups: Any = pd.Series(keys, index=cells.index)
     else:
         groups = levels
-    ranked = cells.sort_values("value", ascending=minimize)
-    ranked = ranked.assign(group=groups).drop_duplicates("group")
+    ranked = grid.ranked.assign(group=groups).drop_duplicates("group")
     best = ranked.set_index(axis)["value"].sort_index()
     return AxisInfo(
         pd.DataFrame({"x": levels, "value": cells["value"], "colour": cells[OTHER[axis]]}),
-        grid.cells.loc[grid.cells["diverged"] >= 0.5, axis],
+        grid.lost[axis],
         best,
         _initial(trials, value),
         spans_decades(cells["value"]),

@@ -18,11 +18,11 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from wdstudy.analysis.figures.theme import dress_log, styled
-from wdstudy.analysis.frames.cells import Cell
-from wdstudy.analysis.numbers.verdict import number
 from wdstudy.analysis.views.curve_grid import CurveGridInfo, curve_grid_info
 from wdstudy.analysis.views.looks import INK, LINES, MUTED, OTHER_LINE, shortened
 from wdstudy.curves import DECAY_LOSS, PRIMARY_LOSS
+from wdstudy.space import Cell
+from wdstudy.words import number
 
 HATCHED: dict[str, Any] = {"fc": "none", "ec": "#b5b5b5", "hatch": "////", "lw": 0}
 
@@ -58,10 +58,10 @@ def plot_curve_grid(
         squeeze=False,
         figsize=(max(6.0, 1.7 + 1.05 * columns), max(3.6, 1.9 + 0.82 * rows)),
     )
-    lines = dict(list(info.lines.groupby(["weight_decay", "lr"])))
+    lines = dict(list(info.lines.groupby(["lr", "weight_decay"])))
     for row, weight_decay in enumerate(info.weight_decays):
         for column, lr in enumerate(info.lrs):
-            cell = (weight_decay, lr)
+            cell = (lr, weight_decay)
             _draw_cell(info, lines.get(cell), cell, series, axes[row, column])
     _dress_grid(info, axes)
     name = shortened(str(curves.attrs.get("study", "")))

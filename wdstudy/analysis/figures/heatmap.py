@@ -25,13 +25,13 @@ from wdstudy.analysis.figures.theme import (
     titled,
     width_of,
 )
-from wdstudy.analysis.frames.cells import CellGrid
+from wdstudy.analysis.frames.cells import LOST, CellGrid
 from wdstudy.analysis.frames.frames import series_at
-from wdstudy.analysis.numbers.verdict import number
 from wdstudy.analysis.views.heatmap import HeatmapInfo, digits_for, heatmap_info, short
 from wdstudy.analysis.views.looks import INK, described
 from wdstudy.analysis.views.products import product_lines
 from wdstudy.analysis.views.scales import LogPlace
+from wdstudy.words import number
 
 ANNOTATED = 150
 """A grid of more cells shows colours only: numbers would not be readable."""
@@ -106,21 +106,21 @@ def _draw_grid(info: HeatmapInfo, spread: bool, ax: Axes) -> None:
     _paint(info, values, _texts(info, spread), ax)
     divergence = info.grid.table("diverged").to_numpy()
     for row, column in np.argwhere(divergence > 0):
-        whole = bool(divergence[row, column] >= 0.5)
+        whole = bool(divergence[row, column] >= LOST)
         look = HATCH if whole else {"fill": False, "edgecolor": "#8c8c8c", "hatch": "//", "lw": 0}
         ax.add_patch(Rectangle((column, row), 1, 1, **look))
     if values.index[-1] == 0 and len(values.index) > 1:
         ax.axhline(len(values.index) - 1, color="white", lw=5)  # 0 is not on the log axis
     _draw_products(info.products, values, ax)
     wide = min(0.86, 1.1 * len(values.columns) / width_of(ax))
-    for weight_decay, lr in info.top:
+    for lr, weight_decay in info.top:
         row, column = values.index.get_loc(weight_decay), values.columns.get_loc(lr)
         colour = _contrast(info, float(values.iloc[row, column]))
         ax.add_patch(
             Ellipse((column + 0.5, row + 0.5), wide, 0.8, fill=False, ec=colour, lw=1.1, alpha=0.9)
         )
     if info.best is not None:
-        row, column = values.index.get_loc(info.best[0]), values.columns.get_loc(info.best[1])
+        row, column = values.index.get_loc(info.best[1]), values.columns.get_loc(info.best[0])
         for colour, width in (("white", 5.0), (INK, 2.6)):
             ax.add_patch(
                 Rectangle((column, row), 1, 1, fill=False, ec=colour, lw=width, clip_on=False,
@@ -216,7 +216,7 @@ def _draw_scatter(info: HeatmapInfo, ax: Axes) -> None:
     """Samples as points; those at weight_decay 0 below a dashed line."""
     cells = info.grid.cells
     x, y = LogPlace(cells["lr"]), LogPlace(cells["weight_decay"])
-    known, lost = cells[cells["value"].notna()], cells[cells["diverged"] >= 0.5]
+    known, lost = cells[cells["value"].notna()], info.grid.lost
     size = float(np.clip(12000 / max(len(cells), 1), 9, 75))
     points = ax.scatter(
         x(known["lr"]), y(known["weight_decay"]), c=known["value"], s=size, norm=info.norm,
@@ -227,7 +227,7 @@ def _draw_scatter(info: HeatmapInfo, ax: Axes) -> None:
                lw=1, zorder=1)  # fmt: skip
     dress_place(ax, "x", x)
     dress_place(ax, "y", y)
-    for rank, (weight_decay, lr) in enumerate(info.top):
+    for rank, (lr, weight_decay) in enumerate(info.top):
         place = x(pd.Series([lr])), y(pd.Series([weight_decay]))
         ax.scatter(*place, s=size * 2.2 + 30, fc="none", ec=INK, lw=1)
         if rank == 0:

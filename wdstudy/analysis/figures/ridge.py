@@ -17,11 +17,11 @@ from wdstudy.analysis.figures.heatmap import plot_heatmap
 from wdstudy.analysis.figures.theme import captioned, dress_place, new_axes, styled, titled
 from wdstudy.analysis.frames.cells import cell_grid
 from wdstudy.analysis.numbers.estimate import Estimate
-from wdstudy.analysis.numbers.landscape import Landscape
-from wdstudy.analysis.numbers.verdict import signed
+from wdstudy.analysis.numbers.findings import Landscape
 from wdstudy.analysis.views.looks import BLUE, INK, VERMILION, described
 from wdstudy.analysis.views.scales import LogPlace
 from wdstudy.errors import StudyError
+from wdstudy.words import signed
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,7 @@ def plot_landscape(trials: pd.DataFrame, found: Landscape, value: str = "value")
 def _ridge_info(trials: pd.DataFrame, found: Landscape, value: str) -> RidgeInfo:
     grid = cell_grid(trials, value)
     cells = grid.cells
-    known = cells[cells["value"].notna() & (cells["weight_decay"] > 0)]
-    ranked = known.sort_values("value", ascending=bool(trials.attrs.get("minimize", True)))
+    ranked = grid.ranked[grid.ranked["weight_decay"] > 0]
     best = ranked.groupby("lr").head(1).sort_values("lr")[["lr", "weight_decay"]]
     line = found.frontier_line
     return RidgeInfo(

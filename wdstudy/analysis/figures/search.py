@@ -21,8 +21,7 @@ from wdstudy.analysis.figures.theme import (
     titled,
 )
 from wdstudy.analysis.frames.cells import finished_trials, initial_loss
-from wdstudy.analysis.numbers.landscape import Landscape
-from wdstudy.analysis.numbers.verdict import number
+from wdstudy.analysis.numbers.findings import Landscape
 from wdstudy.analysis.views.looks import (
     BLUE,
     GREEN,
@@ -36,6 +35,7 @@ from wdstudy.analysis.views.looks import (
 )
 from wdstudy.analysis.views.scales import spans_decades
 from wdstudy.errors import StudyError
+from wdstudy.words import number
 
 CLIP = 10.0
 """Costs above this many times the best are drawn at the edge, with their number."""

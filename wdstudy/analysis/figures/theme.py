@@ -13,9 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from wdstudy.analysis.numbers.verdict import number
 from wdstudy.analysis.views.looks import INK, MUTED, RULE, shortened
 from wdstudy.analysis.views.scales import LogPlace, log_ticks
+from wdstudy.words import number
 
 STYLE: dict[str, Any] = {
     "font.size": 9,

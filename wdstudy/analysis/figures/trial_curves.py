@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from wdstudy.analysis.figures.theme import captioned, dress_values, new_axes, styled, titled
-from wdstudy.analysis.numbers.verdict import number
 from wdstudy.analysis.views.looks import LINES
 from wdstudy.analysis.views.scales import spans_decades
 from wdstudy.curves import DECAY_LOSS, PRIMARY_LOSS, VAL_LOSS
 from wdstudy.errors import StudyError
+from wdstudy.words import number
 
 TOTAL_LOSS = "total_loss"
 

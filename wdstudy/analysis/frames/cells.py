@@ -1,22 +1,32 @@
-"""Trials gathered over the lr × weight_decay plane: one row a cell, seeds averaged."""
+"""Trials gathered into the cells of the lr × weight_decay plane, seeds averaged.
+
+This is the one place where that is done: which trials count, what a cell's value is, which cells
+are lost and which is the best. Figures and numbers both read it, so the cell that a heatmap frames
+is the cell that the verdict names.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from wdstudy.curves import INITIAL_LOSS
+from wdstudy.curves import DIVERGED_AT, INITIAL_LOSS
 from wdstudy.errors import StudyError, nearest
+from wdstudy.space import LR, SEED, WEIGHT_DECAY, Cell, rounded
 
 FINISHED = ("COMPLETE", "PRUNED")
+LOST = 0.5
+"""A cell of whose trials so large a share diverged has no value."""
+
 TOP = 10
 DENSE = 0.5  # of the places of a grid: where fewer are filled, the cells are scattered samples
 
-Cell = tuple[float, float]
-"""`(weight_decay, lr)`, as rows and columns of a table."""
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -24,30 +34,61 @@ class CellGrid:
     """A value over the plane.
 
     Attributes:
-        cells: Columns `weight_decay, lr, value, spread, seeds, diverged`, one row a cell; `value`
-            the mean over the seeds of complete trials, `spread` their standard deviation,
-            `diverged` the share of its trials that diverged. Where that is half or more, there is
-            no value, as in `landscape`.
-        best, top: The best cell, None where no cell has a value, and the best ten,
-            or the better half where that is fewer.
-        trials, seeds: How many finished trials and seeds the grid rests on.
+        rows: One row a finished trial with a place on the plane: `lr, weight_decay` (rounded),
+            `seed` (numbered from 0), `value` (NaN unless complete and finite), `diverged`,
+            `pruned` (for another reason), `cell` (an index of `cells`).
+        cells: One row a cell, by lr and weight_decay: `lr, weight_decay, value` (the mean over
+            seeds), `spread` (their standard deviation), `seeds` (how many have a value) and
+            `diverged`: the share among the trials that count, which are those with a value and
+            the diverged. Where it is `LOST` or more, there is no value.
+        minimize: Whether low values are good.
     """
 
+    rows: pd.DataFrame
     cells: pd.DataFrame
-    best: Cell | None
-    top: tuple[Cell, ...]
-    trials: int
-    seeds: int
+    minimize: bool
+
+    @cached_property
+    def ranked(self) -> pd.DataFrame:
+        """The cells that have a value, the best first; of equal ones that of the lower lr."""
+        known = self.cells.dropna(subset="value")
+        return known.sort_values("value", ascending=self.minimize, kind="stable")
+
+    @property
+    def best(self) -> Cell | None:
+        """The best cell, None where no cell has a value."""
+        return self.top[0] if self.top else None
+
+    @property
+    def top(self) -> tuple[Cell, ...]:
+        """The best ten, or the better half where that is fewer: to ring most says nothing."""
+        most = self.ranked[: min(TOP, max(1, len(self.cells) // 2))]
+        return tuple(zip(most[LR], most[WEIGHT_DECAY], strict=True))
+
+    @property
+    def trials(self) -> int:
+        """How many trials count."""
+        return int(counts(self.rows).sum())
+
+    @property
+    def seeds(self) -> int:
+        """How many seeds they have."""
+        return int(self.rows.loc[counts(self.rows), SEED].nunique())
+
+    @property
+    def lost(self) -> pd.DataFrame:
+        """The cells that diverged."""
+        return self.cells[self.cells["diverged"] >= LOST]
 
     @property
     def scattered(self) -> bool:
         """Whether the cells are samples of the plane, rather than a grid."""
-        places = self.cells["lr"].nunique() * self.cells["weight_decay"].nunique()
+        places = self.cells[LR].nunique() * self.cells[WEIGHT_DECAY].nunique()
         return bool(len(self.cells) < DENSE * places)
 
     def table(self, column: str = "value") -> pd.DataFrame:
         """A column over the grid: rows weight_decay, from high to low, columns lr."""
-        table = self.cells.pivot(index="weight_decay", columns="lr", values=column)
+        table = self.cells.pivot(index=WEIGHT_DECAY, columns=LR, values=column)
         return table.sort_index(ascending=False).astype(float)
 
 
@@ -64,38 +105,50 @@ def cell_grid(
     Raises:
         StudyError: the frame has no such column, or no finished trial.
     """
-    finished = finished_trials(trials)
+    finished_trials(trials)
     if value not in trials.columns or not pd.api.types.is_numeric_dtype(trials[value]):
         known = [c for c in trials.columns if pd.api.types.is_numeric_dtype(trials[c])]
         raise StudyError(f"the trials have no numbers '{value}'; {nearest(value, known)}")
-    number = pd.to_numeric(finished[value]).astype(float).replace([math.inf, -math.inf], math.nan)
-    rows = pd.DataFrame(
-        {
-            "weight_decay": rounded(finished["weight_decay"]),
-            "lr": rounded(finished["lr"]),
-            "value": number.where((finished["state"] == "COMPLETE") & ~finished["diverged"]),
-            "diverged": finished["diverged"].astype(float),
-        }
+    low_is_good = bool(trials.attrs.get("minimize", True)) if minimize is None else minimize
+    return gather(trials, value, minimize=low_is_good)
+
+
+def gather(trials: pd.DataFrame, value: str, *, minimize: bool) -> CellGrid:
+    """The cells of a frame with one row a trial, which may lack all but lr and weight_decay.
+
+    Args:
+        trials: `lr`, `weight_decay` and `value`; uses `state`, `seed`, `diverged` and
+            `diverged_at` where they are there.
+        value: The column of the value.
+        minimize: Whether the best cell is the lowest.
+
+    Raises:
+        StudyError: one of the three columns is missing.
+    """
+    for column in (LR, WEIGHT_DECAY, value):
+        if column not in trials.columns:
+            raise StudyError(
+                f"the trials have no column '{column}'; {nearest(column, map(str, trials.columns))}"
+            )
+    rows = _rows(trials, value)
+    rows["cell"] = rows.groupby([LR, WEIGHT_DECAY], sort=True).ngroup()
+    groups = rows.assign(diverged=rows["diverged"].where(counts(rows))).groupby("cell")
+    cells = groups.agg(
+        lr=(LR, "first"),
+        weight_decay=(WEIGHT_DECAY, "first"),
+        value=("value", "mean"),
+        spread=("value", "std"),
+        seeds=("value", "count"),
+        diverged=("diverged", "mean"),
     )
-    cells = (
-        rows.groupby(["weight_decay", "lr"])
-        .agg(
-            value=("value", "mean"),
-            spread=("value", "std"),
-            seeds=("value", "count"),
-            diverged=("diverged", "mean"),
-        )
-        .reset_index()
-    )
-    cells.loc[cells["diverged"] >= 0.5, ["value", "spread"]] = math.nan
-    if minimize is None:
-        minimize = bool(trials.attrs.get("minimize", True))
-    known = cells.dropna(subset="value").sort_values("value", ascending=minimize, kind="stable")
-    most = min(TOP, max(1, len(cells) // 2))  # to ring most cells of a small grid says nothing
-    top = tuple(zip(known["weight_decay"][:most], known["lr"][:most], strict=True))
-    return CellGrid(
-        cells, top[0] if top else None, top, len(finished), int(finished["seed"].nunique())
-    )
+    cells["diverged"] = cells["diverged"].astype(float).fillna(0.0)
+    cells.loc[cells["diverged"] >= LOST, ["value", "spread"]] = math.nan
+    return CellGrid(rows, cells, minimize)
+
+
+def counts(rows: pd.DataFrame) -> pd.Series:
+    """Which rows of a `CellGrid` say something of their cell: with a value, or diverged."""
+    return rows["value"].notna() | rows["diverged"]
 
 
 def finished_trials(trials: pd.DataFrame) -> pd.DataFrame:
@@ -117,10 +170,52 @@ def initial_loss(trials: pd.DataFrame) -> float:
     """The median loss at initialisation, NaN where it was not recorded."""
     if INITIAL_LOSS not in trials.columns:
         return math.nan
-    return float(pd.to_numeric(trials[INITIAL_LOSS], errors="coerce").median())
+    losses = _numbers(trials[INITIAL_LOSS])
+    return float(losses[np.isfinite(losses)].median())
 
 
-def rounded(values: pd.Series) -> pd.Series:
-    """Nine digits: a float that was computed in another way is still the same cell."""
-    unique = {v: float(f"{v:.9g}") for v in values.unique()}
+def cells_of(trials: pd.DataFrame) -> list[Cell]:
+    """The cell of every row."""
+    return list(zip(rounded_values(trials[LR]), rounded_values(trials[WEIGHT_DECAY]), strict=True))
+
+
+def rounded_values(values: pd.Series) -> pd.Series:
+    """`rounded` for a column."""
+    unique = {v: rounded(v) for v in values.unique()}
     return values.map(unique).astype(np.float64)
+
+
+def _rows(trials: pd.DataFrame, value: str) -> pd.DataFrame:
+    """The finished trials that have a place on the plane."""
+    rows = pd.DataFrame({name: _numbers(trials[name]) for name in (LR, WEIGHT_DECAY)})
+    state = trials["state"] if "state" in trials else pd.Series("COMPLETE", index=trials.index)
+    state = state.astype(str).str.upper().str.split(".").str[-1]
+    number, complete = _numbers(trials[value]), state == "COMPLETE"
+    rows[SEED] = pd.factorize(trials[SEED])[0] if SEED in trials else 0
+    rows["diverged"] = _diverged(trials, number.to_numpy(), complete.to_numpy())
+    rows["value"] = number.where(complete & ~rows["diverged"] & np.isfinite(number))
+    rows["pruned"] = (state == "PRUNED") & ~rows["diverged"]
+    placed = np.isfinite(rows[[LR, WEIGHT_DECAY]]).all(axis=1)
+    placed &= (rows[LR] > 0) & (rows[WEIGHT_DECAY] >= 0)
+    kept = rows[placed & (state.isin(FINISHED) | rows["diverged"])].reset_index(drop=True)
+    return kept.assign(**{name: rounded_values(kept[name]) for name in (LR, WEIGHT_DECAY)})
+
+
+def _diverged(trials: pd.DataFrame, number: npt.NDArray[np.float64], complete: Mask) -> Mask:
+    """Which trials diverged: those that say so, and those that end without a finite value.
+
+    Where a frame says of every trial whether it diverged, a missing number is only missing.
+    """
+    if "diverged" not in trials and DIVERGED_AT not in trials:
+        return np.asarray(complete & ~np.isfinite(number))
+    said = complete & np.isinf(number)
+    if "diverged" in trials:
+        flags = trials["diverged"]
+        said |= np.array([f is not None and f == f and bool(f) for f in flags], dtype=bool)
+    if DIVERGED_AT in trials:
+        said |= trials[DIVERGED_AT].notna().to_numpy()
+    return np.asarray(said)
+
+
+def _numbers(values: pd.Series) -> pd.Series:
+    return pd.to_numeric(values, errors="coerce").astype(float)

@@ -20,7 +20,6 @@ from wdstudy.analysis.frames.series import CURVE_COLUMNS, series_in, stacked, st
 from wdstudy.curves import (
     DIVERGED_AT,
     LR_X_WD,
-    SEED,
     STEP,
     STUDY_KEY,
     is_series,
@@ -32,7 +31,9 @@ from wdstudy.errors import (
     StudyError,
     nearest,
 )
+from wdstudy.space import SEED
 from wdstudy.storage.opening import open_storage
+from wdstudy.words import counted
 
 PARAMS = ["lr", "weight_decay", "seed"]
 TRIAL_COLUMNS = ["trial", "state", "lr", "weight_decay", LR_X_WD, "seed", "value", "diverged"]
@@ -93,9 +94,11 @@ def curves_frame(
         frame = pd.DataFrame(columns=CURVE_COLUMNS)
         frame.attrs = {**attrs, "notes": notes}
         return frame
-    counted = sum(STEP not in series for *_, series in parts)
-    if counted:
-        notes.append(f"{_count(counted, 'trial')} without steps: record points are counted instead")
+    lacking = sum(STEP not in series for *_, series in parts)
+    if lacking:
+        notes.append(
+            f"{counted(lacking, 'trial')} without steps: record points are counted instead"
+        )
     frame = stacked(parts)
     steps_per_epoch = _number(spec_of(study).get("steps_per_epoch"))
     known = steps_per_epoch > 0
@@ -219,7 +222,7 @@ def _placed(study: optuna.Study) -> tuple[list[tuple[FrozenTrial, dict[str, Any]
         )
     notes = []
     if len(placed) < len(trials):
-        left = _count(len(trials) - len(placed), "trial")
+        left = counted(len(trials) - len(placed), "trial")
         notes.append(f"{left} without a number lr > 0 and weight_decay ≥ 0 left out")
     return placed, notes
 
@@ -259,8 +262,4 @@ def _trial_row(trial: FrozenTrial, cell: dict[str, Any]) -> dict[str, Any]:
 def _no_curves(trials: Iterable[tuple[FrozenTrial, dict[str, Any]]]) -> list[str]:
     done = [t for t, _ in trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
     without = sum(not any(map(is_series, trial.user_attrs)) for trial in done)
-    return [f"{_count(without, 'finished trial')} without curves"] if without else []
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}{'' if n == 1 else 's'}"
+    return [f"{counted(without, 'finished trial')} without curves"] if without else []

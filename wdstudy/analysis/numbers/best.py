@@ -39,13 +39,12 @@ class Best:
 def best_cell(cells: Cells) -> Best:
     """The best of all cells, weight_decay = 0 among them."""
     done = cells.finished
-    if done.empty:
+    if cells.best is None:
         none = cannot_say("no trial finished")
         return Best(math.nan, math.nan, none, 0, math.nan, none, -1, math.nan)
-    number = done["z"].idxmin()
-    best = done.loc[number]
+    best = done.loc[cells.best]
     lr, weight_decay = float(best["lr"]), float(best["weight_decay"])
-    others = done.drop(index=number)
+    others = done.drop(index=cells.best)
     seeds = int(best["seeds"])
     return Best(
         lr,

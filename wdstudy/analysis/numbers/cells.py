@@ -1,4 +1,4 @@
-"""Trials gathered into cells: which numbers may be used, their means over seeds, their noise."""
+"""The cells of a sweep as the numbers take them: low is good, in logarithms, with their noise."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from wdstudy.analysis.numbers.estimate import Array, Mask
-from wdstudy.errors import StudyError
+from wdstudy.analysis.frames.cells import counts, gather, initial_loss
+from wdstudy.analysis.numbers.estimate import Array
+from wdstudy.words import MINUS
 
 BASIN = 0.5  # a cell below this share of the way from the best log loss to the plateau is trained
 ENOUGH_DF = 8
@@ -38,17 +39,21 @@ class Cells:
     trials: one row a usable trial: lr, weight_decay, value, seed, diverged, x, y, z, cell.
     table: one row a cell, by number: lr, weight_decay, x, y, value (mean over seeds), z, seeds,
         diverged (share). A cell of which half the trials or more diverged has no value.
+    best: the number of the best cell; None where none has a value.
     x = log10 lr, y = log10 weight_decay (-inf at 0), z = log value, or the value itself where some
     value is not positive (`logarithmic` is then false). plateau: z of an untrained model.
+    sign: what stands before the value's name, because high values are good: "1 − " or "−".
     """
 
     trials: pd.DataFrame
     table: pd.DataFrame
+    best: int | None
     noise: Noise
     logarithmic: bool
     plateau: float
     initial: float
     pruned: int
+    sign: str = ""
 
     @property
     def finished(self) -> pd.DataFrame:
@@ -74,73 +79,57 @@ class Cells:
         return math.expm1(difference) if self.logarithmic else difference
 
 
-def gather(trials: pd.DataFrame, value: str, *, capped: bool = True) -> Cells:
-    """The cells of a frame with one row a trial; `capped`: the value compares to initial_loss."""
-    for column in ("lr", "weight_decay", value):
-        if column not in trials.columns:
-            have = ", ".join(map(str, trials.columns)) or "none"
-            raise StudyError(f"the trials have no column {column!r}; the columns are: {have}")
-    rows, pruned = _usable(trials, value)
+def measured(
+    trials: pd.DataFrame, value: str, *, minimize: bool = True, capped: bool = True
+) -> Cells:
+    """The cells of a frame with one row a trial, as the numbers take them.
+
+    Args:
+        trials: As from `trials_frame`; all but lr, weight_decay and the value may be missing.
+        value: The column of the value.
+        minimize: Whether low values are good.
+        capped: Whether the value compares to initial_loss.
+
+    Raises:
+        StudyError: one of the three columns is missing.
+    """
+    grid = gather(trials, value, minimize=minimize)
+    sign = "" if minimize else _flip_of(grid.rows["value"])
+    rows = grid.rows[counts(grid.rows)].assign(value=lambda r: _flipped(r["value"], sign))
+    table = grid.cells.drop(columns="spread").assign(value=lambda t: _flipped(t["value"], sign))
+    table = table[table.index.isin(rows["cell"])]
     logarithmic = bool((rows["value"].dropna() > 0).all())
-    rows["z"] = np.log(rows["value"]) if logarithmic else rows["value"]
-    with np.errstate(divide="ignore"):
-        rows["x"] = np.log10(rows["lr"]).round(9)
-        rows["y"] = np.log10(rows["weight_decay"]).round(9)
-    rows["cell"] = rows.groupby(["x", "y"], sort=True).ngroup()
-    table = rows.groupby("cell").agg(
-        lr=("lr", "first"),
-        weight_decay=("weight_decay", "first"),
-        x=("x", "first"),
-        y=("y", "first"),
-        value=("value", "mean"),
-        seeds=("value", "count"),
-        diverged=("diverged", "mean"),
-    )
-    table.loc[table["diverged"] >= 0.5, "value"] = np.nan
-    table["z"] = np.log(table["value"]) if logarithmic else table["value"]
-    initial = _initial(trials) if capped else math.nan
+    for cells in (rows, table):
+        cells["z"] = np.log(cells["value"]) if logarithmic else cells["value"]
+        with np.errstate(divide="ignore"):
+            cells["x"], cells["y"] = np.log10(cells["lr"]), np.log10(cells["weight_decay"])
+    initial = initial_loss(trials) if capped and not sign else math.nan
     plateau = (math.log(initial) if initial > 0 else math.nan) if logarithmic else initial
-    noise = _noise(rows, table, plateau)
-    return Cells(rows, table, noise, logarithmic, plateau, initial, pruned)
+    return Cells(
+        rows.reset_index(drop=True),
+        table,
+        None if grid.best is None else int(grid.ranked.index[0]),
+        _noise(rows, table, plateau),
+        logarithmic,
+        plateau,
+        initial,
+        int(grid.rows["pruned"].sum()),
+        sign,
+    )
 
 
-def _usable(trials: pd.DataFrame, value: str) -> tuple[pd.DataFrame, int]:
-    """Trials that finished or diverged, and how many were pruned for another reason."""
-    number = {name: pd.to_numeric(trials[name], errors="coerce").astype(float)
-              for name in ("lr", "weight_decay")}  # fmt: skip
-    rows = pd.DataFrame(number).reset_index(drop=True)
-    rows["value"] = pd.to_numeric(trials[value], errors="coerce").to_numpy(dtype=float)
-    rows["seed"] = trials["seed"].to_numpy() if "seed" in trials else 0
-    rows["seed"] = pd.factorize(rows["seed"])[0]
-    state = trials["state"] if "state" in trials else pd.Series("COMPLETE", index=trials.index)
-    state = state.astype(str).str.upper().str.split(".").str[-1].to_numpy()
-    rows["diverged"] = _diverged(trials, rows["value"], state == "COMPLETE")
-    placed = (rows["lr"] > 0) & np.isfinite(rows["lr"]) & (rows["weight_decay"] >= 0)
-    placed &= np.isfinite(rows["weight_decay"])
-    finished = (state == "COMPLETE") & ~rows["diverged"] & np.isfinite(rows["value"])
-    rows.loc[~finished, "value"] = np.nan
-    pruned = int((placed & (state == "PRUNED") & ~rows["diverged"]).sum())
-    return rows[placed & (finished | rows["diverged"])].reset_index(drop=True), pruned
+def _flip_of(value: pd.Series) -> str:
+    """How a value that is good when high becomes one that is good when low.
+
+    Of a share (an accuracy) that is what it lacks to 1, of anything else the negative.
+    """
+    known = value.dropna()
+    is_share = len(known) and bool(known.between(0, 1, inclusive="left").all())
+    return f"1 {MINUS} " if is_share else MINUS
 
 
-def _diverged(trials: pd.DataFrame, value: pd.Series, complete: Mask) -> Mask:
-    """Which trials diverged: those that say so, and those that finished without a finite value."""
-    said = np.zeros(len(trials), dtype=bool)
-    if "diverged" in trials:
-        said |= np.array([flag is not None and flag == flag and bool(flag)
-                          for flag in trials["diverged"]], dtype=bool)  # fmt: skip
-    if "diverged_at" in trials:
-        said |= trials["diverged_at"].notna().to_numpy()
-    return np.asarray(said | (complete & ~np.isfinite(value.to_numpy())))
-
-
-def _initial(trials: pd.DataFrame) -> float:
-    """Median loss at initialisation, NaN if not recorded."""
-    if "initial_loss" not in trials:
-        return math.nan
-    losses = pd.to_numeric(trials["initial_loss"], errors="coerce").to_numpy(dtype=float)
-    losses = losses[np.isfinite(losses)]
-    return float(np.median(losses)) if len(losses) else math.nan
+def _flipped(value: pd.Series, sign: str) -> pd.Series:
+    return value if not sign else (1 if sign.startswith("1") else 0) - value
 
 
 def _noise(rows: pd.DataFrame, table: pd.DataFrame, plateau: float) -> Noise:

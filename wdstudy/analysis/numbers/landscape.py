@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from wdstudy.analysis.numbers.best import Best, baseline_gap, best_cell, diverged_share
-from wdstudy.analysis.numbers.cells import Cells, Noise, gather
-from wdstudy.analysis.numbers.edges import (
-    Edge,
-    StableLr,
-    Suggestion,
-    edges,
-    stable_lr,
-    suggest_range,
-)
-from wdstudy.analysis.numbers.estimate import Estimate, as_data, cannot_say
+from wdstudy.analysis.numbers.best import baseline_gap, best_cell, diverged_share
+from wdstudy.analysis.numbers.cells import Cells, Noise, measured
+from wdstudy.analysis.numbers.edges import edges, stable_lr, suggest_range
+from wdstudy.analysis.numbers.estimate import Estimate, cannot_say
+from wdstudy.analysis.numbers.findings import Landscape
 from wdstudy.analysis.numbers.frontier import Frontier, frontier
 from wdstudy.analysis.numbers.lines import (
     ApartCost,
@@ -30,53 +24,13 @@ from wdstudy.analysis.numbers.lines import (
     sensitivity,
     valley_width,
 )
-from wdstudy.analysis.numbers.ridge import Ridge, fit_ridge
-from wdstudy.analysis.numbers.separability import Product, Separability, product, separability
+from wdstudy.analysis.numbers.ridge import fit_ridge
+from wdstudy.analysis.numbers.separability import product, separability
 from wdstudy.analysis.numbers.surface import Surface, surface
-from wdstudy.analysis.numbers.verdict import Sentence, sentences
+from wdstudy.analysis.numbers.verdict import sentences
 
 NOT_ADAPTIVE = ("grid", "random", "qmc", "")
 """Samplers that place trials without a look at results."""
-
-
-@dataclass(frozen=True)
-class Landscape:
-    """How lr and weight_decay shape the loss. Costs and gaps are shares of the loss.
-
-    slope, frontier: decades of weight_decay per decade of lr, in PyTorch's form; in the
-    independent form (lr · weight_decay as the axis) the same runs have these plus one.
-    noise: standard deviation of log loss from seed to seed, or, where no cell has two seeds,
-    about a smooth surface. logarithmic: false if some value is not positive; then all that is
-    said of log loss and shares holds for the value itself.
-    """
-
-    name: str
-    trials: int
-    cells: int
-    best: Best
-    slope: Estimate
-    ridge: Ridge
-    frontier: Estimate
-    frontier_line: Frontier
-    separability: Separability
-    product: Product
-    apart_cost: ApartCost
-    lr_sensitivity: Estimate
-    weight_decay_sensitivity: Estimate
-    valley_width: ValleyWidth
-    edges: tuple[Edge, Edge]
-    diverged_share: Estimate
-    stable_lr: tuple[StableLr, ...]
-    baseline_gap: Estimate
-    noise: Estimate
-    logarithmic: bool
-    suggestion: Suggestion
-    verdict: tuple[Sentence, ...]
-
-    def as_data(self) -> dict[str, Any]:
-        """Everything as JSON knows it: NaN is None, sentences keep their key."""
-        data: dict[str, Any] = as_data(self)
-        return data
 
 
 def landscape(
@@ -84,47 +38,47 @@ def landscape(
     value: str = "value",
     *,
     name: str | None = None,
+    minimize: bool | None = None,
     adaptive: bool = False,
     seed: int = 0,
 ) -> Landscape:
-    """The numbers of a sweep from one row a trial; lower values are better.
+    """The numbers of a sweep from one row a trial.
 
     Needs the columns lr, weight_decay and `value`; uses state, seed, diverged, diverged_at and
-    initial_loss where they are there. `name` is the word for the value in sentences. `adaptive`:
-    the trials were placed by a sampler that looks at results, which the verdict then mentions.
-    `seed` makes the bootstrap intervals repeatable.
+    initial_loss where they are there.
+
+    Args:
+        trials: As from `trials_frame`.
+        value: The column to judge by.
+        name: The word for the value in sentences.
+        minimize: Whether low values are good. As the study says of its "value" where it is None;
+            of any other column low values are.
+        adaptive: The trials were placed by a sampler that looks at results, which the verdict
+            then mentions.
+        seed: Makes the bootstrap intervals repeatable.
+
+    Raises:
+        StudyError: one of the three columns is missing.
     """
     words = name or _words(value)
-    cells = gather(trials, value, capped="loss" in words or words == "value")
-    found = _numbers(cells, words, np.random.default_rng(seed))
+    if minimize is None:
+        minimize = value != "value" or bool(trials.attrs.get("minimize", True))
+    capped = "loss" in words or words == "value"
+    cells = measured(trials, value, minimize=minimize, capped=capped)
+    found = _numbers(cells, cells.sign + words, np.random.default_rng(seed))
     return replace(found, verdict=sentences(found, pruned=cells.pruned, adaptive=adaptive))
 
 
 def landscape_of_study(trials: pd.DataFrame, spec: Mapping[str, Any]) -> Landscape:
-    """The numbers of a study's trials, as from `trials_frame`, whatever its direction.
+    """The numbers of a study's trials, as from `trials_frame`, in the words of its objective.
 
     Args:
         trials: One row a trial; `attrs` say what the value is, and whether low is good.
         spec: As from `spec_of`.
     """
-    judged, name = lower_is_better(trials)
+    name = _words(str(trials.attrs.get("objective") or "value"))
     sampler = str((spec.get("spec") or {}).get("sampler") or "")
-    return landscape(judged, name=name, adaptive=sampler not in NOT_ADAPTIVE)
-
-
-def lower_is_better(trials: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """The trials with a value of which less is better, and the words for it.
-
-    Of a share that is maximised (an accuracy) that is what it lacks to 1, of anything else that
-    is maximised the negative.
-    """
-    name = str(trials.attrs.get("objective") or "value").removeprefix("final_").replace("_", " ")
-    if trials.attrs.get("minimize", True):
-        return trials, name
-    known = trials["value"].dropna()
-    is_share = bool(len(known) and known.between(0, 1).all() and (known < 1).all())
-    flipped = trials.assign(value=(1 if is_share else 0) - trials["value"])
-    return flipped, f"1 − {name}" if is_share else f"−{name}"
+    return landscape(trials, name=name, adaptive=sampler not in NOT_ADAPTIVE)
 
 
 def _words(value: str) -> str:

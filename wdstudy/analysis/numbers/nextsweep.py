@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from wdstudy.analysis.numbers.edges import WORTH, Edge
-from wdstudy.analysis.numbers.landscape import Landscape
+from wdstudy.analysis.numbers.findings import Landscape
 from wdstudy.errors import StudyError
 from wdstudy.run.sampling import GRID
 from wdstudy.space import log_range

@@ -5,27 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from wdstudy.analysis.numbers.edges import Edge
 from wdstudy.analysis.numbers.estimate import Estimate
-
-if TYPE_CHECKING:
-    from wdstudy.analysis.numbers.landscape import Landscape
-
-MINUS = "\N{MINUS SIGN}"
-
-
-@dataclass(frozen=True)
-class Sentence:
-    """One statement of the verdict; `about` is the field of Landscape that it rests on."""
-
-    text: str
-    about: str
-
-    def __str__(self) -> str:
-        return self.text
+from wdstudy.analysis.numbers.findings import Landscape, Sentence
+from wdstudy.words import MINUS, counted, number, signed
 
 
 def sentences(found: Landscape, *, pruned: int, adaptive: bool) -> tuple[Sentence, ...]:
@@ -54,10 +38,10 @@ def _best(found: Landscape) -> Sentence:
     best, loss = found.best, found.best.loss
     text = (
         f"Best cell: lr {number(best.lr)}, weight_decay {number(best.weight_decay)} "
-        f"({found.name} {_with_interval(loss)}, {_count(best.seeds, 'seed')})."
+        f"({found.name} {_with_interval(loss)}, {counted(best.seeds, 'seed')})."
     )
     if best.ties > 0:
-        text += f" The noise does not tell it from {_count(best.ties, 'other cell')}."
+        text += f" The noise does not tell it from {counted(best.ties, 'other cell')}."
     elif best.ties == 0 and best.gap.known:
         text += f" It beats its neighbours by {_amount(found, best.gap)}, beyond the noise."
     elif best.ties < 0:
@@ -187,7 +171,7 @@ def _diverged(found: Landscape) -> Sentence | None:
     share = found.diverged_share
     if not share.known or share.value == 0:
         return None
-    text = f"{_percent(share)} of {_count(share.n, 'trial')} diverged."
+    text = f"{_percent(share)} of {counted(share.n, 'trial')} diverged."
     seen = [s for s in found.stable_lr if math.isfinite(s.diverges_at) and math.isfinite(s.lr)]
     if seen:
         low, high = min(s.lr for s in seen), max(s.lr for s in seen)
@@ -199,28 +183,11 @@ def _diverged(found: Landscape) -> Sentence | None:
 
 def _cautions(pruned: int, adaptive: bool) -> Iterator[Sentence]:
     if pruned:
-        text = f"{_count(pruned, 'trial')} pruned before the end left out: what remains is biased."
+        text = f"{counted(pruned, 'trial')} pruned before the end left out: what remains is biased."
         yield Sentence(text, "trials")
     if adaptive:
         text = "The sampler looked at results, so intervals and shares are less sure than they say."
         yield Sentence(text, "trials")
-
-
-def number(value: float) -> str:
-    """A number as one would type it: 5e-4, 0.1, 0.071, 30."""
-    if value == 0:
-        return "0"
-    if not math.isfinite(value):
-        return str(value)
-    if 1e-3 <= abs(value) < 1e4:
-        return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
-    digits, power = f"{value:.2e}".split("e")
-    return f"{digits.rstrip('0').rstrip('.')}e{int(power)}"
-
-
-def signed(value: float) -> str:
-    """A slope with its sign and two places."""
-    return f"{value:+.2f}".replace("-", MINUS) if round(value, 2) else "0.00"
 
 
 def _spaced(text: str) -> str:
@@ -274,7 +241,3 @@ def _amount(found: Landscape, share: Estimate) -> str:
 
 def _at_least(width: Estimate) -> str:
     return ("at least " if width.reason.startswith("at least") else "") + f"{width.value:.1f}"
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}{'' if n == 1 else 's'}"

@@ -14,9 +14,9 @@ import pandas as pd
 
 from wdstudy.analysis.figures.comparison import common_value
 from wdstudy.analysis.figures.names import plot_best_of_n, plot_comparison
-from wdstudy.analysis.frames.cells import Cell, cell_grid
-from wdstudy.analysis.numbers.landscape import Landscape, landscape
-from wdstudy.analysis.numbers.verdict import number, signed
+from wdstudy.analysis.frames.cells import cells_of, finished_trials
+from wdstudy.analysis.numbers.findings import Landscape
+from wdstudy.analysis.numbers.landscape import landscape
 from wdstudy.analysis.report.figures import Plan
 from wdstudy.analysis.report.page import (
     Read,
@@ -32,6 +32,7 @@ from wdstudy.analysis.report.page import (
 )
 from wdstudy.analysis.views.looks import label_of
 from wdstudy.errors import StudyError
+from wdstudy.words import counted, number, signed
 
 FOLDER = "comparison"
 
@@ -140,7 +141,7 @@ def _verdict(
             loss += f" (95 % {number(best.loss.low)} … {number(best.loss.high)})"
         yield (
             f"{rank} '{name}' at lr {number(best.lr)}, weight_decay {number(best.weight_decay)}: "
-            f"{known[name].name} {loss}, {best.seeds} seed{'s' if best.seeds != 1 else ''}."
+            f"{known[name].name} {loss}, {counted(best.seeds, 'seed')}."
         )
     for first, second in pairwise(order):
         a, b = known[first].best.loss, known[second].best.loss
@@ -158,13 +159,8 @@ def _verdict(
             f"The studies have objectives of their own; they are compared by {value}, "
             "which all of them recorded."
         )
-    if len({_cells(frame) for frame in frames.values()}) > 1:
+    if len({frozenset(cells_of(finished_trials(frame))) for frame in frames.values()}) > 1:
         yield "The studies cover different cells, so a part of any difference may come from that."
-
-
-def _cells(frame: pd.DataFrame) -> frozenset[Cell]:
-    cells = cell_grid(frame).cells
-    return frozenset(zip(cells["weight_decay"], cells["lr"], strict=True))
 
 
 def _row(name: str, link: str, frame: pd.DataFrame, found: Landscape) -> dict[str, Any]:

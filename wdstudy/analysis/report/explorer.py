@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import to_hex
 
-from wdstudy.analysis.frames.cells import FINISHED, CellGrid, cell_grid, rounded
+from wdstudy.analysis.frames.cells import FINISHED, CellGrid, cell_grid, counts, rounded_values
 from wdstudy.analysis.views.looks import label_of
 from wdstudy.analysis.views.scales import LOG_SPAN
 from wdstudy.curves import (
@@ -97,7 +97,7 @@ def _kept(grid: CellGrid) -> tuple[pd.DataFrame, bool]:
     cells = grid.cells.reset_index(drop=True)
     if len(cells) <= MAX_CELLS:
         return cells, False
-    top = cells.index[cells.set_index(["weight_decay", "lr"]).index.isin(grid.top)]
+    top = cells.index[cells.set_index(["lr", "weight_decay"]).index.isin(grid.top)]
     others = cells.index.difference(top)
     places = np.linspace(0, len(others) - 1, MAX_CELLS - len(top)).round().astype(int)
     return cells.loc[sorted({*top, *others[places]})].reset_index(drop=True), True
@@ -116,15 +116,17 @@ def _on_points(
     most = min(MAX_POINTS, max(8, MAX_NUMBERS // max(1, len(cells) * len(names))))
     chosen = np.linspace(0, len(every) - 1, min(most, len(every))).round().astype(int)
     steps = every[np.unique(chosen)]
-    index = pd.MultiIndex.from_frame(cells[["weight_decay", "lr"]])
-    rows = curves[["weight_decay", "lr", "series", "step", "value"]]
-    rows = rows.assign(weight_decay=rounded(rows["weight_decay"]), lr=rounded(rows["lr"]))
+    index = pd.MultiIndex.from_frame(cells[["lr", "weight_decay"]])
+    rows = curves[["lr", "weight_decay", "series", "step", "value"]]
+    rows = rows.assign(
+        weight_decay=rounded_values(rows["weight_decay"]), lr=rounded_values(rows["lr"])
+    )
     tables = {}
     for name in names:
         part = rows[rows["series"] == name]
         if part["value"].notna().sum() == 0:
             continue
-        table = part.pivot_table(index=["weight_decay", "lr"], columns="step", values="value")
+        table = part.pivot_table(index=["lr", "weight_decay"], columns="step", values="value")
         # Trials may record at steps of their own: each point shows the newest value, up to the
         # end of the trial.
         filled = (
@@ -141,17 +143,14 @@ def _lost_from(trials: pd.DataFrame, cells: pd.DataFrame, steps: list[float]) ->
 
     A trial may diverge with a finite loss: what it recorded last is a number, and no result.
     """
-    keys = [rounded(trials["weight_decay"]), rounded(trials["lr"])]
     ends = pd.to_numeric(
         trials.get(DIVERGED_AT, pd.Series(math.inf, index=trials.index)), errors="coerce"
     )
     ends = ends.where(trials["diverged"], math.inf).fillna(0.0)
-    finished = trials["state"].isin(FINISHED)
+    said = trials["state"].isin(FINISHED) & counts(trials)
     # Half of them have diverged once the lower median of these steps has come.
-    middle = (
-        ends[finished].groupby([key[finished] for key in keys]).quantile(0.5, interpolation="lower")
-    )
-    places = pd.MultiIndex.from_frame(cells[["weight_decay", "lr"]])
+    middle = ends[said].groupby(_places(trials[said])).quantile(0.5, interpolation="lower")
+    places = pd.MultiIndex.from_frame(cells[["lr", "weight_decay"]])
     lost: np.ndarray = middle.reindex(places).to_numpy()[:, None] <= np.array(steps)[None, :]
     return lost
 
@@ -184,17 +183,19 @@ def _scale(name: str, label: str, table: np.ndarray, low_is_good: bool) -> dict[
 
 def _numbers_of(trials: pd.DataFrame, cells: pd.DataFrame) -> list[str]:
     """The trial numbers of every cell, in words."""
-    keys = pd.DataFrame(
-        {"weight_decay": rounded(trials["weight_decay"]), "lr": rounded(trials["lr"])}
-    )
-    groups = trials.groupby([keys["weight_decay"], keys["lr"]])["trial"].agg(list)
-    found = groups.reindex(pd.MultiIndex.from_frame(cells[["weight_decay", "lr"]]))
+    groups = trials.groupby(_places(trials))["trial"].agg(list)
+    found = groups.reindex(pd.MultiIndex.from_frame(cells[["lr", "weight_decay"]]))
     return [
         ", ".join(map(str, numbers[:8])) + (" …" if len(numbers) > 8 else "") for numbers in found
     ]
 
 
-def _place_of(cells: pd.DataFrame, weight_decay: float, lr: float) -> int:
+def _places(trials: pd.DataFrame) -> list[pd.Series]:
+    """The cell of every trial, as keys to group by."""
+    return [rounded_values(trials[axis]) for axis in ("lr", "weight_decay")]
+
+
+def _place_of(cells: pd.DataFrame, lr: float, weight_decay: float) -> int:
     return int(cells.index[(cells["weight_decay"] == weight_decay) & (cells["lr"] == lr)][0])
 
 

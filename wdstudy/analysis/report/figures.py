@@ -24,7 +24,7 @@ from wdstudy.analysis.figures.names import (
     plot_weight_norm,
 )
 from wdstudy.analysis.figures.trial_curves import best_trial
-from wdstudy.analysis.numbers.landscape import Landscape
+from wdstudy.analysis.numbers.findings import Landscape
 from wdstudy.analysis.views.looks import label_of
 from wdstudy.curves import ANGULAR_UPDATE, DECAY_LOSS, PRIMARY_LOSS, WEIGHT_NORM
 from wdstudy.errors import StudyError

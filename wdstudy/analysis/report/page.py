@@ -22,7 +22,8 @@ from matplotlib.figure import Figure
 from wdstudy.analysis.frames.cells import finished_trials
 from wdstudy.analysis.frames.frames import curves_frame, spec_of, trials_frame, write_frame
 from wdstudy.analysis.numbers.estimate import as_data
-from wdstudy.analysis.numbers.landscape import Landscape, landscape_of_study
+from wdstudy.analysis.numbers.findings import Landscape
+from wdstudy.analysis.numbers.landscape import landscape_of_study
 from wdstudy.analysis.report.explorer import as_script, explorer_data
 from wdstudy.analysis.report.figures import ABOUT, Plan, drawn, planned_figures
 from wdstudy.analysis.report.references import REFERENCES

@@ -11,9 +11,9 @@ import pandas as pd
 
 from wdstudy.analysis.frames.cells import finished_trials
 from wdstudy.analysis.numbers.estimate import Estimate
-from wdstudy.analysis.numbers.landscape import Landscape
-from wdstudy.analysis.numbers.verdict import MINUS, number, signed
+from wdstudy.analysis.numbers.findings import Landscape
 from wdstudy.curves import DIVERGED_AT, FINAL_PREFIX, LR_X_WD, TRAIN_SECONDS, VAL_LOSS
+from wdstudy.words import MINUS, counted, number, signed
 
 MAX_ROWS = 1000
 IMPROVING = 0.02
@@ -277,8 +277,7 @@ def caveats(trials: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
     notes = list(dict.fromkeys([*trials.attrs.get("notes", []), *curves.attrs.get("notes", [])]))
     open_trials = int((trials["state"] == "RUNNING").sum())
     if open_trials:
-        plural = "" if open_trials == 1 else "s"
-        notes.append(f"{open_trials} trial{plural} still running, shown in the table only")
+        notes.append(f"{counted(open_trials, 'trial')} still running, shown in the table only")
     if finished_trials(trials)["seed"].nunique() < 2:
         notes.append("one seed only: differences between cells can't be told from seed noise")
     return notes

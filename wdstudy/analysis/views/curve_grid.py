@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from wdstudy.analysis.frames.cells import DENSE, Cell, cell_grid, rounded
+from wdstudy.analysis.frames.cells import DENSE, LOST, CellGrid, cell_grid, rounded_values
 from wdstudy.analysis.views.looks import described
 from wdstudy.analysis.views.scales import spans_decades
 from wdstudy.errors import StudyError, nearest
+from wdstudy.space import Cell
 
 MAX_GRID = 12
 """Curves of more rows or columns than this are too small to read: a sub-grid is drawn."""
@@ -50,7 +51,7 @@ def curve_grid_info(
             f"no trial has recorded {' or '.join(series)}; {nearest(series[0], known)}"
         )
     attrs = curves.attrs
-    shown = shown.assign(lr=rounded(shown["lr"]), weight_decay=rounded(shown["weight_decay"]))
+    shown = shown.assign(**{axis: rounded_values(shown[axis]) for axis in ("lr", "weight_decay")})
     grid = cell_grid(trials) if trials is not None else None
     cells = grid.cells if grid is not None else shown
     x = "epoch" if shown["epoch"].notna().all() else "step"
@@ -58,7 +59,7 @@ def curve_grid_info(
     places = cells[["lr", "weight_decay"]].drop_duplicates()
     every = [np.unique(cells[axis]) for axis in ("lr", "weight_decay")]
     if len(places) < DENSE * len(every[0]) * len(every[1]):
-        shown, cells = _binned(shown, cells)
+        shown, cells = _binned(shown, cells, grid)
         note += f" · scattered samples: of each of {BINS} × {BINS} bins, the best trial"
         every = [np.unique(cells[axis]) for axis in ("lr", "weight_decay")]
     lrs, weight_decays = (_thin(values.tolist()) for values in every)
@@ -68,9 +69,9 @@ def curve_grid_info(
     keys = ["weight_decay", "lr", "series", x]
     lines = shown.groupby(keys, observed=True)["value"].mean().reset_index()
     logarithmic = spans_decades(shown.loc[shown["value"] > 0, "value"])
-    lost = cells[cells["diverged"] >= 0.5] if grid is not None else cells[:0]
-    diverged = frozenset(zip(lost["weight_decay"], lost["lr"], strict=True))
-    places = pd.MultiIndex.from_frame(lines[["weight_decay", "lr"]])
+    lost = cells[cells["diverged"] >= LOST] if grid is not None else cells[:0]
+    diverged = frozenset(zip(lost["lr"], lost["weight_decay"], strict=True))
+    places = pd.MultiIndex.from_frame(lines[["lr", "weight_decay"]])
     trained = lines[~places.isin(list(diverged))] if diverged else lines
     return CurveGridInfo(
         lines.rename(columns={x: "x"}),
@@ -78,28 +79,29 @@ def curve_grid_info(
         tuple(weight_decays[::-1]),
         x,
         diverged,
-        _best_of(cells, trials) if grid is not None else None,
+        _best_of(cells, grid) if grid is not None else None,
         _limits((lines if trained.empty else trained)["value"], logarithmic),
         logarithmic,
         note,
     )
 
 
-def _best_of(cells: pd.DataFrame, trials: pd.DataFrame | None) -> Cell | None:
-    """The best cell by the study's objective, if it is known."""
-    if trials is None or cells["value"].isna().all():
+def _best_of(cells: pd.DataFrame, grid: CellGrid) -> Cell | None:
+    """The best cell by the study's objective, where it stands in the picture."""
+    if grid.best is None or grid.ranked.index[0] not in cells.index:
         return None
-    minimize = bool(trials.attrs.get("minimize", True))
-    row = cells.loc[cells["value"].idxmin() if minimize else cells["value"].idxmax()]
-    return float(row["weight_decay"]), float(row["lr"])
+    place = cells.loc[grid.ranked.index[0]]
+    return float(place["lr"]), float(place["weight_decay"])
 
 
-def _binned(shown: pd.DataFrame, cells: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _binned(
+    shown: pd.DataFrame, cells: pd.DataFrame, grid: CellGrid | None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Curves and cells moved to the middle of their bin; of each bin the best one stays."""
-    places = cells[["lr", "weight_decay"]].drop_duplicates()
+    places = cells.drop_duplicates(["lr", "weight_decay"])
+    if grid is not None:
+        places = places.loc[grid.ranked.index.append(places.index.difference(grid.ranked.index))]
     moved = places.assign(lr_bin=_middle(places["lr"]), decay_bin=_middle(places["weight_decay"]))
-    if "value" in cells and "diverged" in cells:
-        moved = moved.merge(cells, on=["lr", "weight_decay"]).sort_values("value")
     kept = moved.drop_duplicates(["lr_bin", "decay_bin"])
     names = {"lr_bin": "lr", "decay_bin": "weight_decay"}
     keys = kept[["lr", "weight_decay", "lr_bin", "decay_bin"]]

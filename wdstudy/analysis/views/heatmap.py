@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import Normalize
 
-from wdstudy.analysis.frames.cells import TOP, Cell, CellGrid, cell_grid, initial_loss
+from wdstudy.analysis.frames.cells import TOP, CellGrid, cell_grid, initial_loss
 from wdstudy.analysis.views.looks import label_of
 from wdstudy.analysis.views.products import equal_products
 from wdstudy.analysis.views.scales import colour_norm
 from wdstudy.curves import DECAY_LOSS
+from wdstudy.space import Cell
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from wdstudy.curves import DECAY_LOSS, PRIMARY_LOSS, VAL_LOSS
+from wdstudy.words import counted
 
 INK, MUTED, RULE = "#1f2328", "#57606a", "#d0d7de"
 BLUE, VERMILION, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#8a4f7d"
@@ -58,8 +59,8 @@ def shortened(name: str, most: int = 40) -> str:
 def described(attrs: Mapping[str, Any], trials: int, seeds: int) -> str:
     """What a figure rests on: trials, seeds, optimizer, and what its weight decay is."""
     parts = [
-        f"{trials:,} trial{'s' if trials != 1 else ''}",
-        f"{seeds} seed{'s' if seeds != 1 else ''}",
+        counted(trials, "trial"),
+        counted(seeds, "seed"),
         *(str(attrs[key]) for key in ("optimizer", "decay") if attrs.get(key)),
     ]
     return " · ".join(parts)
