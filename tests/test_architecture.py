@@ -26,27 +26,31 @@ HOUSE = {
     "space": "errors",
     "storage": "errors",
     "trackers": "curves errors workers",
+    "record": "errors space",
     "recorder": "curves errors decay trackers",
-    "analysis.frames": "curves errors words space storage",
     "integrations": "curves errors trackers recorder",
-    "study": "errors decay space recorder",
+    "study": "errors decay space record recorder",
+    "analysis.frames": "curves errors words space storage record",
+    "analysis.numbers": "errors words space record analysis.frames",
     "training": "curves errors decay space recorder study",
-    "run": "curves errors words workers decay space storage trackers recorder study training",
-    "analysis.numbers": "errors words space analysis.frames run",
-    "launchers": "__init__ errors words workers storage trackers study training run",
     "analysis.views": "curves errors words space analysis.frames analysis.numbers",
-    "analysis.figures": (
-        "curves errors words space analysis.frames analysis.numbers analysis.views"
+    "run": (
+        "curves errors words workers decay space storage trackers record recorder study training"
     ),
+    "analysis.figures": (
+        "curves errors words space record analysis.frames analysis.numbers analysis.views"
+    ),
+    "launchers": "__init__ errors words workers storage trackers study training run",
     "analysis.report": (
-        "curves errors words analysis.frames analysis.numbers analysis.views analysis.figures"
+        "curves errors words record analysis.frames analysis.numbers analysis.views "
+        "analysis.figures"
     ),
     "live": (
-        "curves errors words workers space storage analysis.frames run analysis.numbers "
-        "analysis.views analysis.report"
+        "curves errors words workers space storage record analysis.frames "
+        "analysis.numbers analysis.views run analysis.report"
     ),
     "cli": (
-        "errors space storage trackers analysis.frames study run analysis.numbers "
+        "errors space storage trackers study analysis.frames analysis.numbers run "
         "launchers analysis.report live"
     ),
     "__main__": "errors cli",
@@ -181,7 +185,7 @@ def test_training_never_imports_optuna_or_the_analysis(module: str) -> None:
 
 
 def test_the_words_need_nothing() -> None:
-    for module in ("wdstudy.space", "wdstudy.curves", "wdstudy.errors"):
+    for module in ("wdstudy.space", "wdstudy.curves", "wdstudy.record", "wdstudy.errors"):
         assert not {n for n in closure(module) if n.split(".")[0] in ("torch", "optuna")}
 
 

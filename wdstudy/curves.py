@@ -37,13 +37,8 @@ ERROR = "error"
 THINNED = "curves_thinned"
 """Present when only every n-th record point was stored; holds n."""
 
-STUDY_KEY = "wdstudy"
-"""The study's user attribute that holds the spec as data."""
-
 TRACKED_AS = "tracked_as"
 """The study's user attribute by which trackers tell it from others of its name."""
-
-SCHEMA = 1
 
 MAX_POINTS = 2000
 """Stored points of a series: 2,000 floats stay under the 64 KB of a MySQL text column."""

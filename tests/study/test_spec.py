@@ -10,7 +10,7 @@ import torch
 
 from wdstudy import SearchSpace, StudySpec
 from wdstudy.errors import SpecError
-from wdstudy.study.spec import differences
+from wdstudy.record import StudyRecord
 
 MakeSpec = Callable[..., StudySpec]
 
@@ -22,7 +22,7 @@ def test_a_spec_as_data_is_json_and_the_same_in_every_process(make_spec: MakeSpe
         no_decay="biases_and_norms",
         sampler=optuna.samplers.RandomSampler(),
     )
-    data = json.loads(json.dumps(spec.as_data()))
+    data = StudyRecord(spec=spec.recorded()).as_data()["spec"]
     assert data["optimizer"] == "AdamW"
     assert data["optimizer_options"] == {"betas": [0.9, 0.95]}
     assert data["decay_kind"] == "decoupled"
@@ -31,10 +31,10 @@ def test_a_spec_as_data_is_json_and_the_same_in_every_process(make_spec: MakeSpe
 
 
 def test_differences_name_the_field_and_both_values(make_spec: MakeSpec) -> None:
-    old = make_spec(epochs=2).as_data()
-    new = make_spec(epochs=3, space=SearchSpace([0.5], [0])).as_data()
-    assert differences(old, new) == ["epochs=2, now 3"]
-    assert differences(old, old) == []
+    old = make_spec(epochs=2).recorded()
+    new = make_spec(epochs=3, space=SearchSpace([0.5], [0])).recorded()
+    assert old.differences(new) == ["epochs=2, now 3"]
+    assert old.differences(old) == []
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy
 from torch.optim import SGD
 
 from wdstudy import StudySpec, Task, TrialParams, open_study
-from wdstudy.curves import STUDY_KEY
+from wdstudy.record import STUDY_KEY
 from wdstudy.training.data import TaskData
 from wdstudy.training.loop import Measurement, Training
 

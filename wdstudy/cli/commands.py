@@ -370,7 +370,7 @@ def suggest(
     from wdstudy.storage.opening import open_study
 
     read = read_study(open_study(name, storage))
-    found = next_sweep(read.found, read.spec)
+    found = next_sweep(read.found, read.record)
     for reason in found.why:
         typer.echo(f"# {reason}")
     stored = [] if storage is None else ["--storage", storage]

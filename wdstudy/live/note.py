@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
 
 import pandas as pd
 
 from wdstudy.analysis.frames.cells import FINISHED
 from wdstudy.analysis.numbers.landscape import landscape_of_study
 from wdstudy.analysis.report.text import decay_meaning
+from wdstudy.record import StudyRecord
 
 HEADING = "## Live, by wdstudy"
 """What stands in a study's note above this line is its reader's own."""
 
 
 def live_note(
-    trials: pd.DataFrame, spec: Mapping[str, Any], target: int, state: str, command: str
+    trials: pd.DataFrame, record: StudyRecord, target: int, state: str, command: str
 ) -> str:
     """Our part of the note, in Markdown without formulas.
 
     Args:
         trials: As from `trials_frame`.
-        spec: As from `spec_of`.
+        record: As from `record_of`.
         target: How many trials the study will have.
         state: `running`, `stopped` or `finished`.
         command: The command line that writes the report.
@@ -33,9 +33,9 @@ def live_note(
     of = f"{done:,} of {max(target, done):,} trials"
     lines = [HEADING, "", f"**{state}: {_counts(trials, of)}**, {datetime.now():%Y-%m-%d %H:%M:%S}"]
     lines += ["", f"### Verdict{f' so far, on {of}' if done < target else ''}", ""]
-    lines += [f"- {escaped(sentence)}" for sentence in _verdict(trials, spec)]
+    lines += [f"- {escaped(sentence)}" for sentence in _verdict(trials, record)]
     lines += ["", "### How the decay is counted", ""]
-    lines += [f"{escaped(paragraph)}\n" for paragraph in decay_meaning(spec)]
+    lines += [f"{escaped(paragraph)}\n" for paragraph in decay_meaning(record)]
     lines += ["### The report", "", "    " + " ".join(command.split())]
     return "\n".join(lines)
 
@@ -55,9 +55,9 @@ def _counts(trials: pd.DataFrame, of: str) -> str:
     return ", ".join([f"{of} done", *(f"{n:,} {word}" for word, n in others.items() if n)])
 
 
-def _verdict(trials: pd.DataFrame, spec: Mapping[str, Any]) -> Iterator[str]:
+def _verdict(trials: pd.DataFrame, record: StudyRecord) -> Iterator[str]:
     if not trials["state"].isin(FINISHED).any():
         yield "No trial has finished yet."
         return
-    for sentence in landscape_of_study(trials, spec).verdict:
+    for sentence in landscape_of_study(trials, record).verdict:
         yield str(sentence)

@@ -7,7 +7,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
 
 import optuna
 import pandas as pd
@@ -15,13 +14,14 @@ import plotly.graph_objects as go
 from optuna_dashboard import get_note, save_note, save_plotly_graph_object
 
 from wdstudy.analysis.frames.cells import FINISHED, cell_grid, cells_of
-from wdstudy.analysis.frames.frames import curves_frame, series_at, spec_of, trials_frame
+from wdstudy.analysis.frames.frames import curves_frame, record_of, series_at, trials_frame
 from wdstudy.analysis.views.curve_grid import curve_grid_info
 from wdstudy.analysis.views.heatmap import heatmap_info
 from wdstudy.curves import DECAY_LOSS, FINAL_PREFIX, PRIMARY_LOSS
 from wdstudy.live.curves import curves_figure
 from wdstudy.live.heatmap import heatmap_figure
 from wdstudy.live.note import HEADING, live_note
+from wdstudy.record import GRID, StudyRecord
 
 LOSSES = (PRIMARY_LOSS, DECAY_LOSS)
 
@@ -55,9 +55,9 @@ def warm_up() -> None:
     trials["value"] = trials[FINAL_PREFIX + DECAY_LOSS] = trials["lr"] + trials["weight_decay"]
     trials.attrs = {"study": "", "objective": PRIMARY_LOSS, "minimize": True}
     curves = trials.assign(step=1.0, epoch=1.0, series=PRIMARY_LOSS)
-    for figure in _figures(trials, curves, {}, 4).values():
+    for figure in _figures(trials, curves, StudyRecord(), 4).values():
         figure.to_json()
-    live_note(trials, {}, 4, "", "")
+    live_note(trials, StudyRecord(), 4, "", "")
 
 
 def live_page(study: optuna.Study, target: int, state: str, command: str) -> Page:
@@ -69,24 +69,24 @@ def live_page(study: optuna.Study, target: int, state: str, command: str) -> Pag
         state: `running`, `stopped` or `finished`.
         command: The command line that writes the report.
     """
-    trials, spec = trials_frame(study), spec_of(study)
+    trials, record = trials_frame(study), record_of(study)
     names = {*LOSSES, str(trials.attrs["objective"])}
     curves = curves_frame(study, names, POINTS)
     return Page(
-        _figures(trials, curves, spec, target), live_note(trials, spec, target, state, command)
+        _figures(trials, curves, record, target), live_note(trials, record, target, state, command)
     )
 
 
 def _figures(
-    trials: pd.DataFrame, curves: pd.DataFrame, spec: Mapping[str, Any], target: int
+    trials: pd.DataFrame, curves: pd.DataFrame, record: StudyRecord, target: int
 ) -> dict[str, go.Figure]:
     """Those figures for which there is something to show."""
     objective = str(trials.attrs["objective"])
-    value = _with_planned(_so_far(trials, curves, objective, "value"), spec)
-    decay = _with_planned(_so_far(trials, curves, DECAY_LOSS, FINAL_PREFIX + DECAY_LOSS), spec)
+    value = _with_planned(_so_far(trials, curves, objective, "value"), record)
+    decay = _with_planned(_so_far(trials, curves, DECAY_LOSS, FINAL_PREFIX + DECAY_LOSS), record)
     running = frozenset(cells_of(trials[trials["state"] == "RUNNING"]))
     best = cell_grid(trials).best if trials["state"].isin(FINISHED).any() else None
-    diagnostic = " (a diagnostic)" if _is_diagnostic(spec) else ""
+    diagnostic = " (a diagnostic)" if record.spec.decay_is_diagnostic else ""
     note = _rests_on(trials, target)
     whole = int(trials["state"].isin(FINISHED).sum()) >= target
     figures = {}
@@ -124,24 +124,18 @@ def _so_far(trials: pd.DataFrame, curves: pd.DataFrame, series: str, column: str
     return shown
 
 
-def _with_planned(trials: pd.DataFrame, spec: Mapping[str, Any]) -> pd.DataFrame:
+def _with_planned(trials: pd.DataFrame, record: StudyRecord) -> pd.DataFrame:
     """A row without a value for every cell of a grid: the plane is whole from the start."""
-    plan = spec.get("spec") or {}
-    space = plan.get("space") or {}
-    cells = list(product(space.get("lr") or (), space.get("weight_decay") or ()))
-    if plan.get("sampler") != "grid" or not cells:
+    space = record.spec.space
+    if record.spec.sampler != GRID or space is None:
         return trials
+    cells = product(space.lr, space.weight_decay)
     rows = pd.DataFrame(cells, columns=["lr", "weight_decay"], dtype=float)
     rows = rows.assign(state="PRUNED", diverged=False, seed=trials["seed"].min())
     whole = pd.concat([trials, rows.reindex(columns=trials.columns)], ignore_index=True)
     whole["diverged"] = whole["diverged"].astype(bool)
     whole.attrs = trials.attrs
     return whole
-
-
-def _is_diagnostic(spec: Mapping[str, Any]) -> bool:
-    plan = spec.get("spec") or {}
-    return plan.get("decay_kind") == "decoupled" or plan.get("decay") == "independent"
 
 
 def _rests_on(trials: pd.DataFrame, target: int) -> str:

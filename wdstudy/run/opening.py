@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 import optuna
 import torch
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 
-from wdstudy.curves import DECAY_LOSS, PRIMARY_LOSS, SCHEMA, STUDY_KEY, VAL_LOSS, VAL_PREFIX
+from wdstudy.curves import DECAY_LOSS, PRIMARY_LOSS, VAL_LOSS, VAL_PREFIX
 from wdstudy.decay import decayed_weights
 from wdstudy.errors import DataError, SpecError, StudyError, WdstudyError, fault
+from wdstudy.record import SCHEMA, STUDY_KEY, StudyRecord
 from wdstudy.run.provenance import provenance
+from wdstudy.run.sampling import is_adaptive
 from wdstudy.storage.opening import study_names
 from wdstudy.study.optimizers import build_optimizer
-from wdstudy.study.spec import StudySpec, differences
+from wdstudy.study.spec import StudySpec
 from wdstudy.training.data import TaskData
 
 
@@ -38,8 +37,8 @@ def load_data(spec: StudySpec, device: torch.device) -> TaskData | None:
     return TaskData(halves, spec.batch_size, device)
 
 
-def study_record(spec: StudySpec, data: TaskData | None, device: torch.device) -> dict[str, Any]:
-    """The study's attribute `wdstudy`: spec, sizes and provenance as plain data.
+def study_record(spec: StudySpec, data: TaskData | None, device: torch.device) -> StudyRecord:
+    """What the study says about itself: spec, sizes and provenance.
 
     The model and the optimizer are built once to count parameters, so whatever they refuse is
     known before anything is written.
@@ -50,21 +49,23 @@ def study_record(spec: StudySpec, data: TaskData | None, device: torch.device) -
     """
     if not spec.name:
         raise SpecError("the study has no name; give StudySpec(name=...)")
-    record: dict[str, Any] = {"schema": SCHEMA, "spec": spec.as_data(), **provenance(device)}
-    if spec.command:
-        record["command"] = list(spec.command)
     if data is not None:
         _check_objective(spec)
-        record["steps_per_epoch"] = data.train.steps
-        record["parameters"] = _parameter_counts(spec)
-    plain: dict[str, Any] = json.loads(json.dumps(record))
-    return plain
+    return StudyRecord(
+        schema=SCHEMA,
+        spec=spec.recorded(),
+        adaptive=is_adaptive(spec.sampler),
+        command=spec.command,
+        steps_per_epoch=data.train.steps if data is not None else None,
+        parameters=_parameter_counts(spec) if data is not None else {},
+        **provenance(device),
+    )
 
 
 def open_or_create(
     spec: StudySpec,
     storage: BaseStorage,
-    record: dict[str, Any],
+    record: StudyRecord,
     sampler: BaseSampler,
     pruner: BasePruner,
 ) -> optuna.Study:
@@ -88,35 +89,36 @@ def open_or_create(
             direction=spec.direction,
             load_if_exists=True,  # another worker may have been faster
         )
-    if study.user_attrs.get(STUDY_KEY) != record:
-        study.set_user_attr(STUDY_KEY, record)
+    if StudyRecord.of(study.user_attrs) != record:
+        study.set_user_attr(STUDY_KEY, record.as_data())
     return study
 
 
-def _continued(name: str, study: optuna.Study, record: dict[str, Any]) -> dict[str, Any]:
+def _continued(name: str, study: optuna.Study, record: StudyRecord) -> StudyRecord:
     """The record that stands in the study, with the space that both describe."""
-    recorded = study.user_attrs.get(STUDY_KEY)
-    if recorded is None:
+    recorded = StudyRecord.of(study.user_attrs)
+    if recorded == StudyRecord():
         if not study.get_trials(deepcopy=False):
             return record  # whoever created it was stopped before it could describe itself
         raise StudyError(
             f"the study '{name}' was not made by wdstudy; give this one another --name"
         )
-    found = differences(recorded["spec"], record["spec"])
-    found += differences(
-        {key: recorded.get(key) for key in ("steps_per_epoch", "parameters")},
-        {key: record.get(key) for key in ("steps_per_epoch", "parameters")},
-    )
+    if recorded.damage or recorded.spec.space is None or record.spec.space is None:
+        told = "; ".join(recorded.damage) or "it names no space"
+        raise StudyError(
+            f"the record of the study '{name}' is damaged ({told}), so nothing can be added to "
+            "it; give this one another --name"
+        )
+    found = recorded.spec.differences(record.spec)
+    for part in ("steps_per_epoch", "parameters"):
+        was, now = getattr(recorded, part), getattr(record, part)
+        found += [f"{part}={was!r}, now {now!r}"] if was != now else []
     if found:
         raise StudyError(
             f"the study '{name}' was recorded with another spec: {'; '.join(found)}; "
             "give this one another --name, or go back to what was recorded"
         )
-    space = {
-        axis: sorted({*recorded["spec"]["space"][axis], *values})
-        for axis, values in record["spec"]["space"].items()
-    }
-    return {**recorded, "spec": {**recorded["spec"], "space": space}}
+    return recorded.with_space(record.spec.space)
 
 
 def _check_objective(spec: StudySpec) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import optuna
 
+from wdstudy.record import GRID
 from wdstudy.run.cells import TAKEN, params_of
-from wdstudy.run.sampling import GRID
 from wdstudy.space import TrialParams
 from wdstudy.study.spec import StudySpec
 

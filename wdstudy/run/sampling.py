@@ -18,9 +18,8 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from wdstudy.errors import MissingPackageError, SpecError, nearest
+from wdstudy.record import GRID, NOT_ADAPTIVE
 from wdstudy.space import LR, SEED, WEIGHT_DECAY, SearchSpace, TrialParams
-
-GRID = "grid"
 
 _SAMPLERS: dict[str, tuple[str, dict[str, Any]]] = {
     "tpe": ("TPESampler", {"constant_liar": True}),  # several lanes or workers ask at once
@@ -71,6 +70,14 @@ def resolve_sampler(choice: str | BaseSampler, space: SearchSpace, seed: int) ->
         except ImportError as error:
             raise MissingPackageError(f"the sampler '{choice}'", "samplers") from error
     return LogDecaySampler(sampler, space)
+
+
+def is_adaptive(choice: str | BaseSampler) -> bool:
+    """Whether a sampler looks at results; a class that is not Optuna's own is taken to."""
+    if isinstance(choice, str):
+        return choice not in NOT_ADAPTIVE
+    kind = type(choice)
+    return not (kind.__module__.startswith("optuna.") and kind.__name__ in NOT_ADAPTIVE)
 
 
 def resolve_pruner(choice: str | BasePruner | None) -> BasePruner:

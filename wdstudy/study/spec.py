@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Generator, Tensor, nn
 
 from wdstudy.decay import DecayKind
 from wdstudy.errors import SpecError, nearest
+from wdstudy.record import RecordedSpec
 from wdstudy.space import SearchSpace, TrialParams
 from wdstudy.study.optimizers import (
     NoDecay,
@@ -148,43 +149,43 @@ class StudySpec:
             )
         return kind
 
-    def as_data(self) -> dict[str, Any]:
-        """The spec as plain data: what a study's attribute holds and reports read.
+    def recorded(self) -> RecordedSpec:
+        """The spec as plain data: what a study's record holds and reports read.
 
         In a user's own loop the fields that the loop decides are left out.
         """
-        data: dict[str, Any] = {
-            "space": self.space.as_data(),
-            "objective": self.objective,
-            "direction": self.direction,
-            "sampler": _described(self.sampler),
-            "pruner": _described(self.pruner),
-            "settings": dict(self.settings),
-        }
+        swept = RecordedSpec(
+            space=self.space,
+            objective=self.objective,
+            direction=self.direction,
+            sampler=_described(self.sampler),
+            pruner=_described(self.pruner),
+            settings=dict(self.settings),
+        )
         if self.train is not None:
-            return {**data, "train": _described(self.train)}
+            return replace(swept, train=_described(self.train))
         assert self.task is not None  # __post_init__: one of the two
-        return {
-            **data,
-            "model": _described(self.task.model),
-            "data": _described(self.task.data),
-            "loss": _described(self.task.loss),
-            "metrics": sorted(self.task.metrics),
-            "augment": _described(self.task.augment),
-            "optimizer": optimizer_name(self.optimizer),
-            "optimizer_options": optimizer_options(self.optimizer),
-            "decay": self.decay,
-            "decay_kind": self.decay_kind,
-            "no_decay": _described(self.no_decay),
-            "epochs": self.epochs,
-            "batch_size": self.batch_size,
-            "schedule": _described(self.schedule),
-            "warmup": self.warmup,
-            "record_every": self.record_every,
-            "precision": self.precision,
-            "diverged_factor": self.diverged_factor,
-            "angular_update": self.angular_update,
-        }
+        return replace(
+            swept,
+            model=_described(self.task.model),
+            data=_described(self.task.data),
+            loss=_described(self.task.loss),
+            metrics=tuple(sorted(self.task.metrics)),
+            augment=_described(self.task.augment),
+            optimizer=optimizer_name(self.optimizer),
+            optimizer_options=optimizer_options(self.optimizer),
+            decay=self.decay,
+            decay_kind=self.decay_kind,
+            no_decay=_described(self.no_decay),
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            schedule=_described(self.schedule),
+            warmup=self.warmup,
+            record_every=self.record_every,
+            precision=self.precision,
+            diverged_factor=self.diverged_factor,
+            angular_update=self.angular_update,
+        )
 
     def _check_what_is_trained(self) -> None:
         if (self.task is None) == (self.train is None):
@@ -201,19 +202,9 @@ class StudySpec:
             raise SpecError(f"unknown {name} {value!r}; {nearest(str(value), choices)}")
 
 
-def differences(recorded: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
-    """What two specs' data differ in, as `key=recorded, now current`; the space may grow."""
-    keys = sorted((recorded.keys() | current.keys()) - {"space"})
-    return [
-        f"{key}={recorded.get(key)!r}, now {current.get(key)!r}"
-        for key in keys
-        if recorded.get(key) != current.get(key)
-    ]
-
-
-def _described(thing: Any) -> Any:
+def _described(thing: Any) -> str | None:
     """A name for what JSON can't hold: stable from run to run, unlike `repr` with its address."""
-    if thing is None or isinstance(thing, str | int | float | bool):
+    if thing is None or isinstance(thing, str):
         return thing
     partial_of = getattr(thing, "func", None)
     if partial_of is not None:

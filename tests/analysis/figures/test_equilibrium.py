@@ -12,7 +12,7 @@ from wdstudy.analysis.figures.equilibrium import (
     plot_angular_update,
     plot_weight_norm,
 )
-from wdstudy.analysis.frames.frames import curves_frame, spec_of, trials_frame
+from wdstudy.analysis.frames.frames import curves_frame, record_of, trials_frame
 from wdstudy.errors import StudyError
 
 STEPS = [10, 20, 30]
@@ -25,7 +25,7 @@ def recorded(weight_decay: float = 0.02, **spec: Any) -> tuple[Any, Any, Any]:
         angular_update=[0.3, 0.2, 0.1],
     )  # fmt: skip
     study = study_of([trial], **spec)
-    return trials_frame(study), curves_frame(study), spec_of(study)
+    return trials_frame(study), curves_frame(study), record_of(study)
 
 
 def test_decay_alone_predicts_what_is_left_of_the_first_norm() -> None:
@@ -68,11 +68,11 @@ def test_both_are_drawn_with_formula_and_diagonal() -> None:
 
 def test_what_is_not_known_is_one_line() -> None:
     study = grid_study()
-    frames = trials_frame(study), curves_frame(study), spec_of(study)
+    frames = trials_frame(study), curves_frame(study), record_of(study)
     with pytest.raises(StudyError, match="no finished trial has recorded angular_update"):
         plot_angular_update(*frames)
     with pytest.raises(StudyError, match="no formula predicts the angular update of Muon"):
         plot_angular_update(*recorded(optimizer="Muon"))
     trials, curves, spec = recorded(optimizer="AdamW", optimizer_options={})
     with pytest.raises(StudyError, match="how many weights are decayed"):
-        plot_weight_norm(trials, curves, {**spec, "parameters": {}})
+        plot_weight_norm(trials, curves, {**spec.as_data(), "parameters": {}})

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,8 @@ import pytest
 from wdstudy import landscape
 from wdstudy.analysis.numbers.nextsweep import _within, next_sweep
 from wdstudy.errors import StudyError
-from wdstudy.space import log_range, parse_axis
+from wdstudy.record import RecordedSpec, StudyRecord
+from wdstudy.space import SearchSpace, log_range, parse_axis
 
 LR, WEIGHT_DECAY = log_range(1e-3, 1, 7), log_range(1e-4, 1e-1, 7)
 
@@ -23,9 +26,9 @@ def sweep(lr: float, weight_decay: float, seeds: int = 2, noise: float = 0.001) 
     return frame.assign(value=frame.value + noise * rng.standard_normal(len(frame)))
 
 
-def record(seeds: int = 2, *command: str) -> dict[str, object]:
-    space = {"lr": list(LR), "weight_decay": [0.0, *WEIGHT_DECAY], "seeds": list(range(seeds))}
-    return {"spec": {"space": space}, "command": list(command) or ["mine.py"]}
+def record(seeds: int = 2, *command: str) -> StudyRecord:
+    space = SearchSpace(LR, [0.0, *WEIGHT_DECAY], seeds)
+    return StudyRecord(1, RecordedSpec(space), command=command or ("mine.py",))
 
 
 def test_a_best_at_an_edge_extends_the_axis_with_its_own_steps() -> None:
@@ -59,7 +62,7 @@ def test_a_best_inside_is_looked_at_closer_and_keeps_its_cells() -> None:
 def test_a_sampler_is_given_its_range_and_more_trials(lr: float, weight_decay: float) -> None:
     """It closes in by itself; its range must hold whatever it was, and never be empty."""
     studied = record(2, "mine.py", "--trials", "60")
-    studied["spec"] |= {"sampler": "tpe"}  # type: ignore[operator]
+    studied = replace(studied, spec=replace(studied.spec, sampler="tpe"))
     seen = landscape(sweep(lr, weight_decay))
     found = next_sweep(seen, studied)
     assert found.command.count("--trials") == 1
@@ -93,7 +96,7 @@ def test_where_the_noise_hides_the_best_more_seeds_are_asked_for(seeds: int, the
 
 def test_a_study_that_tells_nothing_is_one_line() -> None:
     with pytest.raises(StudyError, match="does not describe its space"):
-        next_sweep(landscape(sweep(0.03, 0.003)), {})
+        next_sweep(landscape(sweep(0.03, 0.003)), StudyRecord())
     diverged = sweep(0.03, 0.003).assign(value=float("nan"), diverged=True)
     with pytest.raises(StudyError, match="nothing can be suggested: no cell"):
         next_sweep(landscape(diverged), record())

@@ -26,6 +26,7 @@ from wdstudy.analysis.numbers.timescales import (
 from wdstudy.analysis.views.looks import INK, MUTED, described
 from wdstudy.curves import ANGULAR_UPDATE, LEARNING_RATE, STEP, WEIGHT_NORM
 from wdstudy.errors import StudyError
+from wdstudy.record import STUDY_KEY, StudyRecord
 
 SETTLED = 2.0
 """Σ lr · weight_decay from which weights are shown as settled: e⁻² = 14 % of the start is left."""
@@ -48,7 +49,11 @@ class EquilibriumInfo:
 
 @styled
 def plot_weight_norm(
-    trials: pd.DataFrame, curves: pd.DataFrame, spec: Mapping[str, Any], *, ax: Axes | None = None
+    trials: pd.DataFrame,
+    curves: pd.DataFrame,
+    record: StudyRecord | Mapping[str, Any],
+    *,
+    ax: Axes | None = None,
 ) -> Axes:
     """Weight norm at the end against its prediction, trial by trial.
 
@@ -58,13 +63,13 @@ def plot_weight_norm(
     Args:
         trials: As from `trials_frame`.
         curves: As from `curves_frame`.
-        spec: The study's record, as from `spec_of`.
+        record: The study's attribute `wdstudy`, or what `record_of` read of it.
         ax: Where to draw; a new figure if None.
 
     Raises:
         StudyError: weight norms or scheduled lr were not recorded.
     """
-    info = _norm_info(trials, curves, spec)
+    info = _norm_info(trials, curves, _read(record))
     ax = new_axes(ax, 5.8, 4.9)
     _draw_equilibrium(info, ax)
     titled(ax, trials, "weight norm at the end", lines=3)
@@ -74,7 +79,11 @@ def plot_weight_norm(
 
 @styled
 def plot_angular_update(
-    trials: pd.DataFrame, curves: pd.DataFrame, spec: Mapping[str, Any], *, ax: Axes | None = None
+    trials: pd.DataFrame,
+    curves: pd.DataFrame,
+    record: StudyRecord | Mapping[str, Any],
+    *,
+    ax: Axes | None = None,
 ) -> Axes:
     """Angular update a step against its predicted equilibrium, trial by trial.
 
@@ -84,13 +93,13 @@ def plot_angular_update(
     Args:
         trials: As from `trials_frame`.
         curves: As from `curves_frame`.
-        spec: The study's record, as from `spec_of`.
+        record: The study's attribute `wdstudy`, or what `record_of` read of it.
         ax: Where to draw; a new figure if None.
 
     Raises:
         StudyError: angular updates were not recorded, or there is no formula for the optimizer.
     """
-    info = _angle_info(trials, curves, spec)
+    info = _angle_info(trials, curves, _read(record))
     ax = new_axes(ax, 5.8, 4.9)
     _draw_equilibrium(info, ax)
     titled(ax, trials, "angular update a step", lines=3)
@@ -99,12 +108,14 @@ def plot_angular_update(
     return ax
 
 
-def _norm_info(
-    trials: pd.DataFrame, curves: pd.DataFrame, spec: Mapping[str, Any]
-) -> EquilibriumInfo:
-    points = _measured(trials, curves, spec, WEIGHT_NORM, settled_lr=0.0)
-    if _options(spec)["optimizer"] == "AdamW":
-        count = (spec.get("parameters") or {}).get("decayed")
+def _read(record: StudyRecord | Mapping[str, Any]) -> StudyRecord:
+    return record if isinstance(record, StudyRecord) else StudyRecord.of({STUDY_KEY: record})
+
+
+def _norm_info(trials: pd.DataFrame, curves: pd.DataFrame, record: StudyRecord) -> EquilibriumInfo:
+    points = _measured(trials, curves, record, WEIGHT_NORM, settled_lr=0.0)
+    if _options(record)["optimizer"] == "AdamW":
+        count = record.parameters.get("decayed")
         if not count:
             raise StudyError("the study does not tell how many weights are decayed")
         pairs = zip(points["lr"], points["decay"], strict=True)
@@ -118,11 +129,9 @@ def _norm_info(
     return _info(points, "measured weight norm", formula, trials)
 
 
-def _angle_info(
-    trials: pd.DataFrame, curves: pd.DataFrame, spec: Mapping[str, Any]
-) -> EquilibriumInfo:
-    points = _measured(trials, curves, spec, ANGULAR_UPDATE, settled_lr=0.5)
-    options = _options(spec)
+def _angle_info(trials: pd.DataFrame, curves: pd.DataFrame, record: StudyRecord) -> EquilibriumInfo:
+    points = _measured(trials, curves, record, ANGULAR_UPDATE, settled_lr=0.5)
+    options = _options(record)
     pairs = list(zip(points["scheduled"], points["decay"], strict=True))
     if options["optimizer"] == "AdamW":
         beta = float(options["betas"][0])
@@ -139,22 +148,21 @@ def _angle_info(
     return _info(points, "measured angular update (radians)", formula, trials)
 
 
-def _options(spec: Mapping[str, Any]) -> dict[str, Any]:
-    plan = spec.get("spec") or {}
-    options = {"momentum": 0.0, "betas": (0.9, 0.999), **(plan.get("optimizer_options") or {})}
-    return {**options, "optimizer": plan.get("optimizer") or ""}
+def _options(record: StudyRecord) -> dict[str, Any]:
+    options = {"momentum": 0.0, "betas": (0.9, 0.999), **record.spec.optimizer_options}
+    return {**options, "optimizer": record.spec.optimizer or ""}
 
 
-def _pytorch_decay(points: pd.DataFrame, spec: Mapping[str, Any]) -> pd.Series:
+def _pytorch_decay(points: pd.DataFrame, record: StudyRecord) -> pd.Series:
     """The weight_decay of PyTorch's form; the independent form is divided by the peak lr."""
-    independent = (spec.get("spec") or {}).get("decay") == "independent"
-    return points["weight_decay"] / points["lr"] if independent else points["weight_decay"]
+    decay = points["weight_decay"]
+    return decay / points["lr"] if record.spec.independent else decay
 
 
 def _measured(
     trials: pd.DataFrame,
     curves: pd.DataFrame,
-    spec: Mapping[str, Any],
+    record: StudyRecord,
     series: str,
     settled_lr: float,
 ) -> pd.DataFrame:
@@ -170,7 +178,7 @@ def _measured(
     wide = wide.dropna().reset_index().sort_values(["trial", STEP])
     group = wide.groupby("trial")
     steps = group[STEP].diff().fillna(wide[STEP])
-    wide["decay"] = _pytorch_decay(wide, spec)
+    wide["decay"] = _pytorch_decay(wide, record)
     wide["total"] = wide[LEARNING_RATE] * wide["decay"] * steps
     wide["total"] = wide.groupby("trial")["total"].cumsum()
     wide["first"] = group[series].transform("first")

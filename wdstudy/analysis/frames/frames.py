@@ -21,7 +21,6 @@ from wdstudy.curves import (
     DIVERGED_AT,
     LR_X_WD,
     STEP,
-    STUDY_KEY,
     is_series,
 )
 from wdstudy.errors import (
@@ -31,6 +30,7 @@ from wdstudy.errors import (
     StudyError,
     nearest,
 )
+from wdstudy.record import StudyRecord
 from wdstudy.space import SEED
 from wdstudy.storage.opening import open_storage
 from wdstudy.words import counted
@@ -39,10 +39,9 @@ PARAMS = ["lr", "weight_decay", "seed"]
 TRIAL_COLUMNS = ["trial", "state", "lr", "weight_decay", LR_X_WD, "seed", "value", "diverged"]
 
 
-def spec_of(study: optuna.Study) -> dict[str, Any]:
+def record_of(study: optuna.Study) -> StudyRecord:
     """What the study says about itself; empty for a study of another program."""
-    record = study.user_attrs.get(STUDY_KEY)
-    return record if isinstance(record, dict) else {}
+    return StudyRecord.of(study.user_attrs)
 
 
 def trials_frame(study: optuna.Study) -> pd.DataFrame:
@@ -100,7 +99,7 @@ def curves_frame(
             f"{counted(lacking, 'trial')} without steps: record points are counted instead"
         )
     frame = stacked(parts)
-    steps_per_epoch = _number(spec_of(study).get("steps_per_epoch"))
+    steps_per_epoch = record_of(study).steps_per_epoch or math.nan
     known = steps_per_epoch > 0
     if not known:
         notes.append("the study does not tell its steps per epoch: curves are shown over steps")
@@ -144,14 +143,14 @@ def studies_frame(url: str | None = None) -> pd.DataFrame:
     """One row a study of a storage: name, trials by state, best value, optimizer."""
     rows = []
     for summary in optuna.get_all_study_summaries(open_storage(url, create=False)):
-        record = summary.user_attrs.get(STUDY_KEY, {})
+        record = StudyRecord.of(summary.user_attrs)
         best = summary.best_trial.value if summary.best_trial else None
         rows.append(
             {
                 "study": summary.study_name,
                 "trials": summary.n_trials,
                 "best": math.nan if best is None else best,
-                "optimizer": record.get("spec", {}).get("optimizer", "—"),
+                "optimizer": record.spec.optimizer or "—",
                 "started": f"{summary.datetime_start:%Y-%m-%d %H:%M}"
                 if summary.datetime_start
                 else "—",
@@ -196,16 +195,16 @@ def _attributes(study: optuna.Study) -> dict[str, Any]:
             f"the study '{study.study_name}' has {len(study.directions)} objectives; "
             "wdstudy reads studies with one"
         )
-    spec = spec_of(study).get("spec") or {}
-    kind = spec.get("decay_kind") or ""
+    spec = record_of(study).spec
+    kind = spec.decay_kind or ""
     note = _DECAY_NOTES.get(kind, kind)
-    if spec.get("decay") == "independent":
+    if spec.independent:
         note = "independent decay (not scaled by lr; a diagnostic, not in the objective)"
     return {
         "study": study.study_name,
-        "optimizer": spec.get("optimizer") or "",
+        "optimizer": spec.optimizer or "",
         "decay": note,
-        "objective": spec.get("objective") or "value",
+        "objective": spec.objective or "value",
         "minimize": study.directions[0] != StudyDirection.MAXIMIZE,
     }
 

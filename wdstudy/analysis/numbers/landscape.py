@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,9 +26,7 @@ from wdstudy.analysis.numbers.ridge import fit_ridge
 from wdstudy.analysis.numbers.separability import product, separability
 from wdstudy.analysis.numbers.surface import Surface, surface
 from wdstudy.analysis.numbers.verdict import sentences
-
-NOT_ADAPTIVE = ("grid", "random", "qmc", "")
-"""Samplers that place trials without a look at results."""
+from wdstudy.record import StudyRecord
 
 
 def landscape(
@@ -69,16 +65,15 @@ def landscape(
     return replace(found, verdict=sentences(found, pruned=cells.pruned, adaptive=adaptive))
 
 
-def landscape_of_study(trials: pd.DataFrame, spec: Mapping[str, Any]) -> Landscape:
+def landscape_of_study(trials: pd.DataFrame, record: StudyRecord) -> Landscape:
     """The numbers of a study's trials, as from `trials_frame`, in the words of its objective.
 
     Args:
         trials: One row a trial; `attrs` say what the value is, and whether low is good.
-        spec: As from `spec_of`.
+        record: As from `record_of`.
     """
     name = _words(str(trials.attrs.get("objective") or "value"))
-    sampler = str((spec.get("spec") or {}).get("sampler") or "")
-    return landscape(trials, name=name, adaptive=sampler not in NOT_ADAPTIVE)
+    return landscape(trials, name=name, adaptive=record.adaptive)
 
 
 def _words(value: str) -> str:

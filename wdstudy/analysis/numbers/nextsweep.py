@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 from wdstudy.analysis.numbers.edges import WORTH, Edge
 from wdstudy.analysis.numbers.findings import Landscape
 from wdstudy.errors import StudyError
-from wdstudy.run.sampling import GRID
+from wdstudy.record import StudyRecord
 from wdstudy.space import log_range
 
 MANY_TIES = 2
@@ -33,28 +32,27 @@ class NextSweep:
     command: tuple[str, ...]
 
 
-def next_sweep(found: Landscape, record: Mapping[str, Any]) -> NextSweep:
+def next_sweep(found: Landscape, record: StudyRecord) -> NextSweep:
     """What the verdict of a study asks for, on the grid that the study has.
 
     An enlarged grid keeps the cells it has, so the axes are continued with their own steps.
 
     Args:
         found: The study's landscape.
-        record: The study's attribute `wdstudy`.
+        record: What the study says about itself.
 
     Raises:
         StudyError: the study does not describe its space, or no trial with weight decay finished.
     """
-    space = (record.get("spec") or {}).get("space")
-    if not space:
+    space = record.spec.space
+    if space is None:
         raise StudyError("the study does not describe its space, so nothing can be suggested")
     if found.suggestion.action == "none":
         raise StudyError(f"nothing can be suggested: {'; '.join(found.suggestion.why)}")
-    spec = record["spec"]
-    lr, decay = list(space["lr"]), [w for w in space["weight_decay"] if w > 0]
-    zero = [0.0] if 0 in space["weight_decay"] else []
-    seeds, suggestion = len(space["seeds"]), found.suggestion
-    sampled = spec.get("sampler", GRID) != GRID
+    lr, decay = list(space.lr), [w for w in space.weight_decay if w > 0]
+    zero = [0.0] if 0 in space.weight_decay else []
+    seeds, suggestion = len(space.seed_list), found.suggestion
+    sampled = record.spec.sampled
     if suggestion.action == "extend":
         why = suggestion.why
         goals = suggestion.lr, suggestion.weight_decay
@@ -72,7 +70,7 @@ def next_sweep(found: Landscape, record: Mapping[str, Any]) -> NextSweep:
         why = (f"the best lies inside: twice as fine among the cells within {NEARLY} of it",)
         lr, decay = _finer(lr, *suggestion.lr), _finer(decay, *suggestion.weight_decay)
     weight_decay = [*zero, *decay]
-    command = ["run", *(record.get("command") or ["STUDY_FILE"])]
+    command = ["run", *(record.command or ["STUDY_FILE"])]
     if sampled:
         command = [*_without("--trials", command), "--trials", str(2 * found.trials)]
     command += ["--lr", _flag(lr), "--weight-decay", _flag(weight_decay), "--seeds", str(seeds)]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -28,6 +27,7 @@ from wdstudy.analysis.numbers.findings import Landscape
 from wdstudy.analysis.views.looks import label_of
 from wdstudy.curves import ANGULAR_UPDATE, DECAY_LOSS, PRIMARY_LOSS, WEIGHT_NORM
 from wdstudy.errors import StudyError
+from wdstudy.record import StudyRecord
 
 ABOUT = {
     "best": "heatmap",
@@ -55,7 +55,7 @@ class Plan:
 
 
 def planned_figures(
-    trials: pd.DataFrame, curves: pd.DataFrame, found: Landscape, spec: Mapping[str, Any]
+    trials: pd.DataFrame, curves: pd.DataFrame, found: Landscape, record: StudyRecord
 ) -> Iterator[Plan]:
     """The figures of one study, the most telling first. Drawing one may raise StudyError."""
     several = trials["seed"].nunique() > 1
@@ -104,7 +104,7 @@ def planned_figures(
         "trials would not have helped.",
         lambda: plot_best_of_n(trials),
     )
-    yield from _equilibrium_figures(trials, curves, spec)
+    yield from _equilibrium_figures(trials, curves, record)
 
 
 def _loss_figures(trials: pd.DataFrame, curves: pd.DataFrame) -> Iterator[Plan]:
@@ -135,7 +135,7 @@ def _loss_figures(trials: pd.DataFrame, curves: pd.DataFrame) -> Iterator[Plan]:
 
 
 def _equilibrium_figures(
-    trials: pd.DataFrame, curves: pd.DataFrame, spec: Mapping[str, Any]
+    trials: pd.DataFrame, curves: pd.DataFrame, record: StudyRecord
 ) -> Iterator[Plan]:
     recorded = set(curves["series"].dropna().unique())
     if WEIGHT_NORM in recorded:
@@ -144,14 +144,14 @@ def _equilibrium_figures(
             "The decayed weights' norm against its prediction. Trials whose weight decay has had "
             "time to act (filled) can be compared with it. The formulas hold for weights before a "
             "normalisation layer.",
-            lambda: plot_weight_norm(trials, curves, spec),
+            lambda: plot_weight_norm(trials, curves, record),
         )
     if ANGULAR_UPDATE in recorded:
         yield Plan(
             "angular-update",
             "How far the weights turn in a step, against the equilibrium that lr and weight_decay "
             "predict for weights before a normalisation layer.",
-            lambda: plot_angular_update(trials, curves, spec),
+            lambda: plot_angular_update(trials, curves, record),
         )
 
 

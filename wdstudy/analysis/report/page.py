@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,8 +20,7 @@ from jinja2 import Environment, PackageLoader
 from matplotlib.figure import Figure
 
 from wdstudy.analysis.frames.cells import finished_trials
-from wdstudy.analysis.frames.frames import curves_frame, spec_of, trials_frame, write_frame
-from wdstudy.analysis.numbers.estimate import as_data
+from wdstudy.analysis.frames.frames import curves_frame, record_of, trials_frame, write_frame
 from wdstudy.analysis.numbers.findings import Landscape
 from wdstudy.analysis.numbers.landscape import landscape_of_study
 from wdstudy.analysis.report.explorer import as_script, explorer_data
@@ -38,6 +37,7 @@ from wdstudy.analysis.report.text import (
 )
 from wdstudy.analysis.views.looks import label_of
 from wdstudy.errors import FlagError, StorageError, nearest
+from wdstudy.record import StudyRecord
 
 FORMATS = ("png", "svg", "pdf")
 
@@ -68,7 +68,7 @@ class Read:
     name: str
     trials: pd.DataFrame
     curves: pd.DataFrame
-    spec: Mapping[str, Any]
+    record: StudyRecord
     found: Landscape
 
 
@@ -99,7 +99,7 @@ def write_read(read: Read, out: str | Path, format: str) -> Path:
     """Write the report of a study that is already read."""
     folder = Path(out) / folder_name(read.name)
     make_folder(folder / "figures")
-    plans = planned_figures(read.trials, read.curves, read.found, read.spec)
+    plans = planned_figures(read.trials, read.curves, read.found, read.record)
     shown, missing = draw_all(plans, folder / "figures", format)
     write_frame(read.trials, folder / "trials.csv")
     write_frame(read.curves, folder / "curves.csv")
@@ -114,11 +114,11 @@ def read_study(study: optuna.Study) -> Read:
     Raises:
         StudyError: no trial has finished, or none has lr and weight_decay.
     """
-    trials, curves, spec = trials_frame(study), curves_frame(study), spec_of(study)
+    trials, curves, record = trials_frame(study), curves_frame(study), record_of(study)
     if not len(trials):
         trials.attrs["study"] = study.study_name
     finished_trials(trials)
-    return Read(study.study_name, trials, curves, spec, landscape_of_study(trials, spec))
+    return Read(study.study_name, trials, curves, record, landscape_of_study(trials, record))
 
 
 def folder_name(study_name: str) -> str:
@@ -221,7 +221,7 @@ def _page(read: Read, shown: Sequence[Shown], missing: Sequence[tuple[str, str]]
     explorer = explorer_data(read.trials, read.curves)
     return {
         "name": read.name,
-        "headline": headline(read.trials, read.spec),
+        "headline": headline(read.trials, read.record),
         "verdict": [
             (unbroken(text), ABOUT.get(about), numbers.get(ABOUT.get(about, "")))
             for text, about in sentences
@@ -231,10 +231,10 @@ def _page(read: Read, shown: Sequence[Shown], missing: Sequence[tuple[str, str]]
         "explorer": as_script(explorer),
         "explorer_note": explorer["note"],
         "explorer_script": _asset("explorer.js"),
-        "meaning": decay_meaning(read.spec),
-        "setup": how_it_was_run(read.trials, read.spec),
+        "meaning": decay_meaning(read.record),
+        "setup": how_it_was_run(read.trials, read.record),
         "caveats": caveats(read.trials, read.curves),
-        "estimates": estimates(read.found, read.spec),
+        "estimates": estimates(read.found, read.record),
         "table": trial_table(read.trials),
         "value_label": label_of(read.trials, "value"),
         "references": REFERENCES,
@@ -251,7 +251,7 @@ def _summary(read: Read) -> str:
         "landscape": read.found.as_data(),
         "still_improving": still_improving(read.trials, read.curves),
         "caveats": caveats(read.trials, read.curves),
-        "record": as_data(dict(read.spec)),
+        "record": read.record.as_data(),
     }
     return json.dumps(data, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 

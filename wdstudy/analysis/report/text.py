@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from wdstudy.analysis.frames.cells import finished_trials
 from wdstudy.analysis.numbers.estimate import Estimate
 from wdstudy.analysis.numbers.findings import Landscape
 from wdstudy.curves import DIVERGED_AT, FINAL_PREFIX, LR_X_WD, TRAIN_SECONDS, VAL_LOSS
+from wdstudy.record import RecordedSpec, StudyRecord
 from wdstudy.words import MINUS, counted, number, signed
 
 MAX_ROWS = 1000
@@ -22,15 +23,15 @@ IMPROVING = 0.02
 _RESCALING = ("Adam", "NAdam", "RAdam", "RMSprop", "Adagrad", "Adadelta", "Adamax")
 
 
-def headline(trials: pd.DataFrame, spec: Mapping[str, Any]) -> str:
+def headline(trials: pd.DataFrame, record: StudyRecord) -> str:
     """One line under the study's name: what was trained, and how much of it is there."""
-    plan = spec.get("spec") or {}
+    spec = record.spec
     states = trials["state"].value_counts()
     complete = int(states.get("COMPLETE", 0))
-    parts = [name for k in ("model", "data") if (name := _named(plan.get(k)))]
-    if plan.get("train"):
-        parts.append(f"a loop of its own, {_named(plan['train']) or 'unnamed'}")
-    parts += [str(plan["optimizer"])] if plan.get("optimizer") else []
+    parts = [name for k in ("model", "data") if (name := _named(getattr(spec, k)))]
+    if spec.train:
+        parts.append(f"a loop of its own, {_named(spec.train) or 'unnamed'}")
+    parts += [spec.optimizer] if spec.optimizer else []
     parts.append(f"{complete:,} complete trials" if complete != 1 else "1 complete trial")
     diverged = int(trials["diverged"].sum())
     if diverged:
@@ -47,15 +48,15 @@ def _named(thing: str | None) -> str:
     return thing.rpartition("<locals>.")[2] if len(thing) <= 60 else thing.partition("(")[0]
 
 
-def decay_meaning(spec: Mapping[str, Any]) -> tuple[str, ...]:
+def decay_meaning(record: StudyRecord) -> tuple[str, ...]:
     """What the decay loss means for the study's optimizer: paragraphs."""
-    plan = spec.get("spec") or {}
-    name = plan.get("optimizer") or "This optimizer"
+    spec = record.spec
+    name = spec.optimizer or "This optimizer"
     first = (
         "The decay loss is ½ · weight_decay · ‖w‖², summed over the weights that the optimizer "
         "decays. The primary loss is the loss of the data alone; the total loss is their sum."
     )
-    if plan.get("decay") == "independent":
+    if spec.independent:
         return (
             first,
             f"In this study weight decay is independent of lr: a step of {name} shrinks the "
@@ -63,7 +64,7 @@ def decay_meaning(spec: Mapping[str, Any]) -> tuple[str, ...]:
             "The decay loss is a diagnostic: it is not part of the objective, and nothing "
             "minimises the total loss. In PyTorch's form these slopes are smaller by one.",
         )
-    if plan.get("decay_kind") == "coupled":
+    if spec.decay_kind == "coupled":
         told = (
             f"{name} is coupled: it adds weight_decay · w to the gradient, which is the gradient "
             "of the decay loss. So the decay loss is part of the objective: the optimizer "
@@ -75,7 +76,7 @@ def decay_meaning(spec: Mapping[str, Any]) -> tuple[str, ...]:
                 "gradients are decayed less than others."
             )
         return first, told
-    if plan.get("decay_kind") == "decoupled":
+    if spec.decay_kind == "decoupled":
         return (
             first,
             f"{name} is decoupled: each step shrinks the weights by w *= 1 − lr · weight_decay, "
@@ -90,46 +91,45 @@ def decay_meaning(spec: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def how_it_was_run(trials: pd.DataFrame, spec: Mapping[str, Any]) -> list[tuple[str, str]]:
+def how_it_was_run(trials: pd.DataFrame, record: StudyRecord) -> list[tuple[str, str]]:
     """The study's own description: label and text, what is not known left out."""
-    plan, parameters = spec.get("spec") or {}, spec.get("parameters") or {}
-    space = plan.get("space") or {}
-    options = ", ".join(f"{k}={v}" for k, v in (plan.get("optimizer_options") or {}).items())
-    sizes = ", ".join(f"{int(v):,} {k}" for k, v in parameters.items())
-    settings = ", ".join(f"{k}={v}" for k, v in (plan.get("settings") or {}).items())
+    spec, space = record.spec, record.spec.space
+    options = ", ".join(f"{k}={v}" for k, v in spec.optimizer_options.items())
+    sizes = ", ".join(f"{int(v):,} {k}" for k, v in record.parameters.items())
+    settings = ", ".join(f"{k}={v}" for k, v in spec.settings.items())
     seconds = pd.to_numeric(
         trials.get(TRAIN_SECONDS, pd.Series(dtype=float)), errors="coerce"
     ).sum()
-    versions = ", ".join(f"{k} {v}" for k, v in (spec.get("versions") or {}).items())
+    versions = ", ".join(f"{k} {v}" for k, v in record.versions.items())
     rows = [
-        ("model", plan.get("model")),
+        ("model", spec.model),
         ("parameters", sizes),
-        ("data", plan.get("data")),
-        ("loss", plan.get("loss")),
-        ("objective", _objective(trials, plan)),
-        ("optimizer", f"{plan['optimizer']}({options})" if plan.get("optimizer") else None),
+        ("data", spec.data),
+        ("loss", spec.loss),
+        ("objective", _objective(trials, spec)),
+        ("optimizer", f"{spec.optimizer}({options})" if spec.optimizer else None),
         ("weight decay", trials.attrs.get("decay")),
-        ("lr", _axis(space.get("lr"))),
-        ("weight_decay", _axis(space.get("weight_decay"))),
-        ("seeds", _axis(space.get("seeds"))),
-        ("sampler", plan.get("sampler")),
-        ("pruner", plan.get("pruner")),
-        ("epochs", plan.get("epochs")),
-        ("batch size", plan.get("batch_size")),
-        ("steps an epoch", spec.get("steps_per_epoch")),
-        ("schedule", plan.get("schedule")),
-        ("warmup", f"{_percent(plan['warmup'])} of the run" if plan.get("warmup") else None),
-        ("precision", plan.get("precision")),
+        ("lr", _axis(space.lr if space else ())),
+        ("weight_decay", _axis(space.weight_decay if space else ())),
+        ("seeds", _axis(space.seed_list if space else ())),
+        ("sampler", spec.sampler),
+        ("pruner", spec.pruner),
+        ("epochs", spec.epochs),
+        ("batch size", spec.batch_size),
+        ("steps an epoch", record.steps_per_epoch),
+        ("schedule", spec.schedule),
+        ("warmup", f"{_percent(spec.warmup)} of the run" if spec.warmup else None),
+        ("precision", spec.precision),
         ("settings", settings),
-        ("device", spec.get("device")),
+        ("device", record.device),
         ("training time, all trials", _duration(float(seconds)) if seconds else None),
         ("versions", versions),
-        ("commit", spec.get("commit")),
+        ("commit", record.commit),
     ]
     return [(label, str(text)) for label, text in rows if text not in (None, "", "None")]
 
 
-def estimates(found: Landscape, spec: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+def estimates(found: Landscape, record: StudyRecord) -> list[tuple[str, str, str, str]]:
     """Every number of the landscape: name, value, interval, what it rests on or why not known."""
     share = found.logarithmic
     rows = [
@@ -155,7 +155,7 @@ def estimates(found: Landscape, spec: Mapping[str, Any]) -> list[tuple[str, str,
         ("standard deviation of log loss over seeds", found.noise, number),
     ]  # fmt: skip
     told = [_told(name, estimate, form) for name, estimate, form in rows]
-    return [*told, *_timescale(found, spec)]
+    return [*told, *_timescale(found, record)]
 
 
 def still_improving(trials: pd.DataFrame, curves: pd.DataFrame) -> str:
@@ -229,28 +229,28 @@ def _told(name: str, estimate: Estimate, form: Any) -> tuple[str, str, str, str]
     return name, form(estimate.value), interval, "; ".join(t for t in (rests, estimate.reason) if t)
 
 
-def _timescale(found: Landscape, spec: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+def _timescale(found: Landscape, record: StudyRecord) -> Iterator[tuple[str, str, str, str]]:
     """1 / (lr · weight_decay) of the best cell, beside the length of the run."""
     steps = found.best.timescale
-    if (spec.get("spec") or {}).get("decay") == "independent":
+    if record.spec.independent:
         steps *= found.best.lr
     if not math.isfinite(steps):
         return
-    epoch, epochs = spec.get("steps_per_epoch"), (spec.get("spec") or {}).get("epochs")
+    epoch, epochs = record.steps_per_epoch, record.spec.epochs
     rests = "1 / (lr · weight_decay) of the best cell"
     if epoch and epochs:
         rests += f": {number(steps / epoch)} epochs, of a run of {epochs}"
     yield "timescale of the best cell, steps", number(steps), "", rests
 
 
-def _objective(trials: pd.DataFrame, plan: Mapping[str, Any]) -> str:
+def _objective(trials: pd.DataFrame, spec: RecordedSpec) -> str:
     way = "minimised" if trials.attrs.get("minimize", True) else "maximised"
-    return f"{plan.get('objective') or 'value'}, {way}"
+    return f"{spec.objective or 'value'}, {way}"
 
 
-def _axis(values: object) -> str | None:
+def _axis(values: Sequence[float]) -> str | None:
     """The values of an axis, or its ends if they are many."""
-    if not isinstance(values, list) or not values:
+    if not values:
         return None
     if len(values) <= 12:
         return ", ".join(number(float(v)) for v in values)

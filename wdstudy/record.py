@@ -1,0 +1,208 @@
+"""What a study says about itself: its attribute `wdstudy`, written once and read here.
+
+The run writes a `StudyRecord` when it opens a study; whatever reads studies gets the same thing
+back, without the study file and without torch. Of a study that another program made, or an older
+version, fields that are not known are None or empty; what stands there but can't be read is named
+in `damage`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, get_args, get_type_hints
+
+from wdstudy.errors import SpaceError
+from wdstudy.space import SearchSpace
+
+STUDY_KEY = "wdstudy"
+"""The study's user attribute that holds the record."""
+
+SCHEMA = 1
+
+GRID = "grid"
+"""The sampler that trains every cell of the space."""
+
+NOT_ADAPTIVE = (GRID, "random", "qmc", "RandomSampler", "QMCSampler", "GridSampler",
+                "BruteForceSampler")  # fmt: skip
+"""Samplers that place trials without a look at results, by name or exact class."""
+
+
+@dataclass(frozen=True)
+class RecordedSpec:
+    """A StudySpec as plain data; functions and classes are there by their names.
+
+    In a loop of one's own only the first fields, up to `train`, are known.
+    """
+
+    space: SearchSpace | None = None
+    objective: str | None = None
+    direction: str | None = None
+    sampler: str | None = None
+    pruner: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    train: str | None = None
+    model: str | None = None
+    data: str | None = None
+    loss: str | None = None
+    metrics: tuple[str, ...] = ()
+    augment: str | None = None
+    optimizer: str | None = None
+    optimizer_options: Mapping[str, Any] = field(default_factory=dict)
+    decay: str | None = None
+    decay_kind: str | None = None
+    no_decay: str | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    schedule: str | None = None
+    warmup: float | None = None
+    record_every: int | None = None
+    precision: str | None = None
+    diverged_factor: float | None = None
+    angular_update: bool | None = None
+
+    @property
+    def independent(self) -> bool:
+        """Whether weight decay is not scaled by lr."""
+        return self.decay == "independent"
+
+    @property
+    def decay_is_diagnostic(self) -> bool:
+        """Whether the decay loss is no part of what the optimizer minimises."""
+        return self.independent or self.decay_kind == "decoupled"
+
+    @property
+    def sampled(self) -> bool:
+        """Whether a sampler draws the trials, rather than a grid placing them."""
+        return self.sampler not in (None, GRID)
+
+    def differences(self, now: RecordedSpec) -> list[str]:
+        """What two specs differ in, as `key=recorded, now current`; the space may grow."""
+        pairs = {
+            f.name: (_plain(getattr(self, f.name)), _plain(getattr(now, f.name)))
+            for f in fields(self)
+            if f.name != "space"
+        }
+        return [f"{name}={a!r}, now {b!r}" for name, (a, b) in sorted(pairs.items()) if a != b]
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """A study's description of itself.
+
+    Attributes:
+        schema: The version of this layout; 0 where the study has no record.
+        spec: What is swept, and what is trained.
+        adaptive: Whether the sampler looks at results when it places a trial.
+        versions: Package → version. platform, device, commit: what it was recorded on.
+        command: The study file as it was named, and the flags that change it.
+        steps_per_epoch: Optimizer steps; None where a loop of one's own decides.
+        parameters: How many weights there are: `total`, `trained`, `decayed`.
+        damage: What stands in the record and can't be read, in words.
+    """
+
+    schema: int = 0
+    spec: RecordedSpec = field(default_factory=RecordedSpec)
+    adaptive: bool = False
+    versions: Mapping[str, str] = field(default_factory=dict)
+    device: str | None = None
+    platform: str | None = None
+    commit: str | None = None
+    command: tuple[str, ...] = ()
+    steps_per_epoch: int | None = None
+    parameters: Mapping[str, int] = field(default_factory=dict)
+    damage: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, attributes: Mapping[str, Any]) -> StudyRecord:
+        """The record among a study's user attributes; an empty one where there is none."""
+        found = attributes.get(STUDY_KEY)
+        if found is None:
+            return cls()
+        if not isinstance(found, Mapping):
+            return cls(damage=(f"{STUDY_KEY} is {_short(found)}, and no record",))
+        damage: list[str] = []
+        known = _read(cls, found, damage)
+        spec = found.get("spec")
+        if isinstance(spec, Mapping):
+            known["spec"] = RecordedSpec(**_read(RecordedSpec, spec, damage))
+        elif spec is not None:
+            damage.append(f"spec is {_short(spec)}")
+        record = cls(**known, damage=tuple(damage))
+        if "adaptive" not in known:  # not recorded before 0.2
+            name = record.spec.sampler
+            record = replace(record, adaptive=name is not None and name not in NOT_ADAPTIVE)
+        return record
+
+    def as_data(self) -> dict[str, Any]:
+        """The attribute's value, as JSON has it; what is not known is left out."""
+        return {**_known(self), "spec": _known(self.spec)}
+
+    def with_space(self, space: SearchSpace) -> StudyRecord:
+        """The same study with its space enlarged by another."""
+        mine = self.spec.space
+        if mine is None:
+            return self
+        grown = SearchSpace(
+            sorted({*mine.lr, *space.lr}),
+            sorted({*mine.weight_decay, *space.weight_decay}),
+            sorted({*mine.seed_list, *space.seed_list}),
+        )
+        return replace(self, spec=replace(self.spec, space=grown))
+
+
+def _known(part: StudyRecord | RecordedSpec) -> dict[str, Any]:
+    """The fields of one level that are known, as JSON has them."""
+    values = {f.name: getattr(part, f.name) for f in fields(part)}
+    return {
+        name: _plain(value)
+        for name, value in values.items()
+        if name not in ("spec", "damage") and value not in (None, (), {})
+    }
+
+
+def _plain(value: Any) -> Any:
+    """A field's value after a way through JSON."""
+    if isinstance(value, SearchSpace):
+        value = value.as_data()
+    return json.loads(json.dumps(dict(value) if isinstance(value, Mapping) else value))
+
+
+def _read(cls: type, data: Mapping[str, Any], damage: list[str]) -> dict[str, Any]:
+    """The fields of a dataclass that stand in `data` with a value of their type."""
+    found: dict[str, Any] = {}
+    for name, hint in get_type_hints(cls).items():
+        value = data.get(name)
+        if name in ("spec", "damage") or value is None:
+            continue
+        try:
+            found[name] = _typed(hint, value)
+        except (AttributeError, KeyError, TypeError, SpaceError):
+            damage.append(f"{name} is {_short(value)}")
+    return found
+
+
+def _typed(hint: Any, value: Any) -> Any:
+    """A value of JSON as the field's type has it; a TypeError where it is of another."""
+    kinds = [kind for kind in (get_args(hint) or (hint,)) if kind is not type(None)]
+    kind = kinds[0]
+    name = str(hint)
+    if kind is SearchSpace:
+        return SearchSpace(value["lr"], value["weight_decay"], value.get("seeds", (0,)))
+    if "Mapping" in name and isinstance(value, Mapping):
+        return dict(value)
+    if "tuple" in name and isinstance(value, list):
+        return tuple(map(str, value))
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if kind in (str, bool) and isinstance(value, kind):
+        return value
+    if kind is int and isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise TypeError(name)
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else text[:39] + "…"
