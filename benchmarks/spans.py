@@ -19,7 +19,7 @@ import sys
 from collections import defaultdict
 from typing import Any
 
-from wdstudy import recorder
+from wdstudy import meter
 from wdstudy.cli.commands import app
 from wdstudy.run import runner, stack, triallog
 from wdstudy.training import loop
@@ -58,16 +58,16 @@ def main() -> None:
     timed(runner.Runner, "__init__", "start-up")
     timed(runner.Runner, "choose_lanes", "calibration", whole=True)
     timed(runner.Runner, "prepare", "storage")
-    timed(runner.Runner, "_next_batch", "storage")
+    timed(runner.Runner, "_next_stack", "storage")
     timed(triallog.TrialLog, "_write", "storage")
     timed(triallog.TrialLog, "_report", "storage")
     timed(triallog.TrialLog, "_end", "storage")
-    timed(stack.BatchTrainer, "log_point", "recording")
+    timed(stack.StackTrainer, "log_point", "recording")
     timed(loop.Training, "__init__", "training")
     timed(loop.Training, "_step", "training")
     timed(loop.Training, "_validate", "validation")
     timed(loop.Training, "_measure", "recording")
-    timed(recorder.LossMeter, "step", "recording")
+    timed(meter.LossMeter, "step", "recording")
     for lanes in (loop.SingleLane, loop.StackedLanes):
         decay_terms = lanes.decay_terms
 

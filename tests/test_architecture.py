@@ -26,32 +26,34 @@ HOUSE = {
     "space": "errors",
     "storage": "errors",
     "trackers": "curves errors workers",
+    "meter": "curves decay",
     "record": "errors space",
-    "recorder": "curves errors decay trackers",
-    "integrations": "curves errors trackers recorder",
-    "study": "errors decay space record recorder",
+    "recorder": "curves errors decay trackers meter",
     "analysis.frames": "curves errors words space storage record",
+    "integrations": "curves errors trackers recorder",
     "analysis.numbers": "errors words space record analysis.frames",
-    "training": "curves errors decay space recorder study",
+    "study": "errors decay space record recorder",
     "analysis.views": "curves errors words space analysis.frames analysis.numbers",
-    "run": (
-        "curves errors words workers decay space storage trackers record recorder study training"
-    ),
+    "training": "curves errors decay space meter study",
     "analysis.figures": (
         "curves errors words space record analysis.frames analysis.numbers analysis.views"
     ),
-    "launchers": "__init__ errors words workers storage trackers study training run",
+    "run": (
+        "curves errors words workers decay space storage trackers meter record recorder "
+        "study training"
+    ),
     "analysis.report": (
         "curves errors words record analysis.frames analysis.numbers analysis.views "
         "analysis.figures"
     ),
+    "launchers": "__init__ errors words workers storage trackers study training run",
     "live": (
         "curves errors words workers space storage record analysis.frames "
         "analysis.numbers analysis.views run analysis.report"
     ),
     "cli": (
-        "errors space storage trackers study analysis.frames analysis.numbers run "
-        "launchers analysis.report live"
+        "errors space storage trackers analysis.frames analysis.numbers study run "
+        "analysis.report launchers live"
     ),
     "__main__": "errors cli",
 }

@@ -2,106 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim import Optimizer
 
 from wdstudy.curves import (
-    DECAY_LOSS,
     INITIAL_LOSS,
-    LEARNING_RATE,
     LR_X_WD,
-    PRIMARY_LOSS,
-    STEP,
     VAL_PREFIX,
-    WEIGHT_NORM,
     LossCurves,
 )
-from wdstudy.decay import DecayTerm, DecayTerms, weight_norm
+from wdstudy.decay import DecayTerms, weight_norm
 from wdstudy.errors import RecorderError
+from wdstudy.meter import LossMeter
 from wdstudy.trackers import Tracker
 from wdstudy.trackers.sender import TrackedRun
-
-FloatArray = NDArray[np.float64]
-
-_CHUNK = 256  # steps after which small tensors are fetched, so that a long epoch stays small
-
-
-class Interval(NamedTuple):
-    """The losses of the steps between two record points, each `[steps, B]`."""
-
-    primary_loss: FloatArray
-    decay_loss: FloatArray
-
-
-class LossMeter:
-    """Collects both losses of every step without waiting for the device.
-
-    A step keeps references to small tensors and computes nothing with them; the squares and
-    sums of the decay loss are taken when the meter is read.
-    """
-
-    def __init__(self) -> None:
-        self._primary: list[Tensor] = []
-        self._terms: list[list[DecayTerm]] = []
-        self._read: list[Interval] = []
-
-    def step(self, primary: Tensor, decay: list[DecayTerm]) -> None:
-        """Take the losses of one step, both of them on the weights before its update.
-
-        Args:
-            primary: 0-d or `[B]`.
-            decay: The terms of the decay loss; squares and coefficients are 0-d or `[B]`.
-        """
-        self._primary.append(primary.detach())
-        self._terms.append(decay)
-        if len(self._primary) == _CHUNK:
-            self._read.append(self._fetch())
-
-    def read(self) -> Interval:
-        """Hand over the steps since the last reading. Waits for the device."""
-        parts, self._read = [*self._read, self._fetch()], []
-        return Interval(*(np.concatenate(values) for values in zip(*parts, strict=True)))
-
-    def _fetch(self) -> Interval:
-        if not self._primary:
-            return Interval(np.empty((0, 1)), np.empty((0, 1)))
-        primary = _rows(self._primary)
-        decay = np.zeros_like(primary)
-        terms = [
-            (step, t) for step, at in enumerate(self._terms) for t in at if t.squares is not None
-        ]
-        if terms:
-            each = [term.squares for _, term in terms if term.squares is not None]
-            counts = [len(squares) for squares in each]
-            halves = np.vstack([0.5 * _coefficient(term.weight_decay) for _, term in terms])
-            squares = _on_host(torch.cat(each).reshape(sum(counts), -1))
-            steps = np.repeat([step for step, _ in terms], counts)
-            halves = np.repeat(halves, counts, axis=0)
-            # A lane without weight decay has no decay loss, also when its weights are infinite.
-            np.add.at(decay, steps, halves * np.where(halves, squares, 0))
-        self._primary, self._terms = [], []
-        return Interval(primary, decay)
-
-
-def _rows(tensors: list[Tensor]) -> FloatArray:
-    """Equal small tensors, 0-d or `[B]`, on the host as `[n, B]`."""
-    return _on_host(torch.stack(tensors).reshape(len(tensors), -1))
-
-
-def _on_host(tensor: Tensor) -> FloatArray:
-    return tensor.cpu().double().numpy()
-
-
-def _coefficient(weight_decay: float | Tensor) -> FloatArray:
-    if isinstance(weight_decay, Tensor):
-        return weight_decay.detach().cpu().double().numpy().reshape(-1)
-    return np.array([weight_decay])
 
 
 class LossRecorder:
@@ -124,26 +42,50 @@ class LossRecorder:
         optimizer: The optimizer whose weight decay is counted; may be given later to `watch`.
         trackers: Where else every record point goes: `track("tensorboard", "run")`, or any object
             with a method `log(point)`.
+        diverged_factor: The run has diverged once its primary loss, averaged between record
+            points, exceeds this multiple of its first step's, or is not finite.
+
+    Attributes:
+        curves: What was recorded.
+        diverged_at: The step at which the run diverged; 0 while it has not.
 
     Raises:
         OptimizerError: what weight_decay does in the optimizer's class is not known.
     """
 
     def __init__(
-        self, optimizer: Optimizer | None = None, trackers: Sequence[Tracker] = ()
+        self,
+        optimizer: Optimizer | None = None,
+        trackers: Sequence[Tracker] = (),
+        *,
+        diverged_factor: float = 10.0,
     ) -> None:
         self.curves = LossCurves()
         self.trackers = list(trackers)
-        self.initial_loss = float("nan")
-        self.steps = 0
+        self.diverged_at = 0
         self._decay = DecayTerms(optimizer) if optimizer is not None else None
-        self._meter = LossMeter()
+        self._meter = LossMeter(diverged_factor)
         self._lr: float | Tensor = float("nan")
 
     @property
     def optimizer(self) -> Optimizer | None:
         """The optimizer whose weight decay is counted."""
         return self._decay.optimizer if self._decay is not None else None
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps so far; set it where a run goes on from a checkpoint."""
+        return self._meter.steps
+
+    @steps.setter
+    def steps(self, steps: int) -> None:
+        self._meter.steps = steps
+
+    @property
+    def initial_loss(self) -> float:
+        """The primary loss of the first step; NaN before the first record point."""
+        initial = self._meter.initial_loss
+        return math.nan if initial is None else float(initial[0])
 
     def watch(self, optimizer: Optimizer) -> None:
         """Count the weight decay of this optimizer from now on."""
@@ -160,7 +102,6 @@ class LossRecorder:
             _check_place(decay.optimizer, loss)
         self._meter.step(loss, decay.read())
         self._lr = decay.optimizer.param_groups[0]["lr"]
-        self.steps += 1
 
     def point(self, **values: float | Tensor) -> dict[str, float]:
         """Close a record point: average the losses since the last one, and add a row.
@@ -174,18 +115,13 @@ class LossRecorder:
         for name in values:
             if not name.startswith(VAL_PREFIX):
                 raise RecorderError(f"point({name}=…): name it {VAL_PREFIX}{name}")
-        interval = self._meter.read()
-        steps = len(interval.primary_loss)
-        if steps and np.isnan(self.initial_loss):
-            self.initial_loss = float(interval.primary_loss[0, 0])
-        row = {
-            STEP: float(self.steps),
-            PRIMARY_LOSS: float(interval.primary_loss.mean()) if steps else float("nan"),
-            DECAY_LOSS: float(interval.decay_loss.mean()) if steps else float("nan"),
-            WEIGHT_NORM: float(weight_norm(self._watched().optimizer)),
-            LEARNING_RATE: float(self._lr),
-            **{name: _number(value) for name, value in values.items()},
-        }
+        measured = self._meter.measure(
+            np.array([float(weight_norm(self._watched().optimizer))]),
+            np.array([float(self._lr)]),
+            {name: np.array([_number(value)]) for name, value in values.items()},
+        )
+        self.diverged_at = self.diverged_at or int(measured.diverged_at[0])
+        row = measured.point(0)
         self.curves.append(row)
         for tracker in self.trackers:
             tracker.log(row)

@@ -224,6 +224,79 @@ def test_somebodys_own_loop_is_a_study_too(in_folder: Path) -> None:
     assert decays[0.01] > 0
 
 
+@pytest.mark.parametrize("caught", [Exception, BaseException])
+@pytest.mark.parametrize("then", ["goes on", "fails over it"])
+def test_no_except_of_a_loop_swallows_the_end_of_its_trial(
+    in_folder: Path, caught: type[BaseException], then: str
+) -> None:
+    """Many loops catch what a step throws; a trial that has diverged or is pruned ends all the
+    same, and what such a loop records after it is not taken.
+    """
+    tried, points = [], []
+
+    def loop(params: TrialParams, recorder: LossRecorder) -> None:
+        model = mlp()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1, weight_decay=params.weight_decay)
+        recorder.watch(optimizer)
+        for step in range(4):
+            bad = params.lr > 1 and step == 1
+            tried.append((params.lr, step))
+            try:
+                loss = model(blobs()[0][0]).square().mean() * (math.nan if bad else 1.0)
+                loss.backward()
+                recorder.step(loss)
+                recorder.point(val_loss=1.0)
+                points.append((params.lr, step))
+            except caught:
+                if then == "fails over it":
+                    raise RuntimeError("no more") from None
+
+    class Never(optuna.pruners.BasePruner):
+        def prune(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
+            return trial.params["lr"] < 0.05 and trial.last_step == 3
+
+    space = SearchSpace([0.01, 0.1, 10], [0.01])
+    study = run_study(StudySpec(space, train=loop, name="own", pruner=Never()), URL)
+    gone, kept, pruned = (
+        next(t for t in study.trials if t.params["lr"] == lr) for lr in (10, 0.1, 0.01)
+    )
+    assert (gone.state, gone.user_attrs["diverged_at"]) == (TrialState.PRUNED, 2)
+    assert gone.user_attrs["step"] == [1, 2]
+    assert kept.state == TrialState.COMPLETE
+    assert pruned.state == TrialState.PRUNED
+    assert "diverged_at" not in pruned.user_attrs
+    assert pruned.user_attrs["step"] == [1, 2, 3]
+    assert [step for lr, step in points if lr == 10] == [0]
+    assert [step for lr, step in points if lr == 0.01] == [0, 1]
+    if caught is Exception:  # which does not see it: the loop is left at once
+        assert [step for lr, step in tried if lr == 10] == [0, 1]
+
+
+def test_a_loop_diverges_at_the_step_at_which_a_task_does(
+    in_folder: Path, make_spec: MakeSpec
+) -> None:
+    """One rule: the first step whose loss is not finite, wherever the record point lies."""
+    space = SearchSpace([1e30], [0.01])
+    task = run_study(make_spec(space=space, epochs=2), URL).trials[0]
+
+    def loop(params: TrialParams, recorder: LossRecorder) -> None:
+        own_loop(params, _Late(recorder))
+
+    class _Late:
+        """A recorder of which only the last record point is taken."""
+
+        def __init__(self, recorder: LossRecorder) -> None:
+            self.watch, self.step, self._recorder = recorder.watch, recorder.step, recorder
+
+        def point(self, **values: Tensor) -> None:
+            if self._recorder.steps == 3:
+                self._recorder.point(**values)
+
+    own = run_study(StudySpec(space, train=loop, name="own"), URL).trials[0]
+    assert own.user_attrs["step"] == [3]
+    assert own.user_attrs["diverged_at"] == task.user_attrs["diverged_at"] == 2
+
+
 def test_a_loop_that_records_nothing_is_told_so(in_folder: Path) -> None:
     spec = StudySpec(space=SearchSpace([0.1], [0]), train=lambda params, recorder: None, name="own")
     with pytest.raises(StudyError, match=r"recorded no val_loss; call recorder\.point\(val_loss="):

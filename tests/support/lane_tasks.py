@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, NAdam, Optimizer, RMSprop
 
 from wdstudy import SearchSpace, StudySpec, Task, TrialParams
+from wdstudy.meter import Measurement
 from wdstudy.training.data import TaskData
-from wdstudy.training.loop import Measurement, Training
+from wdstudy.training.loop import Training
 
 CPU = torch.device("cpu")
 LANES = [(0.003, 0.0), (0.01, 0.01), (0.02, 0.1), (0.005, 0.5), (0.001, 0.001)]

@@ -19,9 +19,10 @@ from torch.nn.functional import cross_entropy
 from torch.optim import SGD
 
 from wdstudy import StudySpec, Task, TrialParams, open_study
+from wdstudy.meter import Measurement
 from wdstudy.record import STUDY_KEY
 from wdstudy.training.data import TaskData
-from wdstudy.training.loop import Measurement, Training
+from wdstudy.training.loop import Training
 
 pytestmark = [
     pytest.mark.slow,  # a compiler takes its time

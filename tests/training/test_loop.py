@@ -10,8 +10,10 @@ from small_tasks import blobs, mlp
 from torch import Generator, Tensor, nn
 
 from wdstudy import SearchSpace, StudySpec, Task, TrialParams
+from wdstudy.meter import Measurement
 from wdstudy.training.data import TaskData
-from wdstudy.training.loop import Measurement, RandomStream, Training, mean_angle
+from wdstudy.training.loop import Training, mean_angle
+from wdstudy.training.randomness import RandomStream
 
 CPU = torch.device("cpu")
 PARAMS = [TrialParams(lr=0.05, weight_decay=0.01, seed=3)]

@@ -28,7 +28,7 @@ from wdstudy.run.plan import Plan
 from wdstudy.run.progress import Display, Silent, Status
 from wdstudy.run.queue import Queue, enqueue, enqueue_once
 from wdstudy.run.sampling import resolve_pruner, resolve_sampler, suggest
-from wdstudy.run.stack import BatchTrainer
+from wdstudy.run.stack import StackTrainer
 from wdstudy.run.tally import Tally
 from wdstudy.run.triallog import TrialLog, reports
 from wdstudy.space import SEED, TrialParams
@@ -254,15 +254,15 @@ class Runner:
         """Train until no trial is waiting and the sampler has made enough."""
         with self._display, self.tracking, Heartbeat(self.storage) as self._heartbeat:
             self._display.show(self.status)
-            trainer = BatchTrainer(
+            trainer = StackTrainer(
                 self.spec, self._data, self._device, choice.lanes, self.status, self._display
             )
             try:
                 while True:
                     self.tend()
-                    if batch := self._next_batch(trainer.lanes):
-                        trainer.train(batch)
-                        for log in batch:
+                    if stack := self._next_stack(trainer.lanes):
+                        trainer.train(stack)
+                        for log in stack:
                             self._heartbeat.remove(log.trial._trial_id)
                         self._claimed = [log for log in self._claimed if not log.ended]
                     elif not self._take_over():
@@ -284,18 +284,18 @@ class Runner:
                 f"{left} to train"
             )
 
-    def _next_batch(self, size: int) -> list[TrialLog]:
+    def _next_stack(self, size: int) -> list[TrialLog]:
         """At most so many trials, of one seed; none when nothing is left."""
-        batch: list[TrialLog] = []
-        while len(batch) < size:
+        stack: list[TrialLog] = []
+        while len(stack) < size:
             log, self._held = self._held or self._next_trial(), None
-            if log is not None and batch and log.params.seed != batch[0].params.seed:
-                self._held = log  # it begins the next batch
+            if log is not None and stack and log.params.seed != stack[0].params.seed:
+                self._held = log  # it begins the next stack
                 break
             if log is None:
                 break
-            batch.append(log)
-        return batch
+            stack.append(log)
+        return stack
 
     def _next_trial(self) -> TrialLog | None:
         with uninterrupted():  # or a trial would be running, and nobody's

@@ -1,15 +1,14 @@
-"""Training a batch of trials to its end, whatever happens in it."""
+"""Training a stack of trials to its end, whatever happens in it."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
 from optuna.trial import TrialState
 
-from wdstudy.curves import PRIMARY_LOSS, STEP
+from wdstudy.curves import STEP
 from wdstudy.errors import RecorderError, StudyError, fault
 from wdstudy.recorder import LossRecorder
 from wdstudy.run.cells import DONE
@@ -21,17 +20,17 @@ from wdstudy.training.devices import is_out_of_memory, release_memory
 from wdstudy.training.loop import Training
 
 MAX_FAILURES = 3
-"""Batches that may fail one after the other before the run stops: the fault is not in a cell."""
+"""Stacks that may fail one after the other before the run stops: the fault is not in a cell."""
 
 
-class BatchTrainer:
-    """Trains the trials of a batch as lanes of one model, or in somebody's own loop.
+class StackTrainer:
+    """Trains a stack of trials, as lanes of one model or one by one in somebody's own loop.
 
     Args:
         spec: What is trained.
         data: The task's data on the device; None for a loop of its own.
         device: Where.
-        lanes: How many trials a batch may have; fewer after memory ran out.
+        lanes: How many trials a stack may have; fewer after memory ran out.
         status, display: What is told about it, and to whom.
     """
 
@@ -49,26 +48,26 @@ class BatchTrainer:
         self._failures = 0
         self.lanes = lanes
 
-    def train(self, batch: list[TrialLog]) -> None:
-        """Train until every trial of the batch is told: complete, pruned or failed.
+    def train(self, stack: list[TrialLog]) -> None:
+        """Train until every trial of the stack is told: complete, pruned or failed.
 
         Raises:
-            StudyError: the study's first trial failed, or batch after batch.
+            StudyError: the study's first trial failed, or stack after stack.
         """
         try:
             if self._data is not None:
-                self._train_task(batch, self._data)
+                self._train_task(stack, self._data)
             else:
-                for log in batch:
+                for log in stack:
                     self._train_loop(log)
             self._failures = 0
         except Exception as error:
-            self._mend(batch, error)
+            self._mend(stack, error)
 
-    def _train_task(self, batch: list[TrialLog], data: TaskData) -> None:
-        share = 1 / len(batch)
-        training = Training(self._spec, [log.params for log in batch], data, self._device)
-        going = list(batch)
+    def _train_task(self, stack: list[TrialLog], data: TaskData) -> None:
+        share = 1 / len(stack)
+        training = Training(self._spec, [log.params for log in stack], data, self._device)
+        going = list(stack)
         for measurement in training:
             for lane, log in enumerate(going):
                 log.initial_loss = float(measurement.initial_loss[lane])
@@ -91,11 +90,15 @@ class BatchTrainer:
     def _train_loop(self, log: TrialLog) -> None:
         """Call somebody's own loop; its recorder's points come here, and may end it."""
         assert self._spec.train is not None
-        recorder = LossRecorder()
-        recorder.trackers.append(_LoopWatch(self, log, recorder))
+        recorder = LossRecorder(diverged_factor=self._spec.diverged_factor)
+        watch = _LoopWatch(self, log, recorder)
+        recorder.trackers.append(watch)
         try:
             self._spec.train(log.params, recorder)
-        except StopTraining:
+        except (Exception, StopTraining):
+            if not watch.stopped:
+                raise
+        if watch.stopped:  # also where the loop caught that, and went on or failed over it
             if not log.ended:
                 log.complete() if log.diverged_at else log.prune()
             self._note(log, TrialState.PRUNED)
@@ -112,14 +115,14 @@ class BatchTrainer:
             )
         self._note(log, log.complete())
 
-    def _mend(self, batch: list[TrialLog], error: Exception) -> None:
-        """After an error in a batch: a smaller one if memory ran out, one that is not compiled if
+    def _mend(self, stack: list[TrialLog], error: Exception) -> None:
+        """After an error in a stack: a smaller one if memory ran out, one that is not compiled if
         it was; else its trials failed.
         """
-        unfinished = _unfinished(batch)
+        unfinished = _unfinished(stack)
         if is_out_of_memory(error) and len(unfinished) > 1:
             self.lanes = (len(unfinished) + 1) // 2
-            self._display.say(f"out of memory with {len(batch)} lanes: going on with {self.lanes}")
+            self._display.say(f"out of memory with {len(stack)} lanes: going on with {self.lanes}")
             release_memory()
             for log in unfinished:
                 log.restart()
@@ -136,10 +139,10 @@ class BatchTrainer:
             return
         for log in unfinished:
             self._note(log, log.fail(fault(error)))
-        self._note_failure(batch[0], error)
+        self._note_failure(stack[0], error)
 
     def _note_failure(self, log: TrialLog, error: Exception) -> None:
-        """Go on after a batch that failed, unless nothing ever worked, or it happens again."""
+        """Go on after a stack that failed, unless nothing ever worked, or it happens again."""
         self._failures += 1
         self._display.say(f"a trial failed: {fault(error)}")
         first = not log.trial.study.get_trials(deepcopy=False, states=DONE)
@@ -166,27 +169,30 @@ class BatchTrainer:
         self._display.show(self._status)
 
 
-class StopTraining(Exception):  # noqa: N818  # control flow, like StopIteration
-    """Leaves somebody's own loop from inside `recorder.point`: it diverged, or was pruned."""
+class StopTraining(BaseException):  # control flow, like GeneratorExit
+    """Leaves somebody's own loop from inside `recorder.point`: it diverged, or was pruned.
+
+    No `Exception`: a loop that catches those, as many do around a step, must not go on.
+    """
 
 
 class _LoopWatch:
     """The tracker through which the record points of somebody's loop reach the study."""
 
-    def __init__(self, trainer: BatchTrainer, log: TrialLog, recorder: LossRecorder) -> None:
+    def __init__(self, trainer: StackTrainer, log: TrialLog, recorder: LossRecorder) -> None:
         self._trainer, self._log, self._recorder = trainer, log, recorder
+        self.stopped = False
 
     def log(self, point: Mapping[str, float]) -> None:
-        log, initial = self._log, self._recorder.initial_loss
-        log.initial_loss = initial
-        factor = self._trainer._spec.diverged_factor
-        limit = factor * initial if initial > 0 else math.inf
-        if not math.isfinite(point[PRIMARY_LOSS]) or point[PRIMARY_LOSS] > limit:
-            log.diverged_at = int(point[STEP])
-        self._trainer.log_point(log, point)
-        if log.ended or log.diverged_at or log.trial.should_prune():
+        log = self._log
+        if not self.stopped:
+            log.initial_loss = self._recorder.initial_loss
+            log.diverged_at = self._recorder.diverged_at
+            self._trainer.log_point(log, point)
+            self.stopped = log.ended or bool(log.diverged_at) or log.trial.should_prune()
+        if self.stopped:
             raise StopTraining
 
 
-def _unfinished(batch: list[TrialLog]) -> list[TrialLog]:
-    return [log for log in batch if not log.ended]
+def _unfinished(stack: list[TrialLog]) -> list[TrialLog]:
+    return [log for log in stack if not log.ended]

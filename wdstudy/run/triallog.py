@@ -21,6 +21,7 @@ from wdstudy.curves import (
     LossCurves,
     json_number,
 )
+from wdstudy.meter import loss_limit
 from wdstudy.space import TrialParams
 from wdstudy.storage.patient import patient
 from wdstudy.trackers import TrialRuns
@@ -117,9 +118,10 @@ class TrialLog:
         """End the trial: COMPLETE, or PRUNED if it diverged; its series and scalars are stored.
 
         Args:
-            share: The part of the wall time that this trial takes of its batch.
+            share: The part of the wall time that this trial takes of its stack.
         """
         if not math.isfinite(self.value) and not self.diverged_at:
+            # Its losses were finite to the end, its objective is not: nobody could rank it.
             self.diverged_at = int(self.curves.last(STEP)) if len(self.curves) else 1
         if self.diverged_at:
             return self._end(TrialState.PRUNED, share)
@@ -180,7 +182,7 @@ class TrialLog:
         self._next_report = max(len(self.curves) + 1, int(len(self.curves) * self._growth))
 
     def _limit(self) -> float:
-        return self._factor * self.initial_loss if self.initial_loss > 0 else math.inf
+        return float(loss_limit(self.initial_loss, self._factor))
 
     def _write(self, attributes: Mapping[str, Any]) -> None:
         storage = patient(self.trial.storage)

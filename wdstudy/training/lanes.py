@@ -125,7 +125,7 @@ class SingleLane:
         return [w.detach().clone().reshape(1, -1) for w in decayed_weights(optimizer)]
 
     def keep(self, lanes: Sequence[int], optimizer: Optimizer) -> None:
-        """Nothing to do: a lane that leaves a batch of one ends the batch."""
+        """Nothing to do: a lane that leaves a stack of one ends the stack."""
 
 
 def _loss_alone(model: nn.Module, loss: BatchFunction, x: Any, y: Any) -> Tensor:

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from wdstudy.curves import (
     ANGULAR_UPDATE,
-    DECAY_LOSS,
-    LEARNING_RATE,
-    PRIMARY_LOSS,
-    STEP,
     VAL_PREFIX,
-    WEIGHT_NORM,
 )
-from wdstudy.recorder import FloatArray, LossMeter
+from wdstudy.meter import FloatArray, LossMeter, Measurement
 from wdstudy.space import TrialParams
 from wdstudy.study.optimizers import build_optimizer
 from wdstudy.study.schedules import resolve_schedule
@@ -29,31 +22,11 @@ from wdstudy.study.spec import StudySpec
 from wdstudy.training.compiled import compiled
 from wdstudy.training.data import Batch, Batches, TaskData
 from wdstudy.training.lanes import Lanes, SingleLane
+from wdstudy.training.randomness import RandomStream
 from wdstudy.training.stacked import StackedLanes
 from wdstudy.training.step import StackedStep, make_step
 
 PEAK_LR = "initial_lr"  # torch.optim.lr_scheduler's name for it
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """What is known at one record point, for every lane.
-
-    Attributes:
-        step: Optimizer steps done.
-        series: Series name → value of each lane, `[B]`.
-        initial_loss: The primary loss of each lane's first step, `[B]`.
-        diverged_at: The step at which a lane diverged, 0 where it has not, `[B]`.
-    """
-
-    step: int
-    series: dict[str, FloatArray]
-    initial_loss: FloatArray
-    diverged_at: NDArray[np.int64]
-
-    def point(self, lane: int) -> dict[str, float]:
-        """The record point of one lane."""
-        return {name: float(values[lane]) for name, values in self.series.items()}
 
 
 class Training:
@@ -98,8 +71,7 @@ class Training:
             group[PEAK_LR] = group["lr"]
         self._schedule = resolve_schedule(spec.schedule, spec.warmup)
         self._batches = _training_batches(data.train, spec, params[0].seed, device)
-        self._meter = LossMeter()
-        self._initial: FloatArray | None = None
+        self._meter = LossMeter(spec.diverged_factor)
         self.total_steps = spec.epochs * data.train.steps
 
     def __iter__(self) -> Iterator[Measurement]:
@@ -110,7 +82,7 @@ class Training:
                 for step in range(start, end - 1):
                     self._step(step)
                 angular_update = self._last_step(end - 1)
-            yield self._measure(end, angular_update)
+            yield self._measure(angular_update)
 
     def one_step(self) -> None:
         """The first step alone, again and again: for measuring how long it takes."""
@@ -121,12 +93,11 @@ class Training:
         """Go on with these lanes only, numbered as in the last measurement. Not with none."""
         if len(lanes) == len(self._lanes.named_parameters()):
             return
-        assert self._initial is not None  # there was a measurement
         self._lanes.keep(lanes, self._optimizer)
         if isinstance(self._stepper, StackedStep):
             self._stepper.keep(lanes)
         self._decay = self._lanes.decay_terms(self._optimizer)
-        self._initial = self._initial[list(lanes)]
+        self._meter.keep(lanes)
 
     def _step(self, step: int) -> None:
         x, y = next(self._batches)
@@ -148,25 +119,12 @@ class Training:
         self._step(step)
         return mean_angle(before, self._lanes.decayed_weights(self._optimizer))
 
-    def _measure(self, step: int, angular_update: Tensor | None) -> Measurement:
-        interval = self._meter.read()
-        if self._initial is None:
-            self._initial = interval.primary_loss[0]
-        primary = interval.primary_loss.mean(axis=0)
-        series = {
-            STEP: np.full_like(primary, step),
-            PRIMARY_LOSS: primary,
-            DECAY_LOSS: interval.decay_loss.mean(axis=0),
-            WEIGHT_NORM: _on_host(self._lanes.weight_norms(self._optimizer)),
-            LEARNING_RATE: self._learning_rates(),
-            **self._validate(),
-        }
+    def _measure(self, angular_update: Tensor | None) -> Measurement:
+        others = self._validate()
         if angular_update is not None:
-            series[ANGULAR_UPDATE] = _on_host(angular_update)
-        bad_steps = _first_bad_step(interval.primary_loss, step)
-        risen = (self._initial > 0) & (primary > self._spec.diverged_factor * self._initial)
-        diverged_at = np.where(bad_steps > 0, bad_steps, np.where(risen, step, 0))
-        return Measurement(step, series, self._initial, diverged_at)
+            others[ANGULAR_UPDATE] = _on_host(angular_update)
+        norms = _on_host(self._lanes.weight_norms(self._optimizer))
+        return self._meter.measure(norms, self._learning_rates(), others)
 
     def _validate(self) -> dict[str, FloatArray]:
         functions = {"loss": self._task.loss, **self._task.metrics}
@@ -180,43 +138,6 @@ class Training:
         groups = self._optimizer.param_groups
         step = len(groups) // len(self._lanes.named_parameters())
         return np.array([float(group["lr"]) for group in groups[::step]])
-
-
-class RandomStream:
-    """The global random state of one training, apart from everybody else's.
-
-    `with stream:` swaps it in, and keeps what was drawn from it for the next time.
-    """
-
-    def __init__(self, seed: int, device: torch.device) -> None:
-        self._device = device
-        outer = self._states()
-        torch.manual_seed(seed)
-        self._own = self._states()
-        self._restore(outer)
-
-    def __enter__(self) -> None:
-        self._outer = self._states()
-        self._restore(self._own)
-
-    def __exit__(self, *error: object) -> None:
-        self._own = self._states()
-        self._restore(self._outer)
-
-    def _states(self) -> list[Tensor]:
-        states = [torch.get_rng_state()]
-        if self._device.type == "cuda":
-            states.append(torch.cuda.get_rng_state(self._device))
-        elif self._device.type == "mps":
-            states.append(torch.mps.get_rng_state())
-        return states
-
-    def _restore(self, states: list[Tensor]) -> None:
-        torch.set_rng_state(states[0])
-        if self._device.type == "cuda":
-            torch.cuda.set_rng_state(states[1], self._device)
-        elif self._device.type == "mps":
-            torch.mps.set_rng_state(states[1])
 
 
 def mean_angle(before: Sequence[Tensor], after: Sequence[Tensor]) -> Tensor:
@@ -238,13 +159,6 @@ def _training_batches(
     for _ in range(spec.epochs):
         for x, y in batches.epoch(order):
             yield (x if augment is None else augment(x, drawn)), y
-
-
-def _first_bad_step(losses: FloatArray, last_step: int) -> NDArray[np.int64]:
-    """The first step with a non-finite loss, counted from 1 over the run; 0 for none. `[B]`."""
-    bad = ~np.isfinite(losses)
-    first = last_step - len(losses) + 1 + bad.argmax(axis=0)
-    return np.where(bad.any(axis=0), first, 0)
 
 
 def _precision(spec: StudySpec, device: torch.device) -> torch.autocast:
