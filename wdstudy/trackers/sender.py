@@ -18,7 +18,11 @@ REST_SECONDS = 60.0
 """After a failure a tracker is left alone for so long, then tried again."""
 
 PATIENCE_SECONDS = 40.0
-"""At the end, a tracker that does nothing for so long is given up."""
+"""At the end, a tracker that writes nothing for so long is given up."""
+
+LAST_TRIES = 8
+LAST_REST_SECONDS = 0.1
+"""At the end, a tracker that fails is tried again so often, with so long a rest."""
 
 HURRY_SECONDS = 5.0
 """The same after Ctrl-C, altogether."""
@@ -65,6 +69,7 @@ class Sender:
         self._failed = False
         self._warned = False
         self._moved = time.monotonic()
+        self._tries = 0
         self._change = threading.Condition()
         self._thread: threading.Thread | None = None
 
@@ -118,7 +123,8 @@ class Sender:
                 self._tell(f"{_in_a_line(error)}; the training goes on without it")
                 if not self._rest(item):
                     return
-            self._moved = time.monotonic()
+            else:
+                self._moved, self._tries = time.monotonic(), 0
             self._pause((time.thread_time() - began) / BUSY_SHARE)
 
     def _pause(self, seconds: float) -> None:
@@ -140,14 +146,18 @@ class Sender:
             return item
 
     def _rest(self, item: Updatable) -> bool:
-        """Put an item that failed back, and pause; False when there is no time to."""
+        """Put an item that failed back, and pause; False when it was tried often enough."""
         with self._change:
-            if self._closing:
-                return False
             self._waiting.setdefault(item)
             self._failed, self._busy = True, False
             self._change.notify_all()
-            self._change.wait_for(lambda: self._closing, REST_SECONDS)
+            if not self._closing:
+                self._change.wait_for(lambda: self._closing, REST_SECONDS)
+            elif self._tries < LAST_TRIES:
+                self._tries += 1
+                self._change.wait(min(LAST_REST_SECONDS, REST_SECONDS))
+            else:
+                return False
             self._failed = False
         return True
 
