@@ -97,20 +97,21 @@ def one_step(kind: str, task: str, size: int, device: str) -> dict[str, float]:
 def whole_study(kind: str, task: str, size: int, device: str) -> dict[str, float]:
     """Seconds a trial from the first enqueued to the last told."""
     from wdstudy import SearchSpace, log_range
+    from wdstudy.run.prepared import prepare
     from wdstudy.run.progress import Silent
     from wdstudy.run.runner import Runner
+    from wdstudy.training.probe import LaneChoice
 
     trials = size if kind == "trials" else 2
     spec = load(task, {"d": "100", "epochs": str(size) if kind == "epochs" else "1"})
     lr = log_range(1e-3, 1e-1, trials // 2) if trials > 2 else [1e-2]
     space = SearchSpace(lr=lr, weight_decay=[0, 1e-3])
     with tempfile.TemporaryDirectory() as folder:
-        runner = Runner(
-            replace(spec, space=space, device=device), f"sqlite:///{folder}/s.db", Silent()
-        )
+        spec = replace(spec, space=space, device=device)
+        runner = Runner(prepare(spec, f"sqlite:///{folder}/s.db"), Silent())
         start = time.perf_counter()
-        runner.prepare()
-        runner.work(runner.choose_lanes(1))
+        runner.enqueue()
+        runner.work(LaneChoice(1, ""))
         return {"value": (time.perf_counter() - start) / trials}
 
 

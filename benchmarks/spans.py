@@ -21,7 +21,8 @@ from typing import Any
 
 from wdstudy import meter
 from wdstudy.cli.commands import app
-from wdstudy.run import runner, stack, triallog
+from wdstudy.launchers import local
+from wdstudy.run import prepared, runner, stack, triallog
 from wdstudy.training import loop
 
 PARTS: dict[str, float] = defaultdict(float)
@@ -55,9 +56,9 @@ def timed(owner: Any, name: str, part: str, *, whole: bool = False) -> None:
 
 
 def main() -> None:
-    timed(runner.Runner, "__init__", "start-up")
-    timed(runner.Runner, "choose_lanes", "calibration", whole=True)
-    timed(runner.Runner, "prepare", "storage")
+    timed(local, "prepare", "start-up")
+    timed(prepared.Prepared, "lanes", "calibration", whole=True)
+    timed(runner.Runner, "enqueue", "storage")
     timed(runner.Runner, "_next_stack", "storage")
     timed(triallog.TrialLog, "_write", "storage")
     timed(triallog.TrialLog, "_report", "storage")

@@ -16,8 +16,10 @@ from torch import Tensor, nn
 from wdstudy import LossRecorder, SearchSpace, StudySpec, Task, TrialParams, run_study
 from wdstudy.curves import LossCurves
 from wdstudy.errors import DataError, SpecError, StudyError
+from wdstudy.run.prepared import prepare
 from wdstudy.run.runner import Runner
 from wdstudy.run.triallog import TrialLog, reports
+from wdstudy.training.probe import LaneChoice
 
 MakeSpec = Callable[..., StudySpec]
 URL = "sqlite:///wd.db"
@@ -144,9 +146,9 @@ def test_a_failed_trial_is_told_and_its_cell_is_trained_by_the_next_run(
 ) -> None:
     loss, _ = failing(times=1)
     lines = Lines()
-    runner = Runner(make_spec(task=Task(mlp, blobs, loss)), URL, lines)
-    runner.prepare()
-    runner.work(runner.choose_lanes(1))
+    runner = Runner(prepare(make_spec(task=Task(mlp, blobs, loss)), URL), lines)
+    runner.enqueue()
+    runner.work(LaneChoice(1, ""))
     assert [t.state for t in runner.study.trials].count(TrialState.FAIL) == 1
     assert runner.status.failed == 1
     assert "a bad batch" in runner.study.trials[1].user_attrs["error"]

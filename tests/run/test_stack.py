@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from wdstudy import SearchSpace, StudySpec, Task, run_study
 from wdstudy.errors import SpecError
+from wdstudy.run.prepared import prepare
 from wdstudy.run.runner import Runner
 from wdstudy.training.data import TaskData
 from wdstudy.training.probe import choose_lanes, why_not_stacked
@@ -180,10 +181,11 @@ def test_no_more_lanes_are_tried_than_may_pay(
 
 def test_measuring_leaves_the_training_as_it_was(in_folder: Path, make_spec: MakeSpec) -> None:
     spec = make_spec(name="a")
-    runner = Runner(spec, URL, Lines())
-    runner.prepare()
-    assert runner.choose_lanes(None).lanes >= 1
-    runner.work(runner.choose_lanes(1))
+    prepared, lines = prepare(spec, URL), Lines()
+    runner = Runner(prepared, lines)
+    left = runner.enqueue()
+    assert prepared.lanes(left, None, say=lines.say).lanes >= 1
+    runner.work(prepared.lanes(left, 1, say=lines.say))
     again = run_study(make_spec(name="b"), URL, lanes=1)
     assert [t.values for t in runner.study.trials] == [t.values for t in again.trials]
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from wdstudy import LossRecorder, SearchSpace, StudySpec, Task, run_study
 from wdstudy.__main__ import main
 from wdstudy.errors import TrackerError
+from wdstudy.run.prepared import prepare
 from wdstudy.run.progress import Silent
 from wdstudy.run.runner import Runner
 from wdstudy.trackers import RunInfo, StudyRun, sender
@@ -201,9 +202,9 @@ def test_a_trial_that_begins_anew_begins_a_new_run(in_folder: Path, make_spec: M
 
     book = Book()
     spec = make_spec(task=Task(mlp, blobs, loss), epochs=4)
-    runner = Runner(spec, URL, Silent(), trackers=[book])
-    runner.prepare()
-    choice = runner.choose_lanes(4)
+    prepared = prepare(spec, URL, [book])
+    runner = Runner(prepared, Silent())
+    choice = prepared.lanes(runner.enqueue(), 4, say=Silent().say)
     calls[0] = 0
     runner.work(choice)
     kept = {page.info.name: page for page in book.pages if not page.discarded}

@@ -9,9 +9,8 @@ import math
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -53,7 +52,6 @@ from wdstudy.errors import FlagError, StudyError, nearest
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from wdstudy.run.progress import Status
 
 app = typer.Typer(
     help="How do learning rate and weight decay work together, for your model?",
@@ -112,6 +110,7 @@ def run(
 
     Example: wdstudy run studies/resnet.py --lr 1e-2:1:5 --weight-decay 0,1e-4:1e-2:5 --seeds 3
     """
+    from wdstudy.launchers.base import launcher as make_launcher
     from wdstudy.launchers.processes import warm_up
 
     processes = _count_or_auto("--jobs", jobs)
@@ -145,7 +144,8 @@ def run(
     trackers = make_backends(track or "", options)
     source = SpecSource(str(study_file), keywords, _given(changes), _given(space), quick, only)
     output = console()
-    launch = _launcher(launcher, devices, address, gpus_per_job)
+    own = {"devices": devices, "address": address, "gpus_per_job": gpus_per_job}
+    launch = make_launcher(launcher, own)
     where = [] if storage is None else ["--storage", storage]
     specs = source.specs()
     for spec in specs:
@@ -170,28 +170,6 @@ def run(
                 f"run the same command again to train them: {_called(context.obj)}"
             )
     say(output, f"next: {_called(['report', *(spec.name for spec in specs), *where])}")
-
-
-def _launcher(
-    name: str, devices: str | None, address: str | None, gpus_per_job: float | None
-) -> Callable[..., Status]:
-    """Who runs a study, with the options that only he has."""
-    if name not in ("local", "ray"):
-        raise FlagError(f"--launcher {name}: {nearest(name, ('local', 'ray'))}")
-    for flag, value, owner in (
-        ("--devices", devices, "local"),
-        ("--address", address, "ray"),
-        ("--gpus-per-job", gpus_per_job, "ray"),
-    ):
-        if value is not None and name != owner:
-            raise FlagError(f"{flag} {value}: only with --launcher {owner}")
-    if name == "ray":
-        from wdstudy.launchers.ray import run_ray
-
-        return partial(run_ray, address=address, gpus_per_job=gpus_per_job)
-    from wdstudy.launchers.local import run_local
-
-    return partial(run_local, devices=devices.split(",") if devices else None)
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:

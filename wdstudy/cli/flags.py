@@ -8,6 +8,8 @@ from typing import Annotated
 
 from typer import Argument, Context, Option
 
+from wdstudy.launchers.base import LAUNCHERS
+
 
 def known_studies(context: Context, incomplete: str) -> list[str]:
     """Names for the shell to complete: of the storage that the command line names so far."""
@@ -63,7 +65,11 @@ Jobs = Annotated[
     str, Option(metavar="N", help="Processes; auto: as many as the cores or GPUs are worth.")
 ]
 Launcher = Annotated[
-    str, Option(metavar="NAME", help="local: processes on this machine; ray: jobs of a cluster.")
+    str,
+    Option(
+        metavar="NAME",
+        help="; ".join(f"{name}: {entry.says}" for name, entry in LAUNCHERS.items()) + ".",
+    ),
 ]
 Address = Annotated[
     str | None,

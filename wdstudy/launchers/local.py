@@ -21,10 +21,11 @@ import optuna
 import torch
 
 from wdstudy.errors import FlagError, StudyError, WdstudyError
+from wdstudy.launchers.base import Job
 from wdstudy.launchers.board import Board, Reporter
 from wdstudy.launchers.processes import cores, take_environment, worker_context
 from wdstudy.run.interrupts import interrupt_on
-from wdstudy.run.plan import Plan
+from wdstudy.run.prepared import prepare
 from wdstudy.run.progress import Display, Status
 from wdstudy.run.runner import Runner
 from wdstudy.study.file import SpecSource
@@ -55,28 +56,14 @@ def run_local(
     *,
     jobs: int | None = None,
     lanes: int | None = None,
-    devices: Sequence[str] | None = None,
     trackers: Sequence[Backend] = (),
     opened: Callable[[optuna.Study], None] = lambda study: None,
+    devices: str | None = None,
 ) -> Status:
-    """Run a study with as many processes as it is worth.
+    """Run a study with as many processes as it is worth: a `Launcher`.
 
-    Args:
-        source: Where workers read the spec from.
-        spec: The spec itself.
-        storage: A URL; the default storage where it is None.
-        display: Where progress is shown.
-        jobs: Processes; None for all cores of a CPU machine, or one a GPU.
-        lanes: Trials that a process trains as one model; None for the fastest.
-        devices: Devices that the processes take in turn.
-        trackers: Where every trial is a run as well.
-        opened: Told the study when its training starts.
-
-    Returns:
-        How it ended.
-
-    Raises:
-        WdstudyError: as `run_study`, or worker after worker was lost.
+    Where `jobs` is None, all cores of a CPU machine work, or one process a GPU. `devices` names
+    those that the processes take in turn, comma-separated.
     """
     places = _places(spec, devices)
     most = cores()
@@ -85,18 +72,20 @@ def run_local(
         raise FlagError(f"--jobs {jobs}: this machine has {most} cores; give at most {4 * most}")
     wanted = jobs or (most if on_cpu else len(places))
     with _threads(max(1, most // wanted) if on_cpu else torch.get_num_threads()) as threads:
-        runner = Runner(replace(spec, device=places[0]), storage, display, trackers=trackers)
-        display.say(f"study '{spec.name}': {Plan(spec)}")
-        left = runner.prepare()
+        prepared = prepare(replace(spec, device=places[0]), storage, trackers)
+        runner = Runner(prepared, display)
+        display.say(f"study '{spec.name}': {prepared.plan}")
+        left = runner.enqueue()
         if wanted == 1 and threads > 1 and on_cpu:
-            torch.set_num_threads(runner.choose_threads(threads))
-        choice = runner.choose_lanes(lanes, wanted)
-        expected = (choice.seconds * runner.total_steps + TRIAL_SECONDS) * left
+            torch.set_num_threads(prepared.threads(left, threads))
+        choice = prepared.lanes(left, lanes, wanted, say=display.say)
+        expected = (choice.seconds * prepared.total_steps + TRIAL_SECONDS) * left
         wanted = min(wanted, -(-left // choice.lanes))
         if wanted > 1 and (jobs is not None or expected > WORTH_SECONDS):
             _tell(display, choice, wanted)
             with runner.tracking:
-                team = _Team(source, runner, display, wanted, choice, places, threads)
+                job = Job(source, spec.name, prepared.url, "", runner.run, prepared.trackers)
+                team = _Team(job, runner, display, wanted, choice, places, threads)
                 return team.run(opened)
         _tell(display, choice, 1)
         opened(runner.study)
@@ -109,7 +98,7 @@ class _Team:
 
     def __init__(
         self,
-        source: SpecSource,
+        job: Job,
         runner: Runner,
         display: Display,
         jobs: int,
@@ -117,7 +106,7 @@ class _Team:
         places: Sequence[str],
         threads: int,
     ) -> None:
-        self._source, self._runner, self._display = source, runner, display
+        self._job, self._runner, self._display = job, runner, display
         self._choice, self._places, self._threads = choice, places, threads
         self._context = worker_context()
         runner.tracking.share(self._context.Lock)
@@ -147,20 +136,15 @@ class _Team:
     def _start(self) -> None:
         number = self._started
         self._started += 1
-        job = _Job(
-            self._source,
-            self._runner.spec.name,
-            self._runner.url,
-            self._places[number % len(self._places)],
+        place = self._places[number % len(self._places)]
+        task = _Task(
+            replace(self._job, device=place, number=number),
             self._choice,
             self._threads,
-            number,
-            self._runner.run,
-            self._runner.tracking.backends,
             self._runner.tracking.told,
             dict(os.environ),
         )
-        worker = self._context.Process(target=_work, args=(job, self._events), daemon=True)
+        worker = self._context.Process(target=_work, args=(task, self._events), daemon=True)
         worker.start()
         self._workers[number] = worker
 
@@ -195,43 +179,36 @@ class _Team:
 
 
 @dataclass(frozen=True)
-class _Job:
-    """What a worker process is told."""
+class _Task:
+    """A job, and what a process of this machine is told beside it."""
 
-    source: SpecSource
-    name: str
-    storage: str | None
-    device: str
+    job: Job
     choice: LaneChoice
     threads: int
-    number: int
-    run: str
-    trackers: tuple[Backend, ...]
     told: dict[str, Once]
     environment: dict[str, str]
 
 
-def _work(job: _Job, events: ProcessQueue[Any]) -> None:
+def _work(task: _Task, events: ProcessQueue[Any]) -> None:
     """The body of a worker process."""
-    take_environment(job.environment)
+    take_environment(task.environment)
     try:
-        _work_until_stopped(job, events)
+        _work_until_stopped(task, events)
     except KeyboardInterrupt:  # wherever it came, even while an error was being told
         os._exit(0)
 
 
-def _work_until_stopped(job: _Job, events: ProcessQueue[Any]) -> None:
+def _work_until_stopped(task: _Task, events: ProcessQueue[Any]) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    torch.set_num_threads(job.threads)
+    torch.set_num_threads(task.threads)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent decides
     interrupt_on(signal.SIGTERM)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    reporter = Reporter(job.number, events)
+    reporter = Reporter(task.job.number, events)
     try:
-        spec = replace(job.source.spec(job.name), device=job.device)
-        runner = Runner(spec, job.storage, reporter, run=job.run, trackers=job.trackers)
-        runner.tracking.told = job.told
-        runner.work(job.choice)
+        runner = Runner(task.job.prepare(), reporter, run=task.job.run)
+        runner.tracking.told = task.told
+        runner.work(task.choice)
     except WdstudyError as error:
         reporter.fail(str(error))
     finally:
@@ -246,9 +223,9 @@ def _end_with_parent() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _places(spec: StudySpec, devices: Sequence[str] | None) -> list[str]:
+def _places(spec: StudySpec, devices: str | None) -> list[str]:
     if devices:
-        return [str(resolve_device(name)) for name in devices]
+        return [str(resolve_device(name)) for name in devices.split(",")]
     first = resolve_device(spec.device)
     if first.type == "cuda" and spec.device == "auto":
         return [f"cuda:{i}" for i in range(torch.cuda.device_count())]

@@ -15,7 +15,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ try:
 except ImportError as error:
     raise MissingPackageError("--launcher ray", "ray") from error
 
+from wdstudy.launchers.base import Job
 from wdstudy.launchers.board import Board, Reporter
 from wdstudy.launchers.ray_cluster import (
     NOT_SHARED,
@@ -45,6 +46,7 @@ from wdstudy.launchers.ray_cluster import (
 )
 from wdstudy.run.interrupts import interrupt_on
 from wdstudy.run.plan import Plan
+from wdstudy.run.prepared import Prepared
 from wdstudy.run.progress import Display, Status
 from wdstudy.run.runner import TEND_SECONDS, Runner
 from wdstudy.run.tally import Tally
@@ -71,33 +73,22 @@ def run_ray(
     storage: str | None,
     display: Display,
     *,
-    address: str | None = None,
     jobs: int | None = None,
-    gpus_per_job: float | None = None,
     lanes: int | None = None,
     trackers: Sequence[Backend] = (),
     opened: Callable[[optuna.Study], None] = lambda study: None,
+    address: str | None = None,
+    gpus_per_job: float | None = None,
 ) -> Status:
-    """Run a study as jobs of a Ray cluster.
+    """Run a study as jobs of a Ray cluster: a `Launcher`.
 
-    Args:
-        source: Where jobs read the spec from. Its folder is sent to a cluster.
-        spec: The spec itself.
-        storage: A URL that every node reaches; the default storage where it is None.
-        display: Where progress is shown.
-        address: The cluster's `host:port`; `$RAY_ADDRESS` where it is None, else a Ray on
-            this machine that ends with the run.
-        jobs: How many; None for as many as there is room for.
-        gpus_per_job: GPUs of each, below 1 to share one; None for 1 where there are any.
-        lanes: Trials that a job trains as one model; None for the fastest.
-        trackers: Where every trial is a run as well; each job reaches them by itself.
-        opened: Told the study before its training starts.
-
-    Returns:
-        How it ended.
+    The folder of the study file is sent to the cluster, and every node must reach the storage.
+    Where `jobs` is None, there are as many as there is room for. `address` is the cluster's
+    `host:port`; where it is None, `$RAY_ADDRESS`, or else a Ray on this machine that ends with
+    the run. `gpus_per_job` may be below 1, to share one; None is 1 where there are any.
 
     Raises:
-        WdstudyError: as `run_study`, or Ray can't be reached, has no room, or lost every job.
+        WdstudyError: as of every launcher, or Ray can't be reached, has no room, or lost all jobs.
     """
     check_gpus(gpus_per_job)
     address = address or os.environ.get("RAY_ADDRESS")
@@ -111,39 +102,32 @@ def run_ray(
             check_shared(file)
         gpus = gpus_where_there_are(spec) if gpus_per_job is None else gpus_per_job
         room = room_for(gpus, display, may_grow=address is not None)
-        job = _Job(
+        job = Job(
             replace(source, path=str(path) if address is None else path.name),
             spec.name,
             url,
             "cpu" if spec.device == "auto" and not gpus else spec.device,
-            os.getcwd() if address is None else None,
             run_token(),
             tuple(trackers),
         )
-        return _Jobs(job, spec, display, gpus, room).run(jobs or room, lanes, opened)
-
-
-@dataclass(frozen=True)
-class _Job:
-    """What a job is told."""
-
-    source: SpecSource
-    name: str
-    storage: str = field(repr=False)  # it may hold a password
-    device: str
-    folder: str | None
-    run: str
-    trackers: tuple[Backend, ...] = ()
-    number: int = 0
+        folder = os.getcwd() if address is None else None
+        return _Jobs(job, folder, spec, display, gpus, room).run(jobs or room, lanes, opened)
 
 
 class _Jobs:
     """The jobs of one run, and the display that shows what they do together."""
 
     def __init__(
-        self, job: _Job, spec: StudySpec, display: Display, gpus: float, room: int
+        self,
+        job: Job,
+        folder: str | None,
+        spec: StudySpec,
+        display: Display,
+        gpus: float,
+        room: int,
     ) -> None:
-        self._job, self._plan, self._display, self._room = job, Plan(spec), display, room
+        self._job, self._folder = job, folder
+        self._plan, self._display, self._room = Plan(spec), display, room
         self._base = Status(self._plan.target, objective=spec.objective, direction=spec.direction)
         # A queue is an actor: on our own node, no other node's death takes it along.
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
@@ -163,7 +147,7 @@ class _Jobs:
         """Prepare the study in one job, then train it in many."""
         try:
             with self._display:
-                self._start(_prepare, self._job, lanes, jobs)
+                self._start(_enqueue, self._job, lanes, jobs)
                 found = [result for result in self._results() if result is not None]
                 if not found:
                     raise StudyError(self._what_was_lost())
@@ -190,7 +174,7 @@ class _Jobs:
 
     def _start(self, body: Callable[..., Any], *arguments: Any) -> None:
         task = ray.remote(body).options(**self._options)
-        self._running.append(task.remote(self._events, *arguments))
+        self._running.append(task.remote(self._events, self._folder, *arguments))
 
     def _results(self, tally: Tally | None = None) -> Iterator[Any]:
         """What jobs return, as they end; meanwhile what they tell is shown."""
@@ -268,42 +252,54 @@ class _Jobs:
                 )
 
 
-def _prepare(events: Queue, job: _Job, lanes: int | None, jobs: int) -> Any:
+def _enqueue(events: Queue, folder: str | None, job: Job, lanes: int | None, jobs: int) -> Any:
     """Make the study ready where it is trained.
 
     Returns:
         The number of trials left and the `LaneChoice` for them; or what is wrong, in a line.
     """
 
-    def prepare(runner: Runner) -> tuple[int, LaneChoice]:
-        left = runner.prepare()
-        return left, runner.choose_lanes(lanes, jobs)
+    def enqueue(prepared: Prepared, runner: Runner, reporter: Reporter) -> tuple[int, LaneChoice]:
+        left = runner.enqueue()  # what is kept already, the driver counts itself
+        return left, prepared.lanes(left, lanes, jobs, say=reporter.say)
 
-    return _with_runner(events, job, prepare)
+    return _with_runner(events, folder, job, enqueue)
 
 
-def _train(events: Queue, job: _Job, choice: LaneChoice) -> Any:
+def _train(events: Queue, folder: str | None, job: Job, choice: LaneChoice) -> Any:
     """Train until nothing is left to train; returns what is wrong, in a line."""
-    return _with_runner(events, job, lambda runner: runner.work(choice))
+
+    def train(prepared: Prepared, runner: Runner, reporter: Reporter) -> None:
+        runner.work(choice)
+        reporter.tell(runner.status)
+
+    return _with_runner(events, folder, job, train)
 
 
-def _with_runner(events: Queue, job: _Job, body: Callable[[Runner], Any]) -> Any:
-    """Do something with a runner in a job; an error is returned in a line, for Ray to carry."""
+def _with_runner(
+    events: Queue, folder: str | None, job: Job, body: Callable[[Prepared, Runner, Reporter], Any]
+) -> Any:
+    """Do something with a runner in a job; an error is returned in a line, for Ray to carry.
+
+    Args:
+        events: Where the driver listens.
+        folder: Where to work; the folder that Ray gives the job if None.
+        job: What the worker is told.
+        body: What to do.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     torch.set_num_threads(1)  # as many as the CPUs that Ray has set aside for a job
     interrupt_on(signal.SIGINT)  # which is how Ray cancels
-    if job.folder is not None:
-        os.chdir(job.folder)
+    if folder is not None:
+        os.chdir(folder)
     reporter = Reporter((job.number, secrets.token_hex(4)), events)
     reporter.show(Status(0))  # says that it has started
     try:
+        assert job.storage is not None
         file = file_of(job.storage)
         if job.number and file is not None and not file.is_file():
             raise StorageError(NOT_SHARED.format(file, socket.gethostname()))
-        spec = replace(job.source.spec(job.name), device=job.device)
-        runner = Runner(spec, job.storage, reporter, run=job.run, trackers=job.trackers)
-        result = body(runner)
-        reporter.tell(runner.status)
+        prepared = job.prepare()
+        return body(prepared, Runner(prepared, reporter, run=job.run), reporter)
     except WdstudyError as error:
         return str(error)
-    return result

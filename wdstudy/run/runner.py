@@ -10,11 +10,10 @@ from dataclasses import asdict, replace
 
 import optuna
 from optuna.pruners import NopPruner
-from optuna.storages import BaseStorage, get_storage
+from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from wdstudy.curves import TRACKED_AS
-from wdstudy.errors import fault
 from wdstudy.run.cells import INTERRUPTED, left_behind, missing, params_of
 from wdstudy.run.heartbeat import (
     STALE_SECONDS,
@@ -23,27 +22,17 @@ from wdstudy.run.heartbeat import (
     release,
 )
 from wdstudy.run.interrupts import uninterrupted
-from wdstudy.run.opening import load_data, open_or_create, study_record
-from wdstudy.run.plan import Plan
+from wdstudy.run.prepared import Prepared, prepare
 from wdstudy.run.progress import Display, Silent, Status
 from wdstudy.run.queue import Queue, enqueue, enqueue_once
-from wdstudy.run.sampling import resolve_pruner, resolve_sampler, suggest
+from wdstudy.run.sampling import suggest
 from wdstudy.run.stack import StackTrainer
 from wdstudy.run.tally import Tally
 from wdstudy.run.triallog import TrialLog, reports
 from wdstudy.space import SEED, TrialParams
-from wdstudy.storage.opening import open_storage, resolve_url
-from wdstudy.storage.patient import patient
 from wdstudy.study.spec import StudySpec
 from wdstudy.trackers import Backend, Tracking
-from wdstudy.training.devices import resolve_device
-from wdstudy.training.probe import (
-    LaneChoice,
-    choose_lanes,
-    choose_threads,
-    dry_run,
-    why_not_stacked,
-)
+from wdstudy.training.probe import LaneChoice
 from wdstudy.words import counted
 from wdstudy.workers import run_token, worker_name
 
@@ -82,75 +71,49 @@ def run_study(
         WdstudyError: the spec, its data, device or storage can't be used, the study was
             recorded with another spec, or trial after trial failed.
     """
-    runner = Runner(spec, storage, display or Silent(), trackers=trackers)
-    runner.prepare()
-    runner.work(runner.choose_lanes(lanes))
-    return runner.study
+    display = display or Silent()
+    prepared = prepare(spec, storage, trackers)
+    runner = Runner(prepared, display)
+    left = runner.enqueue()
+    runner.work(prepared.lanes(left, lanes, say=display.say))
+    return prepared.study
 
 
 class Runner:
     """One process that works on a study. Several may work on one study at the same time.
 
-    Everything that can be wrong with the spec is found here, before the study is created.
+    It claims trials, trains them as stacks, and tends: frees what lost workers held, and counts
+    what others finish.
 
     Args:
-        spec: What to train.
-        storage: A URL or an Optuna storage; the default storage where it is None.
+        prepared: What to work on.
         display: Where progress is shown.
         run: The token of the run that this process is a worker of; None for one of its own.
-        trackers: Where every trial is a run as well.
     """
 
-    def __init__(
-        self,
-        spec: StudySpec,
-        storage: str | BaseStorage | None,
-        display: Display,
-        *,
-        run: str | None = None,
-        trackers: Sequence[Backend] = (),
-    ) -> None:
-        self.spec = spec
-        self._display = display
-        for tracker in trackers:
-            tracker.check()
-        self.tracking = Tracking(trackers, spec.name, display.say)
-        self._device = resolve_device(spec.device)
-        self._data = load_data(spec, self._device)
-        if self._data is not None:
-            dry_run(spec, self._data, self._device)
-        sampler = resolve_sampler(spec.sampler, spec.space, seed=0)
-        pruner = resolve_pruner(spec.pruner)
-        record = study_record(spec, self._data, self._device)
-        self.url = None if isinstance(storage, BaseStorage) else resolve_url(storage)
-        if isinstance(storage, BaseStorage):
-            self.storage = patient(get_storage(storage))
-        else:
-            self.storage = open_storage(storage)
-        self.study = open_or_create(spec, self.storage, record, sampler, pruner)
-        if trackers:  # a worker joins; `prepare` makes the key for it
-            self.tracking.join(self.study.user_attrs.get(TRACKED_AS, ""))
-        self._plan = Plan(spec)
-        self.storage.say = display.say
-        self._queue = Queue(self.study, self.storage, self._plan.grid)
+    def __init__(self, prepared: Prepared, display: Display, *, run: str | None = None) -> None:
+        self.spec, self.study, self.storage = prepared.spec, prepared.study, prepared.storage
         self.run = run or run_token()
+        self.tracking = Tracking(prepared.trackers, self.spec.name, display.say)
+        if prepared.trackers:  # a worker joins; `enqueue` makes the key for it
+            self.tracking.join(self.study.user_attrs.get(TRACKED_AS, ""))
+        self.status = Status(
+            prepared.plan.target, objective=self.spec.objective, direction=self.spec.direction
+        )
+        self.storage.say = display.say
+        self._prepared, self._plan, self._display = prepared, prepared.plan, display
         self._leads = run is None
         self._worker = worker_name(self.run)
+        self._queue = Queue(self.study, self.storage, self._plan.grid)
+        self._tally = Tally(self.study, self._plan, self.status, self.run)
         self._watch = Watch()
         self._next_tend = time.monotonic() + TEND_SECONDS
         self._waiting = False
         self._held: TrialLog | None = None
         self._claimed: list[TrialLog] = []
-        self.status = Status(self._plan.target, objective=spec.objective, direction=spec.direction)
-        self._tally = Tally(self.study, self._plan, self.status, self.run)
 
-    @property
-    def total_steps(self) -> int:
-        """Optimizer steps of one trial; 0 where a loop of its own decides."""
-        return self.spec.epochs * self._data.train.steps if self._data is not None else 0
-
-    def prepare(self) -> int:
-        """Make the study ready to be worked on: free what a lost worker held, enqueue what lacks.
+    def enqueue(self) -> int:
+        """Free what a lost worker held, and enqueue what the study lacks.
 
         Returns:
             How many trials are to be trained.
@@ -222,41 +185,11 @@ class Runner:
                 f"whoever is not seen for {STALE_SECONDS:.0f} s is replaced"
             )
 
-    def choose_lanes(self, lanes: int | None, jobs: int = 1) -> LaneChoice:
-        """How many lanes to train together: as many as asked for if they can be stacked.
-
-        Args:
-            lanes: A number, or None for the fastest.
-            jobs: How many processes share the trials.
-        """
-        left = self.status.total - self.status.done
-        if self._data is None or left <= 0 or lanes == 1:
-            return LaneChoice(1, "one lane at a time")
-        if lanes is None:
-            most = -(-left // (jobs * len(self.spec.space.seed_list)))
-            try:
-                return choose_lanes(self.spec, self._data, self._device, left, most)
-            except Exception as error:  # what is wrong will show again, in a trial
-                return LaneChoice(1, fault(error))
-        reason = why_not_stacked(self.spec, self._data, self._device)
-        if reason is not None:
-            self._display.say(f"lanes can't be stacked, so they train one at a time: {reason}")
-            return LaneChoice(1, reason)
-        return LaneChoice(lanes, "as asked for")
-
-    def choose_threads(self, most: int) -> int:
-        """One thread, unless so many are clearly faster: small tensors wait for the slowest."""
-        if self._data is None or self.status.done >= self.status.total:
-            return most
-        return choose_threads(self.spec, self._data, self._device, most)
-
     def work(self, choice: LaneChoice) -> None:
         """Train until no trial is waiting and the sampler has made enough."""
         with self._display, self.tracking, Heartbeat(self.storage) as self._heartbeat:
             self._display.show(self.status)
-            trainer = StackTrainer(
-                self.spec, self._data, self._device, choice.lanes, self.status, self._display
-            )
+            trainer = StackTrainer(self._prepared, choice.lanes, self.status, self._display)
             try:
                 while True:
                     self.tend()

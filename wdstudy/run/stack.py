@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-import torch
 from optuna.trial import TrialState
 
 from wdstudy.curves import STEP
 from wdstudy.errors import RecorderError, StudyError, fault
 from wdstudy.recorder import LossRecorder
 from wdstudy.run.cells import DONE
+from wdstudy.run.prepared import Prepared
 from wdstudy.run.progress import Display, Status
 from wdstudy.run.triallog import TrialLog
-from wdstudy.study.spec import StudySpec
 from wdstudy.training.data import TaskData
 from wdstudy.training.devices import is_out_of_memory, release_memory
 from wdstudy.training.loop import Training
@@ -27,23 +26,13 @@ class StackTrainer:
     """Trains a stack of trials, as lanes of one model or one by one in somebody's own loop.
 
     Args:
-        spec: What is trained.
-        data: The task's data on the device; None for a loop of its own.
-        device: Where.
+        prepared: What is trained, on what and where.
         lanes: How many trials a stack may have; fewer after memory ran out.
         status, display: What is told about it, and to whom.
     """
 
-    def __init__(
-        self,
-        spec: StudySpec,
-        data: TaskData | None,
-        device: torch.device,
-        lanes: int,
-        status: Status,
-        display: Display,
-    ) -> None:
-        self._spec, self._data, self._device = spec, data, device
+    def __init__(self, prepared: Prepared, lanes: int, status: Status, display: Display) -> None:
+        self._spec, self._data, self._device = prepared.spec, prepared.data, prepared.device
         self._status, self._display = status, display
         self._failures = 0
         self.lanes = lanes

@@ -1,0 +1,118 @@
+"""All that a run needs, found to be usable before the study is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import optuna
+import torch
+from optuna.storages import BaseStorage, get_storage
+
+from wdstudy.errors import fault
+from wdstudy.run.opening import load_data, open_or_create, study_record
+from wdstudy.run.plan import Plan
+from wdstudy.run.sampling import resolve_pruner, resolve_sampler
+from wdstudy.storage.opening import open_storage, resolve_url
+from wdstudy.storage.patient import PatientStorage, patient
+from wdstudy.study.spec import StudySpec
+from wdstudy.trackers import Backend
+from wdstudy.training.data import TaskData
+from wdstudy.training.devices import resolve_device
+from wdstudy.training.probe import (
+    LaneChoice,
+    choose_lanes,
+    choose_threads,
+    dry_run,
+    why_not_stacked,
+)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A spec with everything it names in hand, and its study.
+
+    Attributes:
+        spec: What to train.
+        plan: Which trials that is.
+        device: Where.
+        data: The task's data on the device; None for a loop of its own.
+        study, storage: Where trials are recorded. `url`: the storage's, None for an object.
+        trackers: Where every trial is a run as well; each can be used.
+    """
+
+    spec: StudySpec
+    plan: Plan
+    device: torch.device
+    data: TaskData | None
+    study: optuna.Study
+    storage: PatientStorage
+    url: str | None
+    trackers: tuple[Backend, ...]
+
+    @property
+    def total_steps(self) -> int:
+        """Optimizer steps of one trial; 0 where a loop of its own decides."""
+        return self.spec.epochs * self.data.train.steps if self.data is not None else 0
+
+    def lanes(
+        self, left: int, wanted: int | None, jobs: int = 1, *, say: Callable[[str], None]
+    ) -> LaneChoice:
+        """How many lanes to train together: as many as wanted if they can be stacked.
+
+        Args:
+            left: How many trials are to be trained.
+            wanted: A number, or None for the fastest.
+            jobs: How many processes share the trials.
+            say: Told why lanes that are wanted can't be stacked.
+        """
+        if self.data is None or left <= 0 or wanted == 1:
+            return LaneChoice(1, "one lane at a time")
+        if wanted is None:
+            most = -(-left // (jobs * len(self.spec.space.seed_list)))
+            try:
+                return choose_lanes(self.spec, self.data, self.device, left, most)
+            except Exception as error:  # what is wrong will show again, in a trial
+                return LaneChoice(1, fault(error))
+        reason = why_not_stacked(self.spec, self.data, self.device)
+        if reason is not None:
+            say(f"lanes can't be stacked, so they train one at a time: {reason}")
+            return LaneChoice(1, reason)
+        return LaneChoice(wanted, "as asked for")
+
+    def threads(self, left: int, most: int) -> int:
+        """One thread, unless so many are clearly faster: small tensors wait for the slowest."""
+        if self.data is None or left <= 0:
+            return most
+        return choose_threads(self.spec, self.data, self.device, most)
+
+
+def prepare(
+    spec: StudySpec, storage: str | BaseStorage | None, trackers: Sequence[Backend] = ()
+) -> Prepared:
+    """Find everything that can be wrong with a spec, and then open its study or create it.
+
+    Args:
+        spec: What to train; it needs a name.
+        storage: A URL or an Optuna storage; the default storage where it is None.
+        trackers: Where every trial is a run as well.
+
+    Raises:
+        WdstudyError: the spec, its data, device, storage or a tracker can't be used, or the
+            study was recorded with another spec.
+    """
+    for tracker in trackers:
+        tracker.check()
+    device = resolve_device(spec.device)
+    data = load_data(spec, device)
+    if data is not None:
+        dry_run(spec, data, device)
+    sampler = resolve_sampler(spec.sampler, spec.space, seed=0)
+    pruner = resolve_pruner(spec.pruner)
+    record = study_record(spec, data, device)
+    if isinstance(storage, BaseStorage):
+        url, opened = None, patient(get_storage(storage))
+    else:
+        url, opened = resolve_url(storage), open_storage(storage)
+    study = open_or_create(spec, opened, record, sampler, pruner)
+    return Prepared(spec, Plan(spec), device, data, study, opened, url, tuple(trackers))
