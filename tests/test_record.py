@@ -15,7 +15,7 @@ import torch
 from optuna.samplers import RandomSampler, TPESampler
 
 from wdstudy import SearchSpace, StudySpec, landscape, run_study, trials_frame
-from wdstudy.analysis.frames.frames import record_of
+from wdstudy.analysis.frames.study import record_of
 from wdstudy.analysis.numbers.landscape import landscape_of_study
 from wdstudy.errors import StudyError
 from wdstudy.record import STUDY_KEY, RecordedSpec, StudyRecord

@@ -230,7 +230,7 @@ def list_studies(storage: StorageURL = None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from wdstudy.analysis.frames.frames import studies_frame
+    from wdstudy.analysis.frames.studies import studies_frame
 
     frame = studies_frame(storage)
     if frame.empty:
@@ -344,7 +344,7 @@ def suggest(
     Example: wdstudy suggest resnet
     """
     from wdstudy.analysis.numbers.nextsweep import next_sweep
-    from wdstudy.analysis.report.page import read_study
+    from wdstudy.analysis.numbers.reading import read_study
     from wdstudy.storage.opening import open_study
 
     read = read_study(open_study(name, storage))
@@ -381,7 +381,9 @@ def export(
 
     Example: wdstudy export resnet --out curves.csv
     """
-    from wdstudy.analysis.frames.frames import curves_frame, trials_frame, write_frame
+    from wdstudy.analysis.frames.curves import curves_frame
+    from wdstudy.analysis.frames.files import write_frame
+    from wdstudy.analysis.frames.trials import trials_frame
     from wdstudy.storage.opening import open_study
 
     frames = {"curves": curves_frame, "trials": trials_frame}

@@ -14,7 +14,9 @@ import plotly.graph_objects as go
 from optuna_dashboard import get_note, save_note, save_plotly_graph_object
 
 from wdstudy.analysis.frames.cells import FINISHED, cell_grid, cells_of
-from wdstudy.analysis.frames.frames import curves_frame, record_of, series_at, trials_frame
+from wdstudy.analysis.frames.curves import curves_frame, series_at
+from wdstudy.analysis.frames.study import record_of
+from wdstudy.analysis.frames.trials import trials_frame
 from wdstudy.analysis.views.curve_grid import curve_grid_info
 from wdstudy.analysis.views.heatmap import heatmap_info
 from wdstudy.curves import DECAY_LOSS, FINAL_PREFIX, PRIMARY_LOSS

@@ -11,7 +11,7 @@ from wdstudy.analysis.figures.axis import (
     plot_isolation,
     plot_product,
 )
-from wdstudy.analysis.frames.frames import trials_frame
+from wdstudy.analysis.frames.trials import trials_frame
 from wdstudy.errors import StudyError
 
 

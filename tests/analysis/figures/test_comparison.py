@@ -4,7 +4,7 @@ import pytest
 from made_studies import grid_study, placed, study_of
 
 from wdstudy.analysis.figures.comparison import _comparison_info, common_value, plot_comparison
-from wdstudy.analysis.frames.frames import trials_frame
+from wdstudy.analysis.frames.trials import trials_frame
 from wdstudy.errors import StudyError
 
 

@@ -5,7 +5,8 @@ import pytest
 from made_studies import grid_study, placed, study_of
 
 from wdstudy.analysis.figures.curve_grid import plot_curve_grid
-from wdstudy.analysis.frames.frames import curves_frame, trials_frame
+from wdstudy.analysis.frames.curves import curves_frame
+from wdstudy.analysis.frames.trials import trials_frame
 from wdstudy.analysis.views.curve_grid import MAX_GRID, curve_grid_info
 from wdstudy.errors import StudyError
 

@@ -12,7 +12,9 @@ from wdstudy.analysis.figures.equilibrium import (
     plot_angular_update,
     plot_weight_norm,
 )
-from wdstudy.analysis.frames.frames import curves_frame, record_of, trials_frame
+from wdstudy.analysis.frames.curves import curves_frame
+from wdstudy.analysis.frames.study import record_of
+from wdstudy.analysis.frames.trials import trials_frame
 from wdstudy.errors import StudyError
 
 STEPS = [10, 20, 30]

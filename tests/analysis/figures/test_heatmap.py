@@ -8,7 +8,8 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.patches import Ellipse, Rectangle
 
 from wdstudy.analysis.figures.heatmap import plot_heatmap
-from wdstudy.analysis.frames.frames import curves_frame, trials_frame
+from wdstudy.analysis.frames.curves import curves_frame
+from wdstudy.analysis.frames.trials import trials_frame
 from wdstudy.analysis.views.heatmap import digits_for, heatmap_info, short
 from wdstudy.analysis.views.products import equal_products
 from wdstudy.errors import StudyError

@@ -7,7 +7,7 @@ import pytest
 from made_studies import grid_study
 
 from wdstudy.analysis.figures.ridge import _ridge_info, plot_landscape, plot_ridge
-from wdstudy.analysis.frames.frames import trials_frame
+from wdstudy.analysis.frames.trials import trials_frame
 from wdstudy.analysis.numbers.landscape import landscape
 from wdstudy.errors import StudyError
 from wdstudy.words import signed

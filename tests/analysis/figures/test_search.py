@@ -5,7 +5,7 @@ import pytest
 from made_studies import grid_study, placed, study_of, trained
 
 from wdstudy.analysis.figures.search import _best_of_n, plot_best_of_n, plot_search_cost
-from wdstudy.analysis.frames.frames import trials_frame
+from wdstudy.analysis.frames.trials import trials_frame
 from wdstudy.analysis.numbers.landscape import landscape
 from wdstudy.errors import StudyError
 

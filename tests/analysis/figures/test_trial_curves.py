@@ -4,7 +4,8 @@ import pytest
 from made_studies import grid_study, placed, study_of
 
 from wdstudy.analysis.figures.trial_curves import _components_info, best_trial, plot_components
-from wdstudy.analysis.frames.frames import curves_frame, trials_frame
+from wdstudy.analysis.frames.curves import curves_frame
+from wdstudy.analysis.frames.trials import trials_frame
 from wdstudy.errors import StudyError
 
 

@@ -10,7 +10,7 @@ from made_studies import grid_study, placed, study_of, trained
 from optuna.trial import TrialState
 
 from wdstudy.analysis.frames.cells import cell_grid
-from wdstudy.analysis.frames.frames import trials_frame
+from wdstudy.analysis.frames.trials import trials_frame
 from wdstudy.analysis.numbers.best import best_cell
 from wdstudy.analysis.numbers.cells import measured
 from wdstudy.analysis.views.heatmap import heatmap_info

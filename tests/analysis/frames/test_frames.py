@@ -9,7 +9,8 @@ from made_studies import grid_study, placed, study_of, trained
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
 
-from wdstudy.analysis.frames.frames import curves_frame, series_at, trials_frame
+from wdstudy.analysis.frames.curves import curves_frame, series_at
+from wdstudy.analysis.frames.trials import trials_frame
 from wdstudy.errors import StudyError
 
 

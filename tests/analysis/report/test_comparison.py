@@ -10,7 +10,7 @@ from made_studies import grid_study, placed, study_of
 from pages import Page
 
 from wdstudy.analysis.report.comparison import write_reports
-from wdstudy.analysis.report.page import folder_name
+from wdstudy.analysis.report.files import folder_name
 from wdstudy.errors import StudyError
 
 SMALL: dict[str, Any] = {"lrs": [0.1, 1.0], "weight_decays": [0.01, 0.1]}

@@ -7,7 +7,8 @@ import pytest
 from made_studies import grid_study, placed, study_of, trained
 from optuna.trial import TrialState
 
-from wdstudy.analysis.frames.frames import curves_frame, trials_frame
+from wdstudy.analysis.frames.curves import curves_frame
+from wdstudy.analysis.frames.trials import trials_frame
 from wdstudy.analysis.report import explorer
 from wdstudy.analysis.report.explorer import as_script, explorer_data
 

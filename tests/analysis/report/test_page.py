@@ -18,9 +18,10 @@ from optuna.trial import TrialState
 from pages import Page
 
 from wdstudy.__main__ import main
-from wdstudy.analysis.frames.frames import curves_frame
-from wdstudy.analysis.report.figures import planned_figures
-from wdstudy.analysis.report.page import folder_name, write_report
+from wdstudy.analysis.figures.registry import planned_figures
+from wdstudy.analysis.frames.curves import curves_frame
+from wdstudy.analysis.report.files import folder_name
+from wdstudy.analysis.report.page import write_report
 from wdstudy.errors import SpecError, StorageError, StudyError
 
 SMALL: dict[str, Any] = {"lrs": [0.1, 1.0], "weight_decays": [0.01, 0.1]}

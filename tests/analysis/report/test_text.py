@@ -4,7 +4,9 @@ import pytest
 from made_studies import grid_study, placed, study_of
 from optuna.trial import TrialState
 
-from wdstudy.analysis.frames.frames import curves_frame, record_of, trials_frame
+from wdstudy.analysis.frames.curves import curves_frame
+from wdstudy.analysis.frames.study import record_of
+from wdstudy.analysis.frames.trials import trials_frame
 from wdstudy.analysis.report.text import (
     caveats,
     decay_meaning,

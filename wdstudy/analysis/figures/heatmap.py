@@ -26,7 +26,7 @@ from wdstudy.analysis.figures.theme import (
     width_of,
 )
 from wdstudy.analysis.frames.cells import LOST, CellGrid
-from wdstudy.analysis.frames.frames import series_at
+from wdstudy.analysis.frames.curves import series_at
 from wdstudy.analysis.views.heatmap import HeatmapInfo, digits_for, heatmap_info, short
 from wdstudy.analysis.views.looks import INK, described
 from wdstudy.analysis.views.products import product_lines

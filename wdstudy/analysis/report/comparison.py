@@ -12,24 +12,16 @@ from typing import Any
 import optuna
 import pandas as pd
 
-from wdstudy.analysis.figures.comparison import common_value
-from wdstudy.analysis.figures.names import plot_best_of_n, plot_comparison
+from wdstudy.analysis.figures.comparison import common_value, plot_comparison
+from wdstudy.analysis.figures.registry import Drawing
+from wdstudy.analysis.figures.search import plot_best_of_n
 from wdstudy.analysis.frames.cells import cells_of, finished_trials
 from wdstudy.analysis.numbers.findings import Landscape
 from wdstudy.analysis.numbers.landscape import landscape
-from wdstudy.analysis.report.figures import Plan
-from wdstudy.analysis.report.page import (
-    Read,
-    check_format,
-    draw_all,
-    folder_name,
-    make_folder,
-    read_study,
-    render,
-    unbroken,
-    write_read,
-    write_text,
-)
+from wdstudy.analysis.numbers.reading import Read, read_study
+from wdstudy.analysis.report.drawing import check_format, draw_all
+from wdstudy.analysis.report.files import folder_name, make_folder, write_text
+from wdstudy.analysis.report.page import render, unbroken, write_read
 from wdstudy.analysis.views.looks import label_of
 from wdstudy.errors import StudyError
 from wdstudy.words import counted, number, signed
@@ -81,7 +73,7 @@ def _write_comparison(
         n for n in (FOLDER, *(f"{FOLDER}-{i}" for i in range(2, 99))) if n not in taken
     )
     make_folder(folder / "figures")
-    shown, missing = draw_all(_plans(frames, value), folder / "figures", format)
+    shown, missing = draw_all(_drawings(frames, value), folder / "figures", format)
     links = {name: f"../{folder_name(name)}/report.html" for name in frames}
     verdict = list(_verdict(frames, found, value))
     data = {
@@ -108,14 +100,14 @@ def _landscape(read: Read, value: str) -> Landscape:
     return read.found if value == "value" else landscape(read.trials, value)
 
 
-def _plans(frames: dict[str, pd.DataFrame], value: str) -> Iterator[Plan]:
-    yield Plan(
+def _drawings(frames: dict[str, pd.DataFrame], value: str) -> Iterator[Drawing]:
+    yield Drawing(
         "heatmaps",
         "All studies on one scale of colours: cells of one colour are equally good.",
         lambda: plot_comparison(frames, value),
         wide=True,
     )
-    yield Plan(
+    yield Drawing(
         "best-of-n",
         "How good the best of n randomly drawn trials is: the lower line finds a good cell with "
         "fewer trials."

@@ -1,145 +1,173 @@
-"""Which figures a report holds, in which order, and what is said under each."""
+"""Which figures there are: their public names, and what a report shows of them, in which order.
+
+Every figure takes tidy frames and an optional Axes; none shows or saves. Each is made in two steps:
+an info, a small dataclass of what is to be shown, and the drawing of it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
-from wdstudy.analysis.figures.names import (
-    plot_angular_update,
-    plot_axis,
-    plot_best_of_n,
-    plot_components,
-    plot_curve_grid,
-    plot_heatmap,
-    plot_isolation,
-    plot_product,
-    plot_ridge,
-    plot_search_cost,
-    plot_weight_norm,
-)
-from wdstudy.analysis.figures.trial_curves import best_trial
-from wdstudy.analysis.numbers.findings import Landscape
-from wdstudy.analysis.views.looks import label_of
 from wdstudy.curves import ANGULAR_UPDATE, DECAY_LOSS, PRIMARY_LOSS, WEIGHT_NORM
-from wdstudy.errors import StudyError
-from wdstudy.record import StudyRecord
 
-ABOUT = {
-    "best": "heatmap",
-    "slope": "ridge",
-    "frontier": "ridge",
-    "apart_cost": "search-cost",
-    "edges": "heatmap",
-    "separability": "product",
-    "baseline_gap": "isolation-weight_decay",
-    "valley_width": "isolation-lr",
-    "diverged_share": "axis-lr",
-    "curves": "curves",
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from wdstudy.analysis.figures.axis import plot_axis as plot_axis
+    from wdstudy.analysis.figures.axis import plot_isolation as plot_isolation
+    from wdstudy.analysis.figures.axis import plot_product as plot_product
+    from wdstudy.analysis.figures.comparison import plot_comparison as plot_comparison
+    from wdstudy.analysis.figures.curve_grid import plot_curve_grid as plot_curve_grid
+    from wdstudy.analysis.figures.equilibrium import plot_angular_update as plot_angular_update
+    from wdstudy.analysis.figures.equilibrium import plot_weight_norm as plot_weight_norm
+    from wdstudy.analysis.figures.heatmap import plot_heatmap as plot_heatmap
+    from wdstudy.analysis.figures.ridge import plot_landscape as plot_landscape
+    from wdstudy.analysis.figures.ridge import plot_ridge as plot_ridge
+    from wdstudy.analysis.figures.search import plot_best_of_n as plot_best_of_n
+    from wdstudy.analysis.figures.search import plot_search_cost as plot_search_cost
+    from wdstudy.analysis.figures.trial_curves import plot_components as plot_components
+    from wdstudy.analysis.numbers.reading import Read
+
+HOMES = {
+    "plot_angular_update": "equilibrium",
+    "plot_axis": "axis",
+    "plot_best_of_n": "search",
+    "plot_comparison": "comparison",
+    "plot_components": "trial_curves",
+    "plot_curve_grid": "curve_grid",
+    "plot_heatmap": "heatmap",
+    "plot_isolation": "axis",
+    "plot_landscape": "ridge",
+    "plot_product": "axis",
+    "plot_ridge": "ridge",
+    "plot_search_cost": "search",
+    "plot_weight_norm": "equilibrium",
 }
-"""The figure that shows what a sentence of the verdict is about."""
+"""Public name → the module of figures that it lies in."""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A figure to draw: a file name, what to see in it, and how it is made."""
+class Drawing:
+    """A figure of a report: a file name, what to see in it, and how it is made.
+
+    about: the fields of Landscape whose sentences it shows.
+    """
 
     key: str
     caption: str
     draw: Callable[[], Axes | Figure]
     wide: bool = False
+    about: tuple[str, ...] = ()
 
 
-def planned_figures(
-    trials: pd.DataFrame, curves: pd.DataFrame, found: Landscape, record: StudyRecord
-) -> Iterator[Plan]:
+def planned_figures(read: Read) -> Iterator[Drawing]:
     """The figures of one study, the most telling first. Drawing one may raise StudyError."""
-    several = trials["seed"].nunique() > 1
-    yield Plan(
+    # Not above: the names of the figures cost nothing, pyplot and pandas a second.
+    from wdstudy.analysis.figures.axis import plot_axis, plot_isolation, plot_product
+    from wdstudy.analysis.figures.heatmap import plot_heatmap
+    from wdstudy.analysis.figures.ridge import plot_ridge
+    from wdstudy.analysis.figures.search import plot_best_of_n, plot_search_cost
+
+    trials, curves, found = read.trials, read.curves, read.found
+    seeds = trials["seed"].nunique()
+    yield Drawing(
         "heatmap",
         "The whole plane. Along a dotted line lr · weight_decay is constant: where the bright "
         "valley runs along these lines, the two trade off; where it stands upright or level, "
         "tune them apart.",
-        lambda: plot_heatmap(trials, spread=several and trials["seed"].nunique() <= 20),
+        lambda: plot_heatmap(trials, spread=1 < seeds <= 20),
+        about=("best", "edges"),
     )
-    yield Plan(
+    yield Drawing(
         "ridge",
         "Where the best weight_decay lies at each lr. A slope of 0 means: tune them apart; −1: "
         "hold lr · weight_decay. The largest harmless weight_decay tells how far one may go.",
         lambda: plot_ridge(trials, found),
+        about=("slope", "frontier"),
     )
     for axis, other in (("lr", "weight_decay"), ("weight_decay", "lr")):
-        yield Plan(
+        yield Drawing(
             f"isolation-{axis}",
             f"The best over {other} for each {axis}: a flat stretch is {axis} that need not be "
             "tuned, an end that still falls asks for a wider range.",
             lambda axis=axis: plot_isolation(trials, axis),  # type: ignore[misc]
+            about=("valley_width",) if axis == "lr" else ("baseline_gap",),
         )
-    yield Plan(
+    yield Drawing(
         "search-cost",
         "What a line search over one axis, then over the other, ends with, for every start. "
         "Where all bars are short, the joint search was not needed.",
         lambda: plot_search_cost(trials, found),
+        about=("apart_cost",),
     )
-    yield Plan(
+    yield Drawing(
         "product",
         "Every trial against lr · weight_decay. If all colours fall on one curve, only the product "
         "matters.",
         lambda: plot_product(trials),
+        about=("separability",),
     )
     yield from _loss_figures(trials, curves)
     for axis in ("lr", "weight_decay"):
-        yield Plan(
+        yield Drawing(
             f"axis-{axis}",
             f"Every finished trial against {axis}, the diverged ones as crosses above.",
             lambda axis=axis: plot_axis(trials, axis),  # type: ignore[misc]
+            about=("diverged_share",) if axis == "lr" else (),
         )
-    yield Plan(
+    yield Drawing(
         "best-of-n",
         "How good the best of n trials is if they are drawn at random: where it levels off, more "
         "trials would not have helped.",
         lambda: plot_best_of_n(trials),
     )
-    yield from _equilibrium_figures(trials, curves, record)
+    yield from _equilibrium_figures(read)
 
 
-def _loss_figures(trials: pd.DataFrame, curves: pd.DataFrame) -> Iterator[Plan]:
+def _loss_figures(trials: pd.DataFrame, curves: pd.DataFrame) -> Iterator[Drawing]:
+    from wdstudy.analysis.figures.curve_grid import plot_curve_grid
+    from wdstudy.analysis.figures.heatmap import plot_heatmap
+    from wdstudy.analysis.figures.trial_curves import best_trial, plot_components
+    from wdstudy.analysis.views.looks import label_of
+
     decayed = trials[(trials["weight_decay"] > 0) & trials["value"].notna()]
-    yield Plan(
+    yield Drawing(
         "components",
         "Primary, decay and total loss of the best trial with weight decay.",
         lambda: plot_components(
             curves, None if decayed.empty else best_trial(curves, _like(decayed, trials))
         ),
     )
-    yield Plan(
+    yield Drawing(
         "curves",
         "Every cell's primary and decay loss on shared axes.",
         lambda: plot_curve_grid(curves, trials),
         wide=True,
+        about=("curves",),
     )
     shown = [f"final_{PRIMARY_LOSS}", f"final_{DECAY_LOSS}", "decay_share"]
     objective = f"final_{trials.attrs.get('objective', '')}"
     metrics = [c for c in trials.columns if c.startswith("final_val_") and c != objective]
     for column in (*shown, *metrics):
         if column in trials and trials[column].notna().any():
-            yield Plan(
+            yield Drawing(
                 f"heatmap-{column.removeprefix('final_')}",
                 f"{label_of(trials, column).capitalize()}; the marks are those of the objective.",
                 lambda column=column: plot_heatmap(trials, column),  # type: ignore[misc]
             )
 
 
-def _equilibrium_figures(
-    trials: pd.DataFrame, curves: pd.DataFrame, record: StudyRecord
-) -> Iterator[Plan]:
+def _equilibrium_figures(read: Read) -> Iterator[Drawing]:
+    from wdstudy.analysis.figures.equilibrium import plot_angular_update, plot_weight_norm
+
+    trials, curves, record = read.trials, read.curves, read.record
     recorded = set(curves["series"].dropna().unique())
     if WEIGHT_NORM in recorded:
-        yield Plan(
+        yield Drawing(
             "weight-norm",
             "The decayed weights' norm against its prediction. Trials whose weight decay has had "
             "time to act (filled) can be compared with it. The formulas hold for weights before a "
@@ -147,7 +175,7 @@ def _equilibrium_figures(
             lambda: plot_weight_norm(trials, curves, record),
         )
     if ANGULAR_UPDATE in recorded:
-        yield Plan(
+        yield Drawing(
             "angular-update",
             "How far the weights turn in a step, against the equilibrium that lr and weight_decay "
             "predict for weights before a normalisation layer.",
@@ -159,14 +187,3 @@ def _like(part: pd.DataFrame, whole: pd.DataFrame) -> pd.DataFrame:
     part = part.copy()
     part.attrs = dict(whole.attrs)
     return part
-
-
-def drawn(plan: Plan) -> Figure | str:
-    """The figure, or why it can't be drawn."""
-    try:
-        shown = plan.draw()
-    except StudyError as error:
-        return str(error)
-    figure = shown if isinstance(shown, Figure) else shown.get_figure(root=True)
-    assert figure is not None
-    return figure

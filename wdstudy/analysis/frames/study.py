@@ -1,0 +1,81 @@
+"""What frames take from a study beside its trials' numbers: its words, and who has a place.
+
+Any study with the parameters `lr` and `weight_decay` can be read, half-written or made by another
+program. What is missing is NaN; `frame.attrs["notes"]` says once what that is.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import optuna
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial
+
+from wdstudy.errors import StudyError
+from wdstudy.record import StudyRecord
+from wdstudy.space import SEED
+from wdstudy.words import counted
+
+
+def record_of(study: optuna.Study) -> StudyRecord:
+    """What the study says about itself; empty for a study of another program."""
+    return StudyRecord.of(study.user_attrs)
+
+
+_DECAY_NOTES = {
+    "coupled": "coupled decay (part of the objective)",
+    "decoupled": "decoupled decay (a diagnostic, not in the objective)",
+}
+
+
+def attributes_of(study: optuna.Study) -> dict[str, Any]:
+    """What figures say about the study."""
+    if len(study.directions) != 1:
+        raise StudyError(
+            f"the study '{study.study_name}' has {len(study.directions)} objectives; "
+            "wdstudy reads studies with one"
+        )
+    spec = record_of(study).spec
+    kind = spec.decay_kind or ""
+    note = _DECAY_NOTES.get(kind, kind)
+    if spec.independent:
+        note = "independent decay (not scaled by lr; a diagnostic, not in the objective)"
+    return {
+        "study": study.study_name,
+        "optimizer": spec.optimizer or "",
+        "decay": note,
+        "objective": spec.objective or "value",
+        "minimize": study.directions[0] != StudyDirection.MAXIMIZE,
+    }
+
+
+def placed(study: optuna.Study) -> tuple[list[tuple[FrozenTrial, dict[str, Any]]], list[str]]:
+    """The trials that have a place on the plane, with it; and what is to be said of the others."""
+    trials = [t for t in study.get_trials(deepcopy=False) if t.params]
+    found = [(trial, cell) for trial in trials if (cell := _cell(trial)) is not None]
+    if trials and not found:
+        names = sorted({name for trial in trials for name in trial.params})
+        raise StudyError(
+            f"the study '{study.study_name}' has no trial with numbers lr > 0 and "
+            f"weight_decay ≥ 0; its parameters are: {', '.join(names)}"
+        )
+    notes = []
+    if len(found) < len(trials):
+        left = counted(len(trials) - len(found), "trial")
+        notes.append(f"{left} without a number lr > 0 and weight_decay ≥ 0 left out")
+    return found, notes
+
+
+def _cell(trial: FrozenTrial) -> dict[str, Any] | None:
+    lr, weight_decay = (number_of(trial.params.get(name)) for name in ("lr", "weight_decay"))
+    if not (0 < lr < math.inf and 0 <= weight_decay < math.inf):
+        return None
+    seed = number_of(trial.params.get(SEED, trial.user_attrs.get(SEED, 0)))
+    return {"lr": lr, "weight_decay": weight_decay, "seed": int(seed) if seed == seed else 0}
+
+
+def number_of(value: object) -> float:
+    """A number, NaN for whatever is none."""
+    return float(value) if isinstance(value, int | float) else math.nan

@@ -1,0 +1,64 @@
+"""One row a trial."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import optuna
+import pandas as pd
+from optuna.trial import FrozenTrial, TrialState
+
+from wdstudy.analysis.frames.study import attributes_of, number_of, placed
+from wdstudy.curves import DIVERGED_AT, LR_X_WD, is_series
+from wdstudy.words import counted
+
+TRIAL_COLUMNS = ["trial", "state", "lr", "weight_decay", LR_X_WD, "seed", "value", "diverged"]
+
+
+def trials_frame(study: optuna.Study) -> pd.DataFrame:
+    """One row a trial that has its parameters.
+
+    Returns:
+        Columns `trial, state, lr, weight_decay, lr_x_wd, seed, value, diverged` and every scalar
+        attribute. `value` is NaN unless the trial is complete; what a trial lacks is NaN.
+
+    Raises:
+        StudyError: the study has several objectives, or no trial with lr and weight_decay.
+    """
+    attrs = attributes_of(study)
+    trials, notes = placed(study)
+    rows = [_trial_row(trial, cell) for trial, cell in trials]
+    frame = pd.DataFrame(rows, columns=None if rows else TRIAL_COLUMNS)
+    others = sorted(set(frame.columns) - set(TRIAL_COLUMNS))
+    frame = frame.reindex(columns=[*TRIAL_COLUMNS, *others])
+    frame["diverged"] = frame["diverged"].astype(bool)
+    frame.attrs = {**attrs, "notes": [*notes, *_no_curves(trials)]}
+    return frame
+
+
+def _trial_row(trial: FrozenTrial, cell: dict[str, Any]) -> dict[str, Any]:
+    scalars = {
+        name: value
+        for name, value in trial.user_attrs.items()
+        if not isinstance(value, list | dict) and not is_series(name)
+    }
+    value = trial.value if trial.state == TrialState.COMPLETE else None
+    lost = trial.state == TrialState.COMPLETE and not math.isfinite(number_of(value))
+    return {
+        **scalars,
+        **cell,
+        "trial": trial.number,
+        "state": trial.state.name,
+        LR_X_WD: cell["lr"] * cell["weight_decay"],
+        "value": number_of(value) if not lost else math.nan,
+        # A foreign study tells infinity where its loss was lost: that is divergence too.
+        "diverged": trial.user_attrs.get(DIVERGED_AT) is not None or lost,
+    }
+
+
+def _no_curves(trials: Iterable[tuple[FrozenTrial, dict[str, Any]]]) -> list[str]:
+    done = [t for t, _ in trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+    without = sum(not any(map(is_series, trial.user_attrs)) for trial in done)
+    return [f"{counted(without, 'finished trial')} without curves"] if without else []

@@ -1,0 +1,97 @@
+"""Figures drawn into a report: files in its folder, and pictures in its page."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from wdstudy.analysis.figures.registry import Drawing
+from wdstudy.analysis.report.files import unwritable
+from wdstudy.errors import FlagError, StudyError, nearest
+
+FORMATS = ("png", "svg", "pdf")
+
+DPI = 144
+"""Sharp on paper at the size a figure has in the page."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A figure in the page: `image` is PNG in base64; width and height in CSS pixels."""
+
+    key: str
+    number: int
+    caption: str
+    title: str
+    image: str
+    width: int
+    height: int
+    wide: bool
+
+
+def check_format(format: str) -> None:
+    """Refuse a format that figures can't be saved in."""
+    if format not in FORMATS:
+        raise FlagError(f"--format {format}: {nearest(format, FORMATS)}")
+
+
+def draw_all(
+    drawings: Iterable[Drawing], folder: Path, format: str
+) -> tuple[list[Shown], list[tuple[str, str]]]:
+    """Draw and save every figure; and what could not be drawn, with the reason."""
+    shown: list[Shown] = []
+    missing: list[tuple[str, str]] = []
+    for drawing in drawings:
+        figure = drawn(drawing)
+        if isinstance(figure, str):
+            missing.append((drawing.key.replace("-", " "), figure))
+            continue
+        shown.append(_save(drawing, len(shown) + 1, figure, folder, format))
+    return shown, _gathered(missing)
+
+
+def _gathered(missing: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Figures that lack for the same reason, named together."""
+    reasons = dict.fromkeys(reason for _, reason in missing)
+    return [(", ".join(w for w, r in missing if r == reason), reason) for reason in reasons]
+
+
+def drawn(drawing: Drawing) -> Figure | str:
+    """The figure, or why it can't be drawn."""
+    try:
+        shown = drawing.draw()
+    except StudyError as error:
+        return str(error)
+    figure = shown if isinstance(shown, Figure) else shown.get_figure(root=True)
+    assert figure is not None
+    return figure
+
+
+def _save(drawing: Drawing, number: int, figure: Figure, folder: Path, format: str) -> Shown:
+    buffer = io.BytesIO()
+    try:
+        figure.savefig(buffer, dpi=DPI, format="png")
+        if format == "png":
+            (folder / f"{drawing.key}.png").write_bytes(buffer.getvalue())
+        else:
+            figure.savefig(folder / f"{drawing.key}.{format}", metadata=_NO_DATE[format])
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    finally:
+        plt.close(figure)
+    width, height = figure.get_size_inches() * 100
+    title = next((ax.get_title(loc="left") for ax in figure.axes if ax.get_title(loc="left")), "")
+    image = base64.b64encode(buffer.getvalue()).decode()
+    return Shown(
+        drawing.key, number, drawing.caption, title, image, int(width), int(height), drawing.wide
+    )
+
+
+# The same study gives the same files, byte by byte.
+_NO_DATE: dict[str, dict[str, None]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}

@@ -1,0 +1,47 @@
+"""Where a report is written: folders named after studies, and files that are whole or absent."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from wdstudy.errors import StorageError
+
+_STEM = 60
+
+
+def folder_name(study_name: str) -> str:
+    """A name for the study's folder that stays inside the output folder, one for each study."""
+    safe = re.sub(r"[^\w.-]+", "-", study_name).strip("-.")
+    if safe and safe == study_name and len(safe) <= _STEM:
+        return safe
+    # Two names must not meet in one folder after cleaning.
+    mark = hashlib.sha256(study_name.encode()).hexdigest()[:6]
+    return f"{safe[:_STEM].strip('-.') or 'study'}-{mark}"
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those it lies in."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write a file whole or not at all."""
+    try:
+        draft = path.with_name(path.name + ".part")
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        raise unwritable(path.parent, error) from error
+    return path
+
+
+def unwritable(folder: Path, error: OSError) -> StorageError:
+    """What to say of a folder that can't be written."""
+    return StorageError(
+        f"the report can't be written to '{folder}' ({error.strerror or error}); name another --out"
+    )
