@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +23,59 @@ VAL_LOSS = "val_loss"
 VAL_PREFIX = "val_"
 FINAL_PREFIX = "final_"
 
-SERIES = (STEP, PRIMARY_LOSS, DECAY_LOSS, WEIGHT_NORM, LEARNING_RATE, ANGULAR_UPDATE)
+TOTAL_LOSS = "total_loss"
+
+
+class Series(NamedTuple):
+    """What is recorded at every record point: one row of the table of series.
+
+    name: as in attributes and columns. label: in words, for titles and axes; unit: of its values.
+    tag: what TensorBoard sorts it by. low_is_good: whether low values are what one looks for.
+    derived: whether it follows from others, and is never stored.
+    """
+
+    name: str
+    label: str
+    tag: str
+    unit: str = ""
+    low_is_good: bool = False
+    derived: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.label} ({self.unit})" if self.unit else self.label
+
+
+SERIES = {
+    row.name: row
+    for row in (
+        Series(STEP, "step", "Schedule/step", "optimizer steps done"),
+        Series(PRIMARY_LOSS, "primary loss", "Loss/primary", low_is_good=True),
+        Series(DECAY_LOSS, "decay loss", "Loss/decay"),
+        Series(TOTAL_LOSS, "total loss", "Loss/total", low_is_good=True, derived=True),
+        Series(VAL_LOSS, "validation loss", "Loss/val", low_is_good=True),
+        Series(WEIGHT_NORM, "weight norm", "Weights/norm", "L2"),
+        Series(ANGULAR_UPDATE, "angular update", "Weights/angular_update", "radians a step"),
+        Series(LEARNING_RATE, "learning rate", "Schedule/learning_rate"),
+    )
+}
+"""Every series but the metrics of a task, which are `val_` and their name: see `series_named`."""
+
+
+def series_named(name: str) -> Series:
+    """The row of a series; of a metric, or of a name that is not known, what follows from it.
+
+    >>> str(series_named("weight_norm")), series_named("val_top5_accuracy").tag
+    ('weight norm (L2)', 'Val/top5_accuracy')
+    """
+    if name in SERIES:
+        return SERIES[name]
+    falls = name.endswith("loss")
+    if name.startswith(VAL_PREFIX):
+        metric = name.removeprefix(VAL_PREFIX)
+        label = f"validation {metric.replace('_', ' ')}"
+        return Series(name, label, f"Val/{metric}", low_is_good=falls)
+    return Series(name, name.replace("_", " "), name, low_is_good=falls)
+
 
 DECAY_SHARE = "decay_share"
 LR_X_WD = "lr_x_wd"
@@ -125,7 +177,7 @@ class LossCurves:
 
 def is_series(name: str) -> bool:
     """Whether an attribute of this name holds a series."""
-    return name in SERIES or name.startswith(VAL_PREFIX)
+    return name.startswith(VAL_PREFIX) or (name in SERIES and not SERIES[name].derived)
 
 
 def json_number(value: float) -> float | int | None:

@@ -10,7 +10,8 @@ import pytest
 
 from wdstudy import open_study
 from wdstudy.errors import StorageError, StudyError
-from wdstudy.storage.opening import masked, open_storage, resolve_url, study_names
+from wdstudy.storage.opening import open_storage, study_names
+from wdstudy.storage.url import masked, resolve_url
 
 
 @pytest.fixture(params=["sqlite:///wd.db", "journal:///wd.journal"])

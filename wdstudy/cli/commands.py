@@ -186,7 +186,7 @@ def _count_or_auto(flag: str, text: str) -> int | None:
 
 def _called(arguments: list[str]) -> str:
     """The command line as it can be typed again, without the passwords in it."""
-    from wdstudy.storage.opening import masked
+    from wdstudy.storage.url import masked
 
     shown = [masked(item) if "://" in item else item for item in arguments]
     return f"python -m wdstudy {shlex.join(shown)}"
@@ -287,7 +287,8 @@ def _publish(
 ) -> None:
     """Upload the figures of reports to their studies, and say where to and how to see them."""
     from wdstudy.live.artifacts import artifacts_folder, publish
-    from wdstudy.storage.opening import open_storage, open_study, resolve_url
+    from wdstudy.storage.opening import open_storage, open_study
+    from wdstudy.storage.url import resolve_url
 
     folder = artifacts or artifacts_folder(resolve_url(storage))
     opened = open_storage(storage)
@@ -317,7 +318,8 @@ def dashboard(
     from wdstudy.live.artifacts import artifacts_folder
     from wdstudy.live.server import address, is_local, open_dashboard
     from wdstudy.run.interrupts import interrupt_on
-    from wdstudy.storage.opening import masked, open_storage, resolve_url
+    from wdstudy.storage.opening import open_storage
+    from wdstudy.storage.url import masked, resolve_url
 
     url = resolve_url(storage)
     opened = open_storage(storage, create=False)

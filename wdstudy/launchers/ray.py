@@ -50,7 +50,8 @@ from wdstudy.run.prepared import Prepared
 from wdstudy.run.progress import Display, Status
 from wdstudy.run.runner import TEND_SECONDS, Runner
 from wdstudy.run.tally import Tally
-from wdstudy.storage.opening import file_of, open_storage, password_in, resolve_url
+from wdstudy.storage.opening import open_storage
+from wdstudy.storage.url import file_of, password_in, resolve_url
 from wdstudy.study.file import SpecSource
 from wdstudy.study.spec import StudySpec
 from wdstudy.trackers import Backend

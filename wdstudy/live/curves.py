@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 from wdstudy.analysis.views.curve_grid import CurveGridInfo
 from wdstudy.analysis.views.looks import LINES, OTHER_LINE, RULE
 from wdstudy.analysis.views.scales import log_ticks
+from wdstudy.curves import series_named
 from wdstudy.live.theme import (
     BLANK,
     CLEAR,
@@ -94,7 +95,7 @@ def _share(limits: tuple[float, float], logarithmic: bool) -> Callable[[Any], An
 def _line(name: str, parts: pd.DataFrame, x: str) -> Any:
     """One series of all cells as one line with gaps between them."""
     colour, dashes = LINES.get(name, OTHER_LINE)
-    words = name.replace("_", " ")
+    words = series_named(name).label
     px: list[float | None] = []
     py: list[float | None] = []
     told: list[str] = []

@@ -13,8 +13,9 @@ from wdstudy.errors import fault
 from wdstudy.run.opening import load_data, open_or_create, study_record
 from wdstudy.run.plan import Plan
 from wdstudy.run.sampling import resolve_pruner, resolve_sampler
-from wdstudy.storage.opening import open_storage, resolve_url
+from wdstudy.storage.opening import open_storage
 from wdstudy.storage.patient import PatientStorage, patient
+from wdstudy.storage.url import resolve_url
 from wdstudy.study.spec import StudySpec
 from wdstudy.trackers import Backend
 from wdstudy.training.data import TaskData

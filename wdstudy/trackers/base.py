@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from wdstudy.curves import DECAY_LOSS, PRIMARY_LOSS
-
-TOTAL_LOSS = "total_loss"
+from wdstudy.curves import DECAY_LOSS, PRIMARY_LOSS, TOTAL_LOSS
 
 Point = Mapping[str, float]
 """One record point: series name → value, `step` among them."""

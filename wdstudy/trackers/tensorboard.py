@@ -16,18 +16,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wdstudy.curves import (
-    ANGULAR_UPDATE,
-    DECAY_LOSS,
-    LEARNING_RATE,
-    PRIMARY_LOSS,
-    STEP,
-    VAL_LOSS,
-    VAL_PREFIX,
-    WEIGHT_NORM,
-)
+from wdstudy.curves import STEP, series_named
 from wdstudy.errors import MissingPackageError
-from wdstudy.trackers.base import TOTAL_LOSS, Point, RunInfo, StudyRun, with_total
+from wdstudy.trackers.base import Point, RunInfo, StudyRun, with_total
 
 try:
     from tensorboard.compat.proto.event_pb2 import Event
@@ -42,18 +33,6 @@ try:
     from torch.utils.tensorboard.summary import text
 except ImportError as error:
     raise MissingPackageError("the tracker tensorboard", "tensorboard") from error
-
-TAGS = {
-    PRIMARY_LOSS: "Loss/primary",
-    DECAY_LOSS: "Loss/decay",
-    TOTAL_LOSS: "Loss/total",
-    VAL_LOSS: "Loss/val",
-    WEIGHT_NORM: "Weights/norm",
-    ANGULAR_UPDATE: "Weights/angular_update",
-    LEARNING_RATE: "Schedule/learning_rate",
-}
-"""Series → tag; `val_accuracy` and its like are `Val/accuracy`, headline scalars `Trial/…`,
-which TensorBoard sorts below the losses."""
 
 
 @dataclass(frozen=True)
@@ -107,14 +86,21 @@ class EventFile:
         """Write record points, in their order."""
         for point in points:
             self._write_scalars(
-                {tag(name): value for name, value in with_total(point).items() if name != STEP},
+                {
+                    series_named(name).tag: value
+                    for name, value in with_total(point).items()
+                    if name != STEP
+                },
                 int(point[STEP]),
             )
             self._step = int(point[STEP])
         self._records.flush()
 
     def end(self, scalars: Mapping[str, float], state: str) -> None:
-        """Write headline scalars and the state; only COMPLETE is a success on the HParams page."""
+        """Write headline scalars, as `Trial/…` below the losses, and the state.
+
+        Only COMPLETE is a success on the HParams page.
+        """
         step = self._step
         self._write_scalars({f"Trial/{name}": value for name, value in scalars.items()}, step)
         shown = text("State", state)  # type: ignore[no-untyped-call]
@@ -147,19 +133,6 @@ class EventFile:
 
     def _write(self, event: Event) -> None:
         self._records.write(event.SerializeToString())
-
-
-def tag(series: str) -> str:
-    """The tag of a series.
-
-    >>> tag("primary_loss"), tag("val_accuracy")
-    ('Loss/primary', 'Val/accuracy')
-    """
-    if series in TAGS:
-        return TAGS[series]
-    if series.startswith(VAL_PREFIX):
-        return f"Val/{series.removeprefix(VAL_PREFIX)}"
-    return series
 
 
 def _new_folder(wanted: Path) -> Path:

@@ -59,7 +59,7 @@ def test_every_cell_is_drawn_and_the_best_is_framed() -> None:
     framed = [ax for ax in figure.axes if any(p.get_linewidth() == 3 for p in ax.patches)]
     assert framed == [figure.axes[1 * 3 + 1]]
     legend = [t.get_text() for t in figure.legends[0].get_texts()]
-    assert legend == ["primary loss", "decay loss", "val loss", "diverged", "best cell"]
+    assert legend == ["primary loss", "decay loss", "validation loss", "diverged", "best cell"]
     assert [ax.get_title() for ax in figure.axes[:3]] == ["0.01", "0.1", "1"]
 
 

@@ -25,7 +25,7 @@ def test_the_best_trial_is_drawn_by_default() -> None:
     ax = plot_components(curves, trials=trials)
     assert ax.get_title(loc="left") == "made: loss components of the best trial"
     labels = ax.get_legend_handles_labels()[1]
-    assert labels == ["total loss", "primary loss", "decay loss", "val loss"]
+    assert labels == ["total loss", "primary loss", "decay loss", "validation loss"]
     assert plot_components(curves, 3, ax=ax) is ax
 
 

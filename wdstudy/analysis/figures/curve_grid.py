@@ -20,7 +20,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from wdstudy.analysis.figures.theme import dress_log, styled
 from wdstudy.analysis.views.curve_grid import CurveGridInfo, curve_grid_info
 from wdstudy.analysis.views.looks import INK, LINES, MUTED, OTHER_LINE, shortened
-from wdstudy.curves import DECAY_LOSS, PRIMARY_LOSS
+from wdstudy.curves import DECAY_LOSS, PRIMARY_LOSS, series_named
 from wdstudy.space import Cell
 from wdstudy.words import number
 
@@ -65,7 +65,7 @@ def plot_curve_grid(
             _draw_cell(info, lines.get(cell), cell, series, axes[row, column])
     _dress_grid(info, axes)
     name = shortened(str(curves.attrs.get("study", "")))
-    title = " and ".join(s.replace("_", " ") for s in series) + " of every cell"
+    title = " and ".join(series_named(s).label for s in series) + " of every cell"
     head = _write_head(f"{name}: {title}" if name else title, info.note, figure)
     _frame(info, series, axes, figure, head)
     return figure
@@ -174,7 +174,7 @@ def _frame(
     handles: list[Any] = []
     for name in series:
         colour, dashes = LINES.get(name, OTHER_LINE)
-        handles.append(Line2D([], [], color=colour, ls=dashes, label=name.replace("_", " ")))
+        handles.append(Line2D([], [], color=colour, ls=dashes, label=series_named(name).label))
     if info.diverged:
         handles.append(Patch(**HATCHED, label="diverged"))
     if info.best is not None:

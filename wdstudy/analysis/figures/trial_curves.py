@@ -11,11 +11,9 @@ from matplotlib.ticker import MaxNLocator
 from wdstudy.analysis.figures.theme import captioned, dress_values, new_axes, styled, titled
 from wdstudy.analysis.views.looks import LINES
 from wdstudy.analysis.views.scales import spans_decades
-from wdstudy.curves import DECAY_LOSS, PRIMARY_LOSS, VAL_LOSS
+from wdstudy.curves import DECAY_LOSS, PRIMARY_LOSS, TOTAL_LOSS, VAL_LOSS, series_named
 from wdstudy.errors import StudyError
 from wdstudy.words import number
-
-TOTAL_LOSS = "total_loss"
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ def _draw_components(info: ComponentsInfo, ax: Axes) -> None:
         line = info.losses[name].dropna()
         colour, dashes = LINES[name]
         marker = "o" if len(line) == 1 else ""
-        label = name.replace("_", " ") + (" (0 throughout)" if (line == 0).all() else "")
+        label = series_named(name).label + (" (0 throughout)" if (line == 0).all() else "")
         ax.plot(line.index, line, color=colour, ls=dashes, lw=1.8, marker=marker, label=label)
     values = info.losses[order].stack()
     values = values[values > 0] if (values > 0).any() else values

@@ -27,6 +27,7 @@ from wdstudy.curves import (
     PRIMARY_LOSS,
     VAL_LOSS,
     WEIGHT_NORM,
+    series_named,
 )
 
 MAX_CELLS = 1600
@@ -156,8 +157,7 @@ def _lost_from(trials: pd.DataFrame, cells: pd.DataFrame, steps: list[float]) ->
 
 
 def _described(name: str, table: np.ndarray, trials: pd.DataFrame) -> dict[str, Any]:
-    is_loss = name.endswith("loss") and name != DECAY_LOSS
-    return _scale(name, label_of(trials, name), table, is_loss)
+    return _scale(name, label_of(trials, name), table, series_named(name).low_is_good)
 
 
 def _scale(name: str, label: str, table: np.ndarray, low_is_good: bool) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from wdstudy.analysis.frames.cells import TOP, CellGrid, cell_grid, initial_loss
 from wdstudy.analysis.views.looks import label_of
 from wdstudy.analysis.views.products import equal_products
 from wdstudy.analysis.views.scales import colour_norm
-from wdstudy.curves import DECAY_LOSS
+from wdstudy.curves import DECAY_LOSS, FINAL_PREFIX, series_named
 from wdstudy.space import Cell
 
 
@@ -45,8 +45,9 @@ def heatmap_info(
     has_objective = value != "value" and "value" in trials and trials["value"].notna().any()
     judged = cell_grid(trials, "value", minimize=minimize) if has_objective else grid
     low_is_good = bool(trials.attrs.get("minimize", True)) if minimize is None else minimize
-    is_decay = value.removeprefix("final_") == DECAY_LOSS
-    is_loss = value == "value" or (value.endswith("loss") and not is_decay)
+    is_decay = value.removeprefix(FINAL_PREFIX) == DECAY_LOSS
+    falls = series_named(value.removeprefix(FINAL_PREFIX)).low_is_good
+    is_loss = value == "value" or falls
     most = 1.5 * initial_loss(trials) if is_loss else math.nan
     if norm is None:
         shown = grid.cells["value"]
@@ -61,7 +62,7 @@ def heatmap_info(
         products=equal_products(grid.cells),
         norm=norm,
         capped=bool(grid.cells["value"].max() > float(norm.vmax or math.inf) * 1.001),
-        reverse=low_is_good if value == "value" else value.endswith("loss") and not is_decay,
+        reverse=low_is_good if value == "value" else falls,
         label=label_of(trials, value),
         step=trials.attrs.get("step"),
     )

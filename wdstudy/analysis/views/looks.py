@@ -12,7 +12,16 @@ from typing import Any
 
 import pandas as pd
 
-from wdstudy.curves import DECAY_LOSS, PRIMARY_LOSS, VAL_LOSS
+from wdstudy.curves import (
+    DECAY_LOSS,
+    DECAY_SHARE,
+    FINAL_PREFIX,
+    LR_X_WD,
+    PRIMARY_LOSS,
+    TOTAL_LOSS,
+    VAL_LOSS,
+    series_named,
+)
 from wdstudy.words import counted
 
 INK, MUTED, RULE = "#1f2328", "#57606a", "#d0d7de"
@@ -22,20 +31,16 @@ LINES = {
     PRIMARY_LOSS: (BLUE, "-"),
     DECAY_LOSS: (VERMILION, "--"),
     VAL_LOSS: (GREEN, ":"),
-    "total_loss": (INK, "-."),
+    TOTAL_LOSS: (INK, "-."),
 }
 OTHER_LINE = (PURPLE, (0, (3, 1, 1, 1)))
 
 _LABELS = {
-    "final_val_loss": "validation loss at the end",
-    "final_primary_loss": "primary loss at the end (training)",
-    "final_decay_loss": "decay loss at the end",
-    "decay_share": "decay loss / total loss at the end",
-    "lr_x_wd": "lr · weight_decay",
-    "val_loss": "validation loss",
-    "angular_update": "angular update (radians a step)",
-    "weight_norm": "weight norm (L2)",
+    FINAL_PREFIX + PRIMARY_LOSS: "primary loss at the end (training)",
+    DECAY_SHARE: "decay loss / total loss at the end",
+    LR_X_WD: "lr · weight_decay",
 }
+"""Columns that are no series and no last value of one, or have a word of their own."""
 
 
 def label_of(trials: pd.DataFrame, value: str) -> str:
@@ -43,12 +48,12 @@ def label_of(trials: pd.DataFrame, value: str) -> str:
     objective = trials.attrs.get("objective") or "value"
     column = value
     if value == "value" and objective != "value":
-        column = objective if objective.startswith("final_") else "final_" + objective
+        column = objective if objective.startswith(FINAL_PREFIX) else FINAL_PREFIX + objective
     if column in _LABELS:
         return _LABELS[column]
-    words = column.removeprefix("final_").replace("_", " ")
-    words = words.replace("val ", "validation ") if words.startswith("val ") else words
-    return words + (" at the end" if column.startswith("final_") else "")
+    if column.startswith(FINAL_PREFIX):
+        return f"{series_named(column.removeprefix(FINAL_PREFIX)).label} at the end"
+    return str(series_named(column))
 
 
 def shortened(name: str, most: int = 40) -> str:
