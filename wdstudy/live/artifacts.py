@@ -8,9 +8,12 @@ from pathlib import Path
 
 import optuna
 from optuna.artifacts import FileSystemArtifactStore, upload_artifact
+
+# Optuna's public list of a study's artifacts stumbles over one that was deleted in the dashboard.
 from optuna.artifacts._upload import ARTIFACTS_ATTR_PREFIX
 
 from wdstudy.errors import StorageError
+from wdstudy.storage.ids import id_of_study, storage_of
 
 FIGURES = "wdstudy:figures"
 """The study's system attribute that says which artifacts are ours: file name → artifact."""
@@ -39,7 +42,7 @@ def publish(study: optuna.Study, figures: Iterable[Path], folder: Path) -> int:
     Raises:
         StorageError: the directory can't be written.
     """
-    attributes = study._storage.get_study_system_attrs(study._study_id)
+    attributes = storage_of(study).get_study_system_attrs(id_of_study(study))
     known: dict[str, str] = dict(attributes.get(FIGURES) or {})
     # In the dashboard somebody may have deleted one: its record is null then.
     listed = {name: id for name, id in known.items() if _is_listed(attributes, id)}
@@ -60,7 +63,7 @@ def publish(study: optuna.Study, figures: Iterable[Path], folder: Path) -> int:
             f"the artifacts can't be written to '{folder}' ({error.strerror or error}); "
             "name another --artifacts"
         ) from error
-    study._storage.set_study_system_attr(study._study_id, FIGURES, listed)
+    storage_of(study).set_study_system_attr(id_of_study(study), FIGURES, listed)
     return count
 
 

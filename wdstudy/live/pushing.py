@@ -15,6 +15,7 @@ import optuna
 from optuna.storages import BaseStorage, JournalStorage
 
 from wdstudy.run.progress import Display, Status
+from wdstudy.storage.ids import id_of_study, storage_of
 from wdstudy.storage.patient import PatientStorage
 from wdstudy.workers import is_gone, run_token, worker_name
 
@@ -69,11 +70,11 @@ class LivePage:
         from wdstudy.live.page import warm_up
 
         warm_up()
-        storage = study._storage
+        storage = storage_of(study)
         inner = storage.storage if isinstance(storage, PatientStorage) else storage
         journal = isinstance(inner, JournalStorage)
         self._study = study
-        self._lease = Lease(study._storage, study._study_id)
+        self._lease = Lease(storage_of(study), id_of_study(study))
         self.budget = Budget(growth=JOURNAL_SHARE if journal else 0.0)
 
     def tend(self, status: Status) -> None:

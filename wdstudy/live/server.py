@@ -23,6 +23,8 @@ from optuna.trial import FrozenTrial, TrialState
 from optuna_dashboard import wsgi
 
 from wdstudy.errors import FlagError
+from wdstudy.storage.forwarding import Forwarding
+from wdstudy.storage.ids import id_of_trial
 
 REPORTING = 40
 """Finished trials whose reports are shown, an even sample of more."""
@@ -48,7 +50,7 @@ def open_dashboard(storage: BaseStorage, artifacts: Path, host: str, port: int) 
         FlagError: the address or the port can't be taken.
     """
     store = FileSystemArtifactStore(artifacts) if artifacts.is_dir() else None
-    light = lightened(storage)
+    light = LightStorage(storage)
     application = reading_ahead(read_only(wsgi(light, artifact_store=store)), light)
     try:
         return make_server(host, port, application, _Server, _Handler)
@@ -56,41 +58,41 @@ def open_dashboard(storage: BaseStorage, artifacts: Path, host: str, port: int) 
         raise FlagError(_untakable(host, port, error)) from error
 
 
-def lightened(storage: BaseStorage) -> BaseStorage:
-    """The storage as the dashboard reads it: without what makes a large study slow to open.
+class LightStorage(Forwarding):
+    """A storage as the dashboard reads it: without what makes a large study slow to open.
 
     Of 1,000 trials the dashboard loads every report three times, sends a piece of every series,
     which it can't draw, and writes the number of every trial that has reports into a legend.
     So finished trials are read once, series are left out, and the reports of some trials are
     shown. The studies themselves are not changed.
     """
-    storage = optuna.storages.get_storage(storage)  # a database's, with a cache of finished trials
-    every_trial, known = storage.get_all_trials, dict[int, FrozenTrial]()
-    one_reader = Lock()  # of requests that come together the second finds what the first has read
+
+    def __init__(self, storage: BaseStorage) -> None:
+        super().__init__(optuna.storages.get_storage(storage))  # a database's, with its cache
+        self._known: dict[int, FrozenTrial] = {}
+        self._one_reader = Lock()  # of two requests the second finds what the first has read
 
     def get_all_trials(
-        study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
-        with one_reader:
-            trials = every_trial(study_id, deepcopy=False, states=states)
+        """The trials, made light."""
+        with self._one_reader:
+            trials = self.storage.get_all_trials(study_id, deepcopy=False, states=states)
         shown = set(thinned([t.number for t in trials if t.intermediate_values], REPORTING))
-        return [_light(trial, known, trial.number in shown) for trial in trials]
-
-    storage.get_all_trials = get_all_trials  # type: ignore[method-assign]
-    return storage
+        return [_light(trial, self._known, trial.number in shown) for trial in trials]
 
 
 def _light(trial: FrozenTrial, known: dict[int, FrozenTrial], reporting: bool) -> FrozenTrial:
     """The trial without series; with reports if it is one of those that show them, or runs."""
     finished = trial.state.is_finished()
-    if finished and trial._trial_id in known:
-        return known[trial._trial_id]
+    if finished and id_of_trial(trial) in known:
+        return known[id_of_trial(trial)]
     light = copy(trial)
     light.user_attrs = {n: v for n, v in trial.user_attrs.items() if not isinstance(v, list)}
     if finished:
         kept = thinned(list(trial.intermediate_values), REPORTS) if reporting else []
         light.intermediate_values = {step: trial.intermediate_values[step] for step in kept}
-        known[trial._trial_id] = light
+        known[id_of_trial(trial)] = light
     return light
 
 

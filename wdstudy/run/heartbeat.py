@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from wdstudy.curves import ERROR, LAST_SEEN, WORKER
 from wdstudy.errors import StorageError
 from wdstudy.run.cells import LOST
+from wdstudy.storage.ids import id_of_trial
 from wdstudy.storage.patient import patient
 from wdstudy.workers import is_gone
 
@@ -41,9 +42,9 @@ class Watch:
         if is_gone(str(trial.user_attrs.get(WORKER, ""))):
             return True
         sign, now = trial.user_attrs.get(LAST_SEEN), time.monotonic()
-        known, since = self._signs.get(trial._trial_id, (None, None))
+        known, since = self._signs.get(id_of_trial(trial), (None, None))
         if since is None or sign != known:
-            self._signs[trial._trial_id] = (sign, now)
+            self._signs[id_of_trial(trial)] = (sign, now)
             return False
         # Without a sign its worker was killed between claiming it and saying so: a moment only.
         return now - since > (NAMELESS_SECONDS if sign is None else STALE_SECONDS)
@@ -65,11 +66,11 @@ def release(
     """
     released = 0
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        if trial._trial_id in but or not watch.is_abandoned(trial):
+        if id_of_trial(trial) in but or not watch.is_abandoned(trial):
             continue
         try:
-            storage.set_trial_user_attr(trial._trial_id, ERROR, LOST)
-            storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+            storage.set_trial_user_attr(id_of_trial(trial), ERROR, LOST)
+            storage.set_trial_state_values(id_of_trial(trial), TrialState.FAIL)
         except UpdateFinishedTrialError:
             continue  # another worker released it, or its own came back and finished it
         released += 1

@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from wdstudy.curves import ENQUEUED_BY, ERROR
 from wdstudy.run.cells import FIXED_PARAMS, SPARE, missing, params_of, spare
 from wdstudy.space import LR, SEED, WEIGHT_DECAY, TrialParams
+from wdstudy.storage.ids import id_of_study, id_of_trial, storage_of
 from wdstudy.storage.patient import patient
 
 ENQUEUE_SECONDS = 20.0
@@ -44,7 +45,7 @@ def enqueue(
             )
         )
     if templates:
-        patient(study._storage).create_trials(study._study_id, templates)
+        patient(storage_of(study)).create_trials(id_of_study(study), templates)
 
 
 def enqueue_once(
@@ -123,8 +124,8 @@ class Queue:
     def _drop(self, trial: FrozenTrial) -> None:
         """End a trial whose cell another trial has."""
         try:
-            self._storage.set_trial_user_attr(trial._trial_id, ERROR, SPARE)
-            self._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+            self._storage.set_trial_user_attr(id_of_trial(trial), ERROR, SPARE)
+            self._storage.set_trial_state_values(id_of_trial(trial), TrialState.FAIL)
         except UpdateFinishedTrialError:
             pass  # somebody else did
 
@@ -136,9 +137,9 @@ class Queue:
     def _claim_next(self) -> optuna.Trial | None:
         for trial in self._waiting:
             try:
-                ours = self._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
+                ours = self._storage.set_trial_state_values(id_of_trial(trial), TrialState.RUNNING)
             except UpdateFinishedTrialError:
                 continue
             if ours:
-                return optuna.Trial(self._study, trial._trial_id)
+                return optuna.Trial(self._study, id_of_trial(trial))
         return None

@@ -30,6 +30,7 @@ from wdstudy.run.stack import StackTrainer
 from wdstudy.run.tally import Tally
 from wdstudy.run.triallog import TrialLog, reports
 from wdstudy.space import SEED, TrialParams
+from wdstudy.storage.ids import id_of_trial
 from wdstudy.study.spec import StudySpec
 from wdstudy.trackers import Backend, Tracking
 from wdstudy.training.probe import LaneChoice
@@ -136,7 +137,7 @@ class Runner:
 
     def release(self) -> int:
         """Free the trials of workers that are lost; how many there were."""
-        ours = {log.trial._trial_id for log in self._claimed}
+        ours = {id_of_trial(log.trial) for log in self._claimed}
         return release(self.study, self.storage, self._watch, ours)
 
     def tend(self) -> None:
@@ -196,7 +197,7 @@ class Runner:
                     if stack := self._next_stack(trainer.lanes):
                         trainer.train(stack)
                         for log in stack:
-                            self._heartbeat.remove(log.trial._trial_id)
+                            self._heartbeat.remove(id_of_trial(log.trial))
                         self._claimed = [log for log in self._claimed if not log.ended]
                     elif not self._take_over():
                         break
@@ -236,7 +237,7 @@ class Runner:
             if trial is None:
                 return None
             params = suggest(trial, self.spec.space)
-            self._heartbeat.add(trial._trial_id, self._worker)
+            self._heartbeat.add(id_of_trial(trial), self._worker)
             eager = not isinstance(self.study.pruner, NopPruner)
             runs = self.tracking.trial(trial.number, self._hyperparameters(params))
             log = TrialLog(

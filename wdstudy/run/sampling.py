@@ -189,7 +189,8 @@ class _LogView:
     def get_trials(self, *args: Any, **kwargs: Any) -> list[FrozenTrial]:
         return self._seen(self._study.get_trials(*args, **kwargs))
 
-    # Optuna's samplers read trials through this method of Study, private as it is.
+    # Optuna's samplers read trials through this method of Study, private as it is. Where they
+    # read by another way they would see weight_decay on its linear axis, and a test would fail.
     def _get_trials(self, *args: Any, **kwargs: Any) -> list[FrozenTrial]:
         return self._seen(self._study._get_trials(*args, **kwargs))
 

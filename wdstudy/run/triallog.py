@@ -23,6 +23,7 @@ from wdstudy.curves import (
 )
 from wdstudy.meter import loss_limit
 from wdstudy.space import TrialParams
+from wdstudy.storage.ids import id_of_trial
 from wdstudy.storage.patient import patient
 from wdstudy.trackers import TrialRuns
 
@@ -164,7 +165,7 @@ class TrialLog:
         try:
             yield
         except (UpdateFinishedTrialError, ValueError):
-            if not self.trial.storage.get_trial(self.trial._trial_id).state.is_finished():
+            if not self.trial.storage.get_trial(id_of_trial(self.trial)).state.is_finished():
                 raise
             self.ended = self.taken_over = True
 
@@ -186,5 +187,5 @@ class TrialLog:
 
     def _write(self, attributes: Mapping[str, Any]) -> None:
         storage = patient(self.trial.storage)
-        storage.write_trial(self.trial._trial_id, attributes, self._unsent)
+        storage.write_trial(id_of_trial(self.trial), attributes, self._unsent)
         self._unsent.clear()

@@ -48,12 +48,10 @@ def open_storage(url: str | None = None, *, create: bool = True) -> PatientStora
             journal = JournalTrials(rest.removeprefix("/"))
         except (OSError, ValueError) as error:
             raise _unusable(url, error) from error
-        return PatientStorage(journal.storage, masked(url), journal)  # type: ignore[abstract]
+        return PatientStorage(journal.storage, masked(url), journal)
     database = _database(_DRIVERS.get(scheme, scheme) + "://" + rest, url, create)
     cached = get_storage(database)  # with its cache of finished trials
-    return PatientStorage(  # type: ignore[abstract]  # the other methods are handed on
-        cached, masked(url), TrialTables.of(database), database
-    )
+    return PatientStorage(cached, masked(url), TrialTables.of(database), database)
 
 
 def open_study(name: str, storage: str | BaseStorage | None = None) -> optuna.Study:

@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from wdstudy.errors import StorageError
+from wdstudy.storage.forwarding import Forwarding
 
 PATIENCE_SECONDS = 300.0
 """So long a server may be restarted, a disk full or a database locked before a run stops."""
@@ -48,7 +49,7 @@ class WritesTrials(Protocol):
         ...
 
 
-class PatientStorage(BaseStorage):
+class PatientStorage(Forwarding):
     """Hands everything on to another storage, and asks again while that one is out of reach.
 
     Args:
@@ -71,7 +72,7 @@ class PatientStorage(BaseStorage):
         at_once: WritesTrials | None = None,
         database: RDBStorage | None = None,
     ) -> None:
-        self.storage = storage
+        super().__init__(storage)
         self._shown = shown
         self._database = database
         self._at_once = at_once
@@ -163,21 +164,6 @@ class PatientStorage(BaseStorage):
             )
 
 
-def _handed_on(name: str) -> Callable[..., Any]:
-    def method(self: PatientStorage, *args: Any, **kwargs: Any) -> Any:
-        return self._ask(getattr(self.storage, name), *args, **kwargs)
-
-    method.__name__ = name
-    return method
-
-
-# Every public method, of Optuna's next versions too.
-for _name in [name for name in dir(BaseStorage) if not name.startswith("_")]:
-    if _name not in vars(PatientStorage):
-        setattr(PatientStorage, _name, _handed_on(_name))
-PatientStorage.__abstractmethods__ = frozenset()
-
-
 def _without_garbage_collection(method: Callable[..., Any]) -> Callable[..., Any]:
     """Half of the time of reading 1,000 trials is a search for garbage among their rows."""
 
@@ -204,4 +190,4 @@ def patient(storage: BaseStorage) -> PatientStorage:
     """A storage as a patient one: itself if it is one already."""
     if isinstance(storage, PatientStorage):
         return storage
-    return PatientStorage(storage, type(storage).__name__)  # type: ignore[abstract]  # handed on
+    return PatientStorage(storage, type(storage).__name__)
