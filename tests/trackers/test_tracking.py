@@ -364,8 +364,8 @@ def test_no_secret_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_command_to_go_on_with_has_no_password(
     study_file: Callable[..., Path],
 ) -> None:
-    from wdstudy.cli.commands import _called
+    from wdstudy.cli.flags import called
 
-    called = _called(["run", "a.py", "--set", "mlflow.uri=http://me:geheim@host:5000"])
+    called = called(["run", "a.py", "--set", "mlflow.uri=http://me:geheim@host:5000"])
     assert "geheim" not in called
     assert "mlflow.uri=http://me:***@host:5000" in called

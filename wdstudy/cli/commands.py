@@ -6,51 +6,20 @@
 from __future__ import annotations
 
 import math
-import shlex
-import signal
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Argument, Option
 
-from wdstudy.cli.flags import (
-    LR,
-    Address,
-    Artifacts,
-    Compile,
-    Device,
-    Devices,
-    Epochs,
-    GpusPerJob,
-    Jobs,
-    Lanes,
-    Launcher,
-    Live,
-    Name,
-    Only,
-    OptimizerName,
-    Pruner,
-    Quick,
-    Sampler,
-    Seeds,
-    Settings,
-    StorageURL,
-    StudyFile,
-    StudyName,
-    StudyNames,
-    Track,
-    Trials,
-    WeightDecay,
-)
+from wdstudy.cli.flags import Artifacts, StorageURL, StudyName, StudyNames, called
+from wdstudy.cli.run import STOPS, run
 from wdstudy.errors import FlagError, StudyError, nearest
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    pass
 
 
 app = typer.Typer(
@@ -78,150 +47,7 @@ def common(
     """What every command has."""
 
 
-@app.command()
-def run(
-    context: typer.Context,
-    study_file: StudyFile,
-    storage: StorageURL = None,
-    name: Name = None,
-    only: Only = "",
-    lr: LR = None,
-    weight_decay: WeightDecay = None,
-    seeds: Seeds = None,
-    epochs: Epochs = None,
-    optimizer: OptimizerName = None,
-    sampler: Sampler = None,
-    pruner: Pruner = None,
-    trials: Trials = None,
-    device: Device = None,
-    compile: Compile = False,
-    devices: Devices = None,
-    lanes: Lanes = "auto",
-    jobs: Jobs = "auto",
-    track: Track = None,
-    launcher: Launcher = "local",
-    address: Address = None,
-    gpus_per_job: GpusPerJob = None,
-    settings: Settings = None,
-    quick: Quick = False,
-    live: Live = True,
-) -> None:
-    """Train every trial that the study lacks; the same command again goes on after a stop.
-
-    Example: wdstudy run studies/resnet.py --lr 1e-2:1:5 --weight-decay 0,1e-4:1e-2:5 --seeds 3
-    """
-    from wdstudy.launchers.base import launcher as make_launcher
-    from wdstudy.launchers.processes import warm_up
-
-    processes = _count_or_auto("--jobs", jobs)
-    if launcher == "local":
-        warm_up(processes)  # it imports in another process while this one does
-    from wdstudy.live.pushing import LivePage
-    from wdstudy.run.progress import console, display_for, say
-    from wdstudy.space import parse_axis
-    from wdstudy.storage.opening import forget_study
-    from wdstudy.study.file import SpecSource
-    from wdstudy.trackers.options import make_backends, split_settings
-
-    changes = {
-        "name": name,
-        "epochs": epochs,
-        "optimizer": optimizer,
-        "sampler": sampler,
-        "pruner": pruner,
-        "trials": trials,
-        "device": device,
-        "compile": compile or None,
-    }
-    space = {
-        "lr": parse_axis("--lr", lr) if lr is not None else None,
-        "weight_decay": None
-        if weight_decay is None
-        else parse_axis("--weight-decay", weight_decay),
-        "seeds": seeds,
-    }
-    keywords, options = split_settings(_settings(settings))
-    trackers = make_backends(track or "", options)
-    source = SpecSource(str(study_file), keywords, _given(changes), _given(space), quick, only)
-    output = console()
-    own = {"devices": devices, "address": address, "gpus_per_job": gpus_per_job}
-    launch = make_launcher(launcher, own)
-    where = [] if storage is None else ["--storage", storage]
-    specs = source.specs()
-    for spec in specs:
-        if quick:
-            forget_study(spec.name, storage)  # what is tried out is tried anew
-        report_command = _called(["report", spec.name, *where])
-        page = LivePage(display_for(output), report_command, on=live)
-        with _stoppable(output, context.obj), page:
-            status = launch(
-                source,
-                spec,
-                storage,
-                page.display,
-                jobs=processes,
-                lanes=_count_or_auto("--lanes", lanes),
-                trackers=trackers,
-                opened=page.watch,
-            )
-        if status.failed:
-            raise StudyError(
-                f"{status.failed} of {status.total} trials failed; "
-                f"run the same command again to train them: {_called(context.obj)}"
-            )
-    say(output, f"next: {_called(['report', *(spec.name for spec in specs), *where])}")
-
-
-def _given(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if value is not None}
-
-
-def _count_or_auto(flag: str, text: str) -> int | None:
-    if text == "auto":
-        return None
-    if not text.isdecimal() or int(text) < 1:
-        raise FlagError(f"{flag} {text}: give a number of at least 1, or auto")
-    return int(text)
-
-
-def _called(arguments: list[str]) -> str:
-    """The command line as it can be typed again, without the passwords in it."""
-    from wdstudy.storage.url import masked
-
-    shown = [masked(item) if "://" in item else item for item in arguments]
-    return f"python -m wdstudy {shlex.join(shown)}"
-
-
-def _settings(items: list[str] | None) -> dict[str, str]:
-    for item in items or ():
-        if "=" not in item:
-            raise FlagError(f"--set {item}: write --set key=value")
-    return dict(item.split("=", 1) for item in items or ())
-
-
-_STOPS = (signal.SIGTERM, signal.SIGINT)
-
-
-@contextmanager
-def _stoppable(output: Console, arguments: list[str]) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM stop a run at once, and say how to go on."""
-    import optuna
-
-    from wdstudy.run.interrupts import interrupt_on
-    from wdstudy.run.progress import say
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    before = [signal.getsignal(number) for number in _STOPS], sys.unraisablehook
-    interrupt_on(*_STOPS)
-    try:
-        yield
-    except KeyboardInterrupt:
-        say(output, f"stopped; finished trials are kept. To go on: {_called(arguments)}")
-        raise
-    finally:
-        for number, handler in zip(_STOPS, before[0], strict=True):
-            signal.signal(number, handler)
-        sys.unraisablehook = before[1]
+app.command()(run)
 
 
 @app.command("list")
@@ -298,7 +124,7 @@ def _publish(
         typer.echo(f"published: {count} figures of '{name}' in {folder}")
     where = [] if storage is None else ["--storage", storage]
     where += [] if artifacts is None else ["--artifacts", str(artifacts)]
-    typer.echo(f"next: {_called(['dashboard', *where])}")
+    typer.echo(f"next: {called(['dashboard', *where])}")
 
 
 @app.command()
@@ -329,7 +155,7 @@ def dashboard(
             warning = f"warning: whoever can reach {where} can read it all, without a password"
             typer.echo(warning, err=True)
         with suppress(KeyboardInterrupt):
-            interrupt_on(*_STOPS)  # before it says that Ctrl-C ends it
+            interrupt_on(*STOPS)  # before it says that Ctrl-C ends it
             typer.echo(f"{masked(url)} is shown at {where} (Ctrl-C ends it)")
             if open_browser and not webbrowser.open(where):
                 typer.echo("no browser found; open the address yourself", err=True)
@@ -354,7 +180,7 @@ def suggest(
     for reason in found.why:
         typer.echo(f"# {reason}")
     stored = [] if storage is None else ["--storage", storage]
-    typer.echo(_called([*found.command, *stored]))
+    typer.echo(called([*found.command, *stored]))
 
 
 @app.command()
@@ -369,7 +195,7 @@ def new(
 
     write_study_file(path)
     typer.echo(f"study file: {path}")
-    typer.echo(f"next: {_called(['run', str(path)])}")
+    typer.echo(f"next: {called(['run', str(path)])}")
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +20,14 @@ def known_studies(context: Context, incomplete: str) -> list[str]:
         names = study_names(open_storage(context.params.get("storage"), create=False))
         return [name for name in names if name.startswith(incomplete)]
     return []
+
+
+def called(arguments: list[str]) -> str:
+    """The command line as it can be typed again, without the passwords in it."""
+    from wdstudy.storage.url import masked
+
+    shown = [masked(item) if "://" in item else item for item in arguments]
+    return f"python -m wdstudy {shlex.join(shown)}"
 
 
 StudyName = Annotated[str, Argument(metavar="NAME", help="A study.", autocompletion=known_studies)]
