@@ -10,6 +10,7 @@ from typing import Annotated
 from typer import Argument, Context, Option
 
 from wdstudy.launchers.base import LAUNCHERS
+from wdstudy.trackers.options import CLASSES
 
 
 def known_studies(context: Context, incomplete: str) -> list[str]:
@@ -99,7 +100,7 @@ Track = Annotated[
     str | None,
     Option(
         metavar="NAMES",
-        help="Where every trial is a run as well: tensorboard,wandb,mlflow. Options: "
+        help=f"Where every trial is a run as well: {','.join(CLASSES)}. Options: "
         "--set tensorboard.dir=runs, wandb.project, wandb.mode=offline, mlflow.uri, …",
     ),
 ]

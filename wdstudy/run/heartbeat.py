@@ -1,4 +1,8 @@
-"""Who trains a trial, and whether he is still there."""
+"""Who trains a trial, and whether he is still there.
+
+Why not Optuna's own heartbeat: only its databases have one, not the journal, and only
+`study.optimize` drives it, with a thread for each trial where a stack holds many.
+"""
 
 from __future__ import annotations
 

@@ -125,6 +125,7 @@ class StackedLanes:
 
     def keep(self, lanes: Sequence[int], optimizer: Optimizer) -> None:
         """Restack these lanes, and move their optimizer state to the new views."""
+        # New tensors, not views of the old: the memory of lanes that left is given back.
         index = torch.tensor(list(lanes), device=next(iter(self._stacked.values())).device)
         groups, old = self.groups_of(optimizer), self._views
         self._stacked = {
@@ -133,6 +134,7 @@ class StackedLanes:
         self._buffers = {n: b.index_select(0, index) for n, b in self._buffers.items()}
         self._gradients = {n: torch.zeros_like(s) for n, s in self._stacked.items()}
         self._views, self._live = self._make_views(), frozenset()
+        # State is keyed by parameter objects: what belongs to lanes that left would stay for ever.
         for lane in set(range(len(old))) - set(lanes):
             for view in old[lane].values():
                 optimizer.state.pop(view, None)
@@ -157,6 +159,7 @@ class StackedLanes:
     def _make_views(self) -> list[dict[str, nn.Parameter]]:
         size = len(next(iter(self._stacked.values())))
         return [
+            # A slice shares memory with the stack: the optimizer writes where the forward reads.
             {name: nn.Parameter(s.detach()[lane]) for name, s in self._stacked.items()}
             for lane in range(size)
         ]
@@ -241,4 +244,5 @@ def _move_lane(
         group["params"] = [new_of[id(view)] for view in group["params"]]
     for name, view in old.items():
         if view in optimizer.state:
+            # As it is: moments are tensors of their own, only the weights were views of the stack.
             optimizer.state[new[name]] = optimizer.state.pop(view)

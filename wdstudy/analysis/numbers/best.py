@@ -89,6 +89,8 @@ def _minima(table: pd.DataFrame, sd: float, rng: np.random.Generator) -> Array:
     """Least z of the cells, and of replicates with the noise of their means, `[1 + R]`."""
     z = table["z"].to_numpy(dtype=float)
     error = sd / np.sqrt(table["seeds"].to_numpy(dtype=float))
+    # A minimum over noisy cells lies below the true one, and replicates of it lie lower still by
+    # about as much: `reflected` turns the second bias against the first.
     draws = z + error * rng.standard_normal((REPLICATES, len(z)))
     return np.concatenate([[z.min()], draws.min(axis=1)])
 
@@ -98,6 +100,8 @@ def _loss(cells: Cells, value: float, seeds: int) -> Estimate:
     noise = cells.noise
     if noise.df < 1:
         return Estimate(value, n=seeds, reason="no interval: no cell has 2 seeds")
+    # Student's t, because sd is itself estimated; with what seeds share, because the loss of one
+    # cell, unlike a difference of two, carries that as well.
     half = float(stats.t.ppf(0.975, noise.total_df)) * noise.total / math.sqrt(seeds)
     if cells.logarithmic:
         return Estimate(value, value * math.exp(-half), value * math.exp(half), seeds)
@@ -106,6 +110,7 @@ def _loss(cells: Cells, value: float, seeds: int) -> Estimate:
 
 def _gap(cells: Cells, best: pd.Series, others: pd.DataFrame) -> Estimate:
     """The neighbouring cells: next lr, next weight_decay or both, on either side."""
+    # By places on the axes and not by distance: neighbours of a grid, however it is spaced.
     near = pd.Series(True, index=others.index)
     for axis in ("lr", "weight_decay"):
         levels = np.unique(np.append(others[axis], best[axis]))
@@ -125,6 +130,7 @@ def _gap(cells: Cells, best: pd.Series, others: pd.DataFrame) -> Estimate:
 def _ties(cells: Cells, best: pd.Series, others: pd.DataFrame) -> int:
     if cells.noise.df < 1:
         return -1
+    # One by one at 95 %: of many cells some true losers pass, so this counts ties generously.
     gaps = others["z"] - best["z"]
     return int((gaps < _least_difference(cells, best["seeds"], others["seeds"])).sum())
 

@@ -58,6 +58,7 @@ def _slope(found: Landscape) -> Sentence:
             f"How lr and weight_decay trade off can't be said: {slope.reason}.", "slope"
         )
     span = f"slope {signed(slope.value)} (95 % {signed(slope.low)} … {signed(slope.high)})"
+    # A quarter: over a decade of lr the best weight_decay then moves by less than a factor of two.
     if slope.low > -0.25 and slope.high < 0.25:
         text = f"The best weight_decay hardly moves with lr: {span}, so tune them apart."
     elif not slope.excludes_zero:
@@ -196,7 +197,7 @@ def _spaced(text: str) -> str:
 
 
 def _rule(slope: float) -> str:
-    factor = 2**slope
+    factor = 2**slope  # log weight_decay moves by slope · log 2
     if 0.43 < factor < 0.58:
         return "about halve weight_decay"
     if 1.75 < factor < 2.3:
@@ -211,6 +212,7 @@ def _with_interval(loss: Estimate) -> str:
     if not math.isfinite(loss.high - loss.low):
         return number(loss.value)
     half = (loss.high - loss.low) / 2
+    # Two digits of the interval's half width: the third would be noise about noise.
     needed = math.ceil(math.log10(abs(loss.value) / half)) + 1 if half and loss.value else 3
     digits = max(3, min(9, needed))
     value, low, high = (
@@ -231,6 +233,7 @@ def _amount(found: Landscape, share: Estimate) -> str:
         return "an unknown amount"
     if not found.logarithmic:
         return str(share)
+    # Below a tenth whole percents are too coarse to be told apart.
     tight = max(abs(share.value), abs(share.high) if math.isfinite(share.high) else 0) < 0.1
     form = ".1%" if tight else ".0%"
     value = f"{share.value:{form}}"
