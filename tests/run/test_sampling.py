@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import optuna
 import pytest
-from optuna.trial import FrozenTrial
+from optuna.samplers import BruteForceSampler, GridSampler, RandomSampler
+from optuna.trial import FrozenTrial, TrialState
 
-from wdstudy import SearchSpace, StudySpec, Task, log_range
-from wdstudy.errors import MissingPackageError, SpecError
+from wdstudy import SearchSpace, StudySpec, Task, log_range, run_study
+from wdstudy.errors import MissingPackageError, SpecError, StudyError
 from wdstudy.run.plan import Plan
 from wdstudy.run.sampling import resolve_pruner, resolve_sampler, suggest
 
@@ -94,3 +97,28 @@ def test_a_plan_says_what_is_swept() -> None:
         "60 trials of tpe over lr 0.0001 … 1, weight_decay 1e-06 … 0.1, and 10 without weight_decay"
     )
     assert "RandomSampler" in str(Plan(replace(spec, sampler=optuna.samplers.RandomSampler())))
+
+
+def test_samplers_that_walk_a_grid_of_their_own_are_refused(
+    in_folder: Path, make_spec: Callable[..., StudySpec]
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # one of them is experimental
+        brute = BruteForceSampler()
+    for sampler in (brute, GridSampler({"lr": [0.1], "weight_decay": [0.0]})):
+        with pytest.raises(SpecError, match=r"walks a grid of its own.*sampler='grid'"):
+            run_study(make_spec(sampler=sampler), "sqlite:///wd.db")
+    assert not Path("wd.db").exists()
+
+
+def test_a_sampler_that_fails_is_one_line_and_leaves_nothing_running(
+    in_folder: Path, make_spec: Callable[..., StudySpec]
+) -> None:
+    class Broken(RandomSampler):
+        def sample_relative(self, *args: object) -> dict[str, float]:
+            raise ZeroDivisionError("no more places")
+
+    with pytest.raises(StudyError, match=r"sampler Broken can't place a trial: .*no more places"):
+        run_study(make_spec(sampler=Broken(), trials=2), "sqlite:///wd.db")
+    trials = optuna.load_study(study_name="small", storage="sqlite:///wd.db").trials
+    assert TrialState.RUNNING not in {t.state for t in trials}

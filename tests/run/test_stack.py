@@ -139,7 +139,7 @@ def test_auto_takes_lanes_where_they_pay_and_one_where_they_do_not(
     assert spec.task is not None
     data = TaskData(spec.task.data(), 32, CPU)
     costs = {1: 10.0, 2: 11.0, 3: 10.5, 4: 6.0, 8: 3.0, 16: 2.0, 32: 3.0, 64: 1.0, 20: 1.9, 50: 9}
-    monkeypatch.setattr(wdstudy.training.probe, "_seconds_a_step", lambda *a: costs[a[3]])
+    monkeypatch.setattr(wdstudy.training.probe, "_seconds_a_step", lambda *a, **_: costs[a[3]])
     choice = choose_lanes(spec, data, CPU, trials=1000, most=64)
     assert (choice.lanes, choice.seconds) == (16, 2.0)
     assert choose_lanes(spec, data, CPU, trials=1000, most=4).lanes == 4
@@ -168,7 +168,7 @@ def test_no_more_lanes_are_tried_than_may_pay(
 
     sizes = []
 
-    def seconds(*given: Any) -> float:
+    def seconds(*given: Any, **_: Any) -> float:
         sizes.append(given[3])
         return shared / given[3] + each
 

@@ -25,6 +25,7 @@ from wdstudy.training.probe import (
     choose_lanes,
     choose_threads,
     dry_run,
+    lane_mode,
     why_not_stacked,
 )
 
@@ -75,11 +76,13 @@ class Prepared:
                 return choose_lanes(self.spec, self.data, self.device, left, most)
             except Exception as error:  # what is wrong will show again, in a trial
                 return LaneChoice(1, fault(error))
-        reason = why_not_stacked(self.spec, self.data, self.device)
+        mode = lane_mode(self.spec)
+        reason = why_not_stacked(self.spec, self.data, self.device, mode)
         if reason is not None:
             say(f"lanes can't be stacked, so they train one at a time: {reason}")
             return LaneChoice(1, reason)
-        return LaneChoice(wanted, "as asked for")
+        own = ", each with an optimizer of its own" if mode == "apart" else ""
+        return LaneChoice(wanted, f"as asked for{own}", apart=mode == "apart")
 
     def threads(self, left: int, most: int) -> int:
         """One thread, unless so many are clearly faster: small tensors wait for the slowest."""

@@ -14,6 +14,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from wdstudy.curves import TRACKED_AS
+from wdstudy.errors import StudyError, fault
 from wdstudy.run.cells import INTERRUPTED, left_behind, missing, params_of
 from wdstudy.run.heartbeat import (
     STALE_SECONDS,
@@ -90,6 +91,12 @@ class Runner:
         prepared: What to work on.
         display: Where progress is shown.
         run: The token of the run that this process is a worker of; None for one of its own.
+
+    Attributes:
+        spec, study, storage: What is worked on.
+        run: The token of the run.
+        status: What was done so far, as a display shows it.
+        tracking: Where every trial is a run as well.
     """
 
     def __init__(self, prepared: Prepared, display: Display, *, run: str | None = None) -> None:
@@ -190,7 +197,7 @@ class Runner:
         """Train until no trial is waiting and the sampler has made enough."""
         with self._display, self.tracking, Heartbeat(self.storage) as self._heartbeat:
             self._display.show(self.status)
-            trainer = StackTrainer(self._prepared, choice.lanes, self.status, self._display)
+            trainer = StackTrainer(self._prepared, choice, self.status, self._display)
             try:
                 while True:
                     self.tend()
@@ -262,7 +269,13 @@ class Runner:
         if self._plan.grid is not None or not self._plan.wants_sample(self.study):
             return None
         trial = self.study.ask()
-        params = suggest(trial, self.spec.space)
+        try:
+            params = suggest(trial, self.spec.space)
+        except Exception as error:
+            self.study.tell(trial, state=TrialState.FAIL)
+            name = type(self.spec.sampler).__name__
+            which = self.spec.sampler if isinstance(self.spec.sampler, str) else name
+            raise StudyError(f"the sampler {which} can't place a trial: {fault(error)}") from error
         if not self._plan.with_seed:
             trial.set_user_attr(SEED, params.seed)
         replicas = [replace(params, seed=seed) for seed in self.spec.space.seed_list]

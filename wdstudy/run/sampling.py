@@ -13,7 +13,7 @@ import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner, NopPruner
-from optuna.samplers import BaseSampler, RandomSampler
+from optuna.samplers import BaseSampler, BruteForceSampler, GridSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
@@ -56,6 +56,11 @@ def resolve_sampler(choice: str | BaseSampler, space: SearchSpace, seed: int) ->
     """
     if choice == GRID:
         return RandomSampler(seed)  # never asked: every cell of a grid is enqueued by its values
+    if isinstance(choice, BruteForceSampler | GridSampler):
+        raise SpecError(
+            f"the sampler {type(choice).__name__} walks a grid of its own, and the axes of a study "
+            "are continuous; use sampler='grid'"
+        )
     if isinstance(choice, BaseSampler):
         return LogDecaySampler(choice, space)
     if choice not in _SAMPLERS:

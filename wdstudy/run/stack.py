@@ -17,6 +17,7 @@ from wdstudy.run.triallog import TrialLog
 from wdstudy.training.data import TaskData
 from wdstudy.training.devices import is_out_of_memory, release_memory
 from wdstudy.training.loop import Training
+from wdstudy.training.probe import LaneChoice
 
 MAX_FAILURES = 3
 """Stacks that may fail one after the other before the run stops: the fault is not in a cell."""
@@ -27,15 +28,17 @@ class StackTrainer:
 
     Args:
         prepared: What is trained, on what and where.
-        lanes: How many trials a stack may have; fewer after memory ran out.
+        choice: How many trials a stack may have, and how; fewer after memory ran out.
         status, display: What is told about it, and to whom.
     """
 
-    def __init__(self, prepared: Prepared, lanes: int, status: Status, display: Display) -> None:
+    def __init__(
+        self, prepared: Prepared, choice: LaneChoice, status: Status, display: Display
+    ) -> None:
         self._spec, self._data, self._device = prepared.spec, prepared.data, prepared.device
         self._status, self._display = status, display
         self._failures = 0
-        self.lanes = lanes
+        self.lanes, self._apart = choice.lanes, choice.apart
 
     def train(self, stack: list[TrialLog]) -> None:
         """Train until every trial of the stack is told: complete, pruned or failed.
@@ -55,7 +58,8 @@ class StackTrainer:
 
     def _train_task(self, stack: list[TrialLog], data: TaskData) -> None:
         share = 1 / len(stack)
-        training = Training(self._spec, [log.params for log in stack], data, self._device)
+        params = [log.params for log in stack]
+        training = Training(self._spec, params, data, self._device, apart=self._apart)
         going = list(stack)
         for measurement in training:
             for lane, log in enumerate(going):

@@ -16,6 +16,7 @@ from wdstudy.decay import (
     weight_norm,
 )
 from wdstudy.study.optimizers import NamedParameters
+from wdstudy.training.apart import LaneOptimizer
 
 BatchFunction = Callable[[Any, Any], Tensor]
 """`(output, y) -> 0-d mean` over a batch: a loss or a metric."""
@@ -55,19 +56,19 @@ class Lanes(Protocol):
         """The mean of each function over all examples, in evaluation mode."""
         ...
 
-    def decay_terms(self, optimizer: Optimizer) -> ReadsDecay:
+    def decay_terms(self, optimizer: LaneOptimizer) -> ReadsDecay:
         """What reads the decay loss of each lane, step after step."""
         ...
 
-    def weight_norms(self, optimizer: Optimizer) -> Tensor:
+    def weight_norms(self, optimizer: LaneOptimizer) -> Tensor:
         """The L2 norm of each lane's decayed weights."""
         ...
 
-    def decayed_weights(self, optimizer: Optimizer) -> list[Tensor]:
+    def decayed_weights(self, optimizer: LaneOptimizer) -> list[Tensor]:
         """Copies of the weights that decay, each tensor as `[B, n]`."""
         ...
 
-    def keep(self, lanes: Sequence[int], optimizer: Optimizer) -> None:
+    def keep(self, lanes: Sequence[int], optimizer: LaneOptimizer) -> None:
         """Go on with these lanes only; the memory of the others is given back."""
         ...
 
@@ -112,20 +113,25 @@ class SingleLane:
         finally:
             self._model.train()
 
-    def decay_terms(self, optimizer: Optimizer) -> ReadsDecay:
+    def decay_terms(self, optimizer: LaneOptimizer) -> ReadsDecay:
         """The terms of the optimizer's groups."""
-        return DecayTerms(optimizer)
+        return DecayTerms(_single(optimizer))
 
-    def weight_norms(self, optimizer: Optimizer) -> Tensor:
+    def weight_norms(self, optimizer: LaneOptimizer) -> Tensor:
         """The L2 norm of the decayed weights, `[1]`."""
-        return weight_norm(optimizer).reshape(1)
+        return weight_norm(_single(optimizer)).reshape(1)
 
-    def decayed_weights(self, optimizer: Optimizer) -> list[Tensor]:
+    def decayed_weights(self, optimizer: LaneOptimizer) -> list[Tensor]:
         """Copies of the weights that decay, each tensor as `[1, n]`."""
-        return [w.detach().clone().reshape(1, -1) for w in decayed_weights(optimizer)]
+        return [w.detach().clone().reshape(1, -1) for w in decayed_weights(_single(optimizer))]
 
-    def keep(self, lanes: Sequence[int], optimizer: Optimizer) -> None:
+    def keep(self, lanes: Sequence[int], optimizer: LaneOptimizer) -> None:
         """Nothing to do: a lane that leaves a stack of one ends the stack."""
+
+
+def _single(optimizer: LaneOptimizer) -> Optimizer:
+    assert isinstance(optimizer, Optimizer)  # one lane has no neighbours to be kept from
+    return optimizer
 
 
 def _loss_alone(model: nn.Module, loss: BatchFunction, x: Any, y: Any) -> Tensor:

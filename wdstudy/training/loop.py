@@ -16,9 +16,9 @@ from wdstudy.curves import (
 )
 from wdstudy.meter import FloatArray, LossMeter, Measurement
 from wdstudy.space import TrialParams
-from wdstudy.study.optimizers import build_optimizer
 from wdstudy.study.schedules import resolve_schedule
 from wdstudy.study.spec import StudySpec
+from wdstudy.training.apart import OptimizersApart, build_for_lanes
 from wdstudy.training.compiled import compiled
 from wdstudy.training.data import Batch, Batches, TaskData
 from wdstudy.training.lanes import Lanes, SingleLane
@@ -41,6 +41,7 @@ class Training:
         params: One lane each; they share a seed.
         data: The task's data, on the device.
         device: Where to train.
+        apart: Give each lane an optimizer of its own.
     """
 
     def __init__(
@@ -49,6 +50,8 @@ class Training:
         params: Sequence[TrialParams],
         data: TaskData,
         device: torch.device,
+        *,
+        apart: bool = False,
     ) -> None:
         assert spec.task is not None  # a study with a loop of its own is not trained here
         self._spec, self._task, self._data, self._device = spec, spec.task, data, device
@@ -58,13 +61,8 @@ class Training:
         wrap = partial(compiled, device=device) if spec.compile else None
         stacked = StackedLanes(model, len(params), wrap) if len(params) > 1 else None
         self._lanes: Lanes = stacked or SingleLane(model, wrap)
-        self._optimizer = build_optimizer(
-            spec.optimizer,
-            self._lanes.named_parameters(),
-            params,
-            independent=spec.decay == "independent",
-            no_decay=spec.no_decay,
-        )
+        named = self._lanes.named_parameters()
+        self._optimizer = build_for_lanes(spec, named, params, apart=apart and len(params) > 1)
         self._stepper = make_step(stacked, self._optimizer) if stacked else self._optimizer
         self._decay = self._lanes.decay_terms(self._optimizer)
         for group in self._optimizer.param_groups:
@@ -96,6 +94,8 @@ class Training:
         self._lanes.keep(lanes, self._optimizer)
         if isinstance(self._stepper, StackedStep):
             self._stepper.keep(lanes)
+        if isinstance(self._optimizer, OptimizersApart):
+            self._optimizer.keep(lanes)
         self._decay = self._lanes.decay_terms(self._optimizer)
         self._meter.keep(lanes)
 

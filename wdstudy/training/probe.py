@@ -13,7 +13,9 @@ from torch import Generator
 
 from wdstudy.errors import SpecError, fault
 from wdstudy.space import TrialParams
+from wdstudy.study.optimizers import optimizer_name
 from wdstudy.study.spec import StudySpec, Task
+from wdstudy.training.apart import LaneMode, how_lanes_may_train
 from wdstudy.training.data import Batch, TaskData
 from wdstudy.training.lanes import Lanes, SingleLane
 from wdstudy.training.loop import Training
@@ -37,11 +39,13 @@ class LaneChoice:
 
     Attributes:
         seconds: The time of a step divided by the lanes; 0 where it was not measured.
+        apart: Whether each lane needs an optimizer of its own.
     """
 
     lanes: int
     reason: str
     seconds: float = 0.0
+    apart: bool = False
 
 
 def dry_run(spec: StudySpec, data: TaskData, device: torch.device) -> None:
@@ -58,9 +62,15 @@ def dry_run(spec: StudySpec, data: TaskData, device: torch.device) -> None:
         raise SpecError(f"the first batch can't be trained on: {fault(error)}") from error
 
 
-def why_not_stacked(spec: StudySpec, data: TaskData, device: torch.device) -> str | None:
+def why_not_stacked(
+    spec: StudySpec, data: TaskData, device: torch.device, mode: LaneMode = "together"
+) -> str | None:
     """Why lanes of this task can't be stacked, in one line; None if they can."""
     assert spec.task is not None
+    if mode == "alone":
+        return (
+            f"{optimizer_name(spec.optimizer)}'s step mixes lanes, also with an optimizer for each"
+        )
     try:
         with warnings.catch_warnings(record=True) as caught, torch.random.fork_rng():
             warnings.simplefilter("always")
@@ -88,10 +98,11 @@ def choose_lanes(
         trials: How many trials are to be trained.
         most: The most lanes that can be filled.
     """
+    mode = lane_mode(spec) if most > 1 else "together"
     alone = _seconds_a_step(spec, data, device, 1)
     steps = spec.epochs * data.train.steps
     left = BUDGET * alone * steps * trials
-    reason = why_not_stacked(spec, data, device) if most > 1 else None
+    reason = why_not_stacked(spec, data, device, mode) if most > 1 else None
     if most == 1 or reason is not None:
         return LaneChoice(1, reason or "there is one trial to train", alone)
     best, best_seconds, before = 1, alone, alone
@@ -101,7 +112,7 @@ def choose_lanes(
             break
         start = time.perf_counter()
         try:
-            seconds = _seconds_a_step(spec, data, device, size)
+            seconds = _seconds_a_step(spec, data, device, size, apart=mode == "apart")
         except torch.OutOfMemoryError:
             break
         left -= time.perf_counter() - start
@@ -113,7 +124,18 @@ def choose_lanes(
     if best_seconds * WORTHWHILE > alone:
         return LaneChoice(1, "stacked lanes would not be faster", alone)
     even = -(-most // -(-most // best))
-    return LaneChoice(even, f"{alone / best_seconds:.1f} times one at a time", best_seconds)
+    told = f"{alone / best_seconds:.1f} times one at a time"
+    if mode == "apart":
+        told += ", each with an optimizer of its own"
+    return LaneChoice(even, told, best_seconds, apart=mode == "apart")
+
+
+def lane_mode(spec: StudySpec) -> LaneMode:
+    """How lanes may train; alone where the optimizer can't be tried."""
+    try:
+        return how_lanes_may_train(spec)
+    except Exception:  # it may want a GPU, or single precision
+        return "alone"
 
 
 def _may_gain(alone: float, best: float, before: float, now: float) -> bool:
@@ -163,12 +185,14 @@ def _seconds_a_step(
     device: torch.device,
     lanes: int,
     of: Callable[[list[float]], float] = min,
+    *,
+    apart: bool = False,
 ) -> float:
     """The time of one training step divided by the lanes; of a few steps, the least."""
     low = TrialParams(spec.space.lr[0], spec.space.weight_decay[0])
     # Not compiled: each size would take a minute.
     enough = replace(spec, epochs=max(spec.epochs, 1 + _MEASURED_STEPS), compile=False)
-    training = Training(enough, [low] * lanes, data, device)
+    training = Training(enough, [low] * lanes, data, device, apart=apart)
     times = []
     for _ in range(1 + _MEASURED_STEPS):  # the first one allocates
         start = time.perf_counter()

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from wdstudy.decay import NO_DECAY, DecayTerm
 from wdstudy.study.optimizers import NamedParameters
+from wdstudy.training.apart import LaneOptimizer, OptimizersApart
 from wdstudy.training.lanes import Batches, BatchFunction, ReadsDecay, Wrap, mean_over_examples
 
 
@@ -110,20 +111,20 @@ class StackedLanes:
         finally:
             self._template.train()
 
-    def decay_terms(self, optimizer: Optimizer) -> ReadsDecay:
+    def decay_terms(self, optimizer: LaneOptimizer) -> ReadsDecay:
         """One term for all lanes and each of a lane's groups."""
         return _StackedDecayTerms(self, optimizer)
 
-    def weight_norms(self, optimizer: Optimizer) -> Tensor:
+    def weight_norms(self, optimizer: LaneOptimizer) -> Tensor:
         """The L2 norm of each lane's decayed weights, `[B]`."""
         squares = [_square_of_lanes(w) for w in self._decayed(optimizer)]
         return torch.stack(squares).sum(dim=0).sqrt()
 
-    def decayed_weights(self, optimizer: Optimizer) -> list[Tensor]:
+    def decayed_weights(self, optimizer: LaneOptimizer) -> list[Tensor]:
         """Copies of the weights that decay, each tensor as `[B, n]`."""
         return [w.detach().clone().flatten(1) for w in self._decayed(optimizer)]
 
-    def keep(self, lanes: Sequence[int], optimizer: Optimizer) -> None:
+    def keep(self, lanes: Sequence[int], optimizer: LaneOptimizer) -> None:
         """Restack these lanes, and move their optimizer state to the new views."""
         # New tensors, not views of the old: the memory of lanes that left is given back.
         index = torch.tensor(list(lanes), device=next(iter(self._stacked.values())).device)
@@ -137,12 +138,12 @@ class StackedLanes:
         # State is keyed by parameter objects: what belongs to lanes that left would stay for ever.
         for lane in set(range(len(old))) - set(lanes):
             for view in old[lane].values():
-                optimizer.state.pop(view, None)
+                _of_lane(optimizer, lane).state.pop(view, None)
         for lane, new in zip(lanes, self._views, strict=True):
-            _move_lane(optimizer, groups[lane], old[lane], new)
+            _move_lane(_of_lane(optimizer, lane), groups[lane], old[lane], new)
         optimizer.param_groups[:] = [group for lane in lanes for group in groups[lane]]
 
-    def groups_of(self, optimizer: Optimizer) -> list[list[dict[str, Any]]]:
+    def groups_of(self, optimizer: LaneOptimizer) -> list[list[dict[str, Any]]]:
         """The optimizer's parameter groups, lane by lane."""
         groups = optimizer.param_groups
         each = len(groups) // self.size
@@ -164,7 +165,7 @@ class StackedLanes:
             for lane in range(size)
         ]
 
-    def _decayed(self, optimizer: Optimizer) -> list[Tensor]:
+    def _decayed(self, optimizer: LaneOptimizer) -> list[Tensor]:
         first_lane = self.groups_of(optimizer)[0]
         return [
             self._stacked[name].detach()
@@ -177,7 +178,7 @@ class StackedLanes:
 class _StackedDecayTerms:
     """The decay loss of all lanes at once: a term's squares and coefficients are `[B]`."""
 
-    def __init__(self, lanes: StackedLanes, optimizer: Optimizer) -> None:
+    def __init__(self, lanes: StackedLanes, optimizer: LaneOptimizer) -> None:
         self._lanes = lanes
         by_lane = lanes.groups_of(optimizer)
         self._terms = [
@@ -230,6 +231,10 @@ def _square_of_lanes(stacked: Tensor) -> Tensor:
 def _vmappable_attention() -> contextlib.AbstractContextManager[None]:
     # The CPU's flash attention has no batching rule: vmap would loop over the lanes, slowly.
     return sdpa_kernel(SDPBackend.MATH)
+
+
+def _of_lane(optimizer: LaneOptimizer, lane: int) -> Optimizer:
+    return optimizer.of_lane(lane) if isinstance(optimizer, OptimizersApart) else optimizer
 
 
 def _move_lane(

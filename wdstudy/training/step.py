@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
+from wdstudy.training.apart import LaneOptimizer, is_torchs_own
 from wdstudy.training.stacked import StackedLanes
 
 Group = dict[str, Any]
@@ -28,8 +29,13 @@ _PLAIN = {  # options whose other values change the arithmetic in ways not repea
 }
 
 
-def can_be_stacked(optimizer: Optimizer) -> bool:
-    """Whether the optimizer is one of the classes, and the options, that are repeated here."""
+def can_be_stacked(optimizer: LaneOptimizer) -> bool:
+    """Whether the optimizer is one of the classes, and the options, that are repeated here.
+
+    Its `step` is then not called at all, so nobody may have hooked into it.
+    """
+    if not isinstance(optimizer, Optimizer) or not is_torchs_own(optimizer):
+        return False
     plain = _PLAIN.get(type(optimizer))
     return plain is not None and all(
         group.get(option) == value
@@ -41,7 +47,7 @@ def can_be_stacked(optimizer: Optimizer) -> bool:
 class GroupedStep:
     """PyTorch's own step over the groups of all lanes: any class, as it is."""
 
-    def __init__(self, lanes: StackedLanes, optimizer: Optimizer) -> None:
+    def __init__(self, lanes: StackedLanes, optimizer: LaneOptimizer) -> None:
         self._lanes, self._optimizer = lanes, optimizer
 
     def step(self) -> None:
@@ -56,7 +62,7 @@ class GroupedStep:
 class StackedStep:
     """One update of the stacked tensors for SGD, Adam or AdamW."""
 
-    def __init__(self, lanes: StackedLanes, optimizer: Optimizer) -> None:
+    def __init__(self, lanes: StackedLanes, optimizer: LaneOptimizer) -> None:
         self._lanes, self._optimizer = lanes, optimizer
         self._update = _Sgd if isinstance(optimizer, SGD) else _Adam
         self._states: dict[str, State] = {}
@@ -150,6 +156,6 @@ class _PerLane:
         return self._moved.reshape(-1, *[1] * (weights.ndim - 1))
 
 
-def make_step(lanes: StackedLanes, optimizer: Optimizer) -> GroupedStep | StackedStep:
+def make_step(lanes: StackedLanes, optimizer: LaneOptimizer) -> GroupedStep | StackedStep:
     """The stacked step where it is the same arithmetic, else PyTorch's own."""
     return (StackedStep if can_be_stacked(optimizer) else GroupedStep)(lanes, optimizer)
