@@ -30,8 +30,8 @@ HOUSE = {
     "recorder": "curves errors decay trackers meter",
     "analysis.frames": "curves errors words space storage record",
     "integrations": "curves errors trackers recorder",
-    "analysis.numbers": "errors words space record analysis.frames",
     "study": "errors decay space record recorder",
+    "analysis.numbers": "curves errors words space record analysis.frames",
     "analysis.views": "curves errors words space analysis.frames analysis.numbers",
     "training": "curves errors decay space meter study",
     "analysis.figures": (
@@ -52,7 +52,7 @@ HOUSE = {
         "analysis.numbers analysis.views run analysis.report"
     ),
     "cli": (
-        "errors space storage trackers analysis.frames analysis.numbers study run "
+        "errors space storage trackers analysis.frames study analysis.numbers run "
         "analysis.report launchers live"
     ),
     "__main__": "errors cli",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable
 from functools import partial
@@ -14,10 +15,10 @@ import pytest
 import torch
 from optuna.samplers import RandomSampler, TPESampler
 
-from wdstudy import SearchSpace, StudySpec, landscape, run_study, trials_frame
+from wdstudy import SearchSpace, StudySpec, landscape, run_study, trials_frame, write_report
 from wdstudy.analysis.frames.study import record_of
 from wdstudy.analysis.numbers.landscape import landscape_of_study
-from wdstudy.errors import StudyError
+from wdstudy.errors import SpecError, StudyError
 from wdstudy.record import STUDY_KEY, RecordedSpec, StudyRecord
 
 MakeSpec = Callable[..., StudySpec]
@@ -89,6 +90,11 @@ def test_a_study_of_another_program_has_an_empty_record() -> None:
         ({"spec": {"space": {"lr": [0.1]}}}, "space is {'lr': [0.1]}"),
         ({"spec": {"space": {"lr": [-1], "weight_decay": [0], "seeds": [0]}}}, "space is {"),
         ({"steps_per_epoch": [1, 2]}, "steps_per_epoch is [1, 2]"),
+        ({"command": "run x"}, "command is 'run x'"),
+        ({"versions": "abc"}, "versions is 'abc'"),
+        ({"parameters": {"total": "x"}}, "parameters is {'total': 'x'}"),
+        ({"spec": {"metrics": "accuracy"}}, "metrics is 'accuracy'"),
+        ({"schema": 9, "new": 1}, "its layout, 9, is newer than this version's, 1"),
     ],
 )
 def test_damage_is_named_and_nothing_is_added_to_it(
@@ -97,10 +103,26 @@ def test_damage_is_named_and_nothing_is_added_to_it(
     study = run_study(make_spec(epochs=1), URL)
     study.set_user_attr(STUDY_KEY, record)
     assert record_of(study).damage
-    trials_frame(study)  # what can be read is read
+    notes = trials_frame(study).attrs["notes"]  # what can be read is read
+    assert any("record is damaged" in note for note in notes)
     with pytest.raises(StudyError, match=rf"is damaged \({re.escape(says)}"):
         run_study(make_spec(epochs=1), URL)
     assert optuna.load_study(study_name="small", storage=URL).user_attrs[STUDY_KEY] == record
+
+
+def test_what_is_no_json_is_refused_before_the_study_is_made(
+    in_folder: Path, make_spec: MakeSpec
+) -> None:
+    with pytest.raises(SpecError, match="can't be stored as JSON"):
+        run_study(make_spec(settings={"sizes": {1, 2}}), URL)
+    assert optuna.get_all_study_names(URL) == []
+
+
+def test_numbers_that_are_not_finite_are_reported(in_folder: Path, make_spec: MakeSpec) -> None:
+    spec = make_spec(diverged_factor=math.inf, settings={"clip": math.inf}, epochs=1)
+    run_study(spec, URL)
+    study = run_study(spec, URL)  # which finds its own record again
+    assert write_report(study, in_folder / "reports").is_file()
 
 
 def test_a_larger_space_keeps_what_it_had() -> None:

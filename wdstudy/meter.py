@@ -15,7 +15,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wdstudy.curves import DECAY_LOSS, LEARNING_RATE, PRIMARY_LOSS, STEP, WEIGHT_NORM
+from wdstudy.curves import (
+    DECAY_LOSS,
+    LEARNING_RATE,
+    PRIMARY_LOSS,
+    STEP,
+    WEIGHT_NORM,
+    is_series,
+)
 from wdstudy.decay import DecayTerm
 
 FloatArray = NDArray[np.float64]
@@ -85,7 +92,12 @@ class LossMeter:
             weight_norm: The L2 norm of the decayed weights now, `[B]`.
             learning_rate: The lr of the last step, `[B]`.
             others: Further series, such as `val_loss`, each `[B]`.
+
+        Returns:
+            The record point. Without a step since the last one its losses are NaN, which is no
+            divergence.
         """
+        assert all(map(is_series, others)), "what is recorded needs a row in the table of series"
         primary, decay = self._since_the_last()
         lanes = len(weight_norm)
         unknown = np.full(lanes, math.nan)

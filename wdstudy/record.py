@@ -129,8 +129,10 @@ class StudyRecord:
             known["spec"] = RecordedSpec(**_read(RecordedSpec, spec, damage))
         elif spec is not None:
             damage.append(f"spec is {_short(spec)}")
+        if known.get("schema", SCHEMA) > SCHEMA:
+            damage.append(f"its layout, {known['schema']}, is newer than this version's, {SCHEMA}")
         record = cls(**known, damage=tuple(damage))
-        if "adaptive" not in known:  # not recorded before 0.2
+        if "adaptive" not in known:  # which the first version did not record
             name = record.spec.sampler
             record = replace(record, adaptive=name is not None and name not in NOT_ADAPTIVE)
         return record
@@ -191,9 +193,13 @@ def _typed(hint: Any, value: Any) -> Any:
     if kind is SearchSpace:
         return SearchSpace(value["lr"], value["weight_decay"], value.get("seeds", (0,)))
     if "Mapping" in name and isinstance(value, Mapping):
+        if kinds[-1] is int and not all(isinstance(v, int) for v in value.values()):
+            raise TypeError(name)
         return dict(value)
     if "tuple" in name and isinstance(value, list):
         return tuple(map(str, value))
+    if "Mapping" in name or "tuple" in name:
+        raise TypeError(name)
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     if kind in (str, bool) and isinstance(value, kind):

@@ -74,7 +74,10 @@ class LossRecorder:
 
     @property
     def steps(self) -> int:
-        """Optimizer steps so far; set it where a run goes on from a checkpoint."""
+        """Optimizer steps so far; set it where a run goes on from a checkpoint.
+
+        Its first loss is then that of the first step after it, by which divergence is judged.
+        """
         return self._meter.steps
 
     @steps.setter

@@ -9,7 +9,7 @@ import math
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from typer import Argument, Option
@@ -17,10 +17,6 @@ from typer import Argument, Option
 from wdstudy.cli.flags import Artifacts, StorageURL, StudyName, StudyNames, called
 from wdstudy.cli.run import STOPS, run
 from wdstudy.errors import FlagError, StudyError, nearest
-
-if TYPE_CHECKING:
-    pass
-
 
 app = typer.Typer(
     help="How do learning rate and weight decay work together, for your model?",

@@ -116,7 +116,8 @@ def launcher(name: str, options: Mapping[str, Any]) -> Launcher:
 
     Args:
         name: One of `LAUNCHERS`.
-        options: Keyword → value as on the command line; None where it is not given.
+        options: Every launcher's keyword → value as on the command line; None where it is not
+            given.
 
     Raises:
         FlagError: no launcher has this name, or an option is another's.
@@ -125,11 +126,12 @@ def launcher(name: str, options: Mapping[str, Any]) -> Launcher:
     if name not in LAUNCHERS:
         raise FlagError(f"--launcher {name}: {nearest(name, LAUNCHERS)}")
     entry = LAUNCHERS[name]
+    assert options.keys() == {key for each in LAUNCHERS.values() for key in each.options}
     given = {key: value for key, value in options.items() if value is not None}
     for key, value in given.items():
         if key not in entry.options:
-            owner = next(n for n, other in LAUNCHERS.items() if key in other.options)
+            owners = [n for n, other in LAUNCHERS.items() if key in other.options]
             flag = f"--{key.replace('_', '-')}"
-            raise FlagError(f"{flag} {value}: only with --launcher {owner}")
+            raise FlagError(f"{flag} {value}: only with --launcher {' or '.join(owners)}")
     module, _, function = entry.home.partition(":")
     return cast(Launcher, partial(getattr(import_module(module), function), **given))

@@ -12,7 +12,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from matplotlib.colors import LogNorm
 
-from wdstudy.analysis.frames.cells import LOST
+from wdstudy.analysis.frames.cells import DIVERGED_SHARE
 from wdstudy.analysis.views.heatmap import HeatmapInfo, digits_for, short
 from wdstudy.analysis.views.looks import INK, RULE
 from wdstudy.analysis.views.products import product_lines
@@ -98,8 +98,8 @@ def _grid(info: HeatmapInfo, running: frozenset[Cell]) -> tuple[list[Any], dict[
         textfont={"size": 10},
         **_colours(info),
     )
-    whole = {c for c in boxes if float(lost.loc[c[1], c[0]]) >= LOST}
-    part = {c for c in boxes if 0 < float(lost.loc[c[1], c[0]]) < LOST}
+    whole = {c for c in boxes if float(lost.loc[c[1], c[0]]) >= DIVERGED_SHARE}
+    part = {c for c in boxes if 0 < float(lost.loc[c[1], c[0]]) < DIVERGED_SHARE}
     blank = {c for c in boxes if not math.isfinite(float(values.loc[c[1], c[0]]))} - whole
     traces = [
         heat,

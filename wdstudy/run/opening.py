@@ -51,7 +51,7 @@ def study_record(spec: StudySpec, data: TaskData | None, device: torch.device) -
         raise SpecError("the study has no name; give StudySpec(name=...)")
     if data is not None:
         _check_objective(spec)
-    return StudyRecord(
+    record = StudyRecord(
         schema=SCHEMA,
         spec=spec.recorded(),
         adaptive=is_adaptive(spec.sampler),
@@ -60,6 +60,12 @@ def study_record(spec: StudySpec, data: TaskData | None, device: torch.device) -
         parameters=_parameter_counts(spec) if data is not None else {},
         **provenance(device),
     )
+    try:
+        return StudyRecord.of({STUDY_KEY: record.as_data()})  # as whoever reads it will have it
+    except TypeError as error:
+        raise SpecError(
+            f"the spec can't be stored as JSON ({error}); give settings of texts, numbers and lists"
+        ) from error
 
 
 def open_or_create(

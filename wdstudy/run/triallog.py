@@ -20,6 +20,7 @@ from wdstudy.curves import (
     TRAIN_SECONDS,
     LossCurves,
     json_number,
+    series_named,
 )
 from wdstudy.meter import loss_limit
 from wdstudy.space import TrialParams
@@ -173,7 +174,7 @@ class TrialLog:
         step = int(self.curves.last(STEP)) if len(self.curves) else 0
         if not self._reporting or not math.isfinite(self.value) or step <= self._reported_step:
             return  # not finite: samplers take the last report of a pruned trial as its value
-        if self._objective.endswith("loss") and self.value > self._limit():
+        if series_named(self._objective).low_is_good and self.value > self._limit():
             return  # on its way to divergence: one such point would flatten every plot
         if self._eager:
             self.trial.report(self.value, step)

@@ -130,3 +130,33 @@ def test_a_pruned_trial_says_nothing_of_its_cell() -> None:
     assert grid.cells["diverged"].tolist() == [0.5, 0.0]
     assert grid.best == (1.0, 0.01)
     assert grid.trials == 3
+
+
+def test_a_trial_that_failed_says_nothing_though_it_had_diverged() -> None:
+    """A worker that is killed between the two leaves one; its cell is trained again."""
+    rows = [trained(0.1, 0.01, seed) for seed in range(2)]
+    rows += [trained(0.1, 0.01, 2, diverged=True)]
+    rows += [placed(0.1, 0.01, None, TrialState.FAIL, seed=2, diverged_at=3)]
+    cells = cell_grid(trials_frame(study_of(rows))).cells
+    assert cells["diverged"].tolist() == pytest.approx([1 / 3])
+    assert cells["value"].notna().all()
+
+
+@pytest.mark.parametrize(
+    ("flags", "share"),
+    [
+        (None, 1.0),
+        ([True, True], 1.0),
+        ([False, False], 0.0),
+        ([None, pd.NA], 1.0),
+        ([False, None], 1.0),
+    ],
+)
+def test_a_missing_number_is_divergence_unless_the_trial_denies_it(
+    flags: list[object] | None, share: float
+) -> None:
+    rows = [(0.1, 0.01, math.nan), (0.1, 0.01, math.nan)]
+    frame = pd.DataFrame(rows, columns=["lr", "weight_decay", "value"])
+    if flags is not None:
+        frame["diverged"] = pd.array(flags, dtype="boolean")
+    assert measured(frame, "value").table["diverged"].tolist() == ([share] if share else [])

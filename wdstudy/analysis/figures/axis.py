@@ -23,7 +23,7 @@ from wdstudy.analysis.figures.theme import (
 from wdstudy.analysis.frames.cells import cell_grid, finished_trials, initial_loss
 from wdstudy.analysis.views.looks import BLUE, INK, MUTED, VERMILION, described, label_of
 from wdstudy.analysis.views.scales import LogPlace, spans_decades
-from wdstudy.curves import LR_X_WD
+from wdstudy.curves import FINAL_PREFIX, LR_X_WD, PRIMARY_LOSS, VAL_LOSS
 from wdstudy.errors import StudyError
 
 AxisName = Literal["lr", "weight_decay"]
@@ -157,8 +157,8 @@ def _isolation_info(trials: pd.DataFrame, axis: AxisName, value: str) -> AxisInf
 def _initial(trials: pd.DataFrame, value: str) -> float:
     """The loss at initialisation where the value is a loss of the data."""
     objective = str(trials.attrs.get("objective", ""))
-    is_loss = value in ("final_val_loss", "final_primary_loss") or (
-        value == "value" and objective in ("val_loss", "primary_loss")
+    is_loss = value in (FINAL_PREFIX + VAL_LOSS, FINAL_PREFIX + PRIMARY_LOSS) or (
+        value == "value" and objective in (VAL_LOSS, PRIMARY_LOSS)
     )
     return initial_loss(trials) if is_loss else math.nan
 

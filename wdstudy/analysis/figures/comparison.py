@@ -17,7 +17,7 @@ from wdstudy.analysis.figures.theme import styled
 from wdstudy.analysis.frames.cells import cell_grid, initial_loss
 from wdstudy.analysis.views.looks import label_of, shortened
 from wdstudy.analysis.views.scales import colour_norm
-from wdstudy.curves import FINAL_PREFIX, PRIMARY_LOSS, VAL_LOSS
+from wdstudy.curves import FINAL_PREFIX, PRIMARY_LOSS, VAL_LOSS, series_named
 from wdstudy.errors import StudyError
 
 COLUMNS = 2
@@ -66,7 +66,7 @@ def _comparison_info(studies: Mapping[str, pd.DataFrame], value: str) -> Compari
     values = [cell_grid(frame, value).cells["value"].dropna() for frame in studies.values()]
     initial = [initial_loss(frame) for frame in studies.values()]
     known = [loss for loss in initial if math.isfinite(loss)]
-    is_loss = value.endswith("loss") or value == "value"
+    is_loss = value == "value" or series_named(value.removeprefix(FINAL_PREFIX)).low_is_good
     most = 1.5 * float(np.max(known)) if known and is_loss else math.nan
     return ComparisonInfo(dict(studies), colour_norm(pd.concat(values), most))
 

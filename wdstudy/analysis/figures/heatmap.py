@@ -25,7 +25,7 @@ from wdstudy.analysis.figures.theme import (
     titled,
     width_of,
 )
-from wdstudy.analysis.frames.cells import LOST, CellGrid
+from wdstudy.analysis.frames.cells import DIVERGED_SHARE, CellGrid
 from wdstudy.analysis.frames.curves import series_at
 from wdstudy.analysis.views.heatmap import HeatmapInfo, digits_for, heatmap_info, short
 from wdstudy.analysis.views.looks import INK, described
@@ -106,7 +106,7 @@ def _draw_grid(info: HeatmapInfo, spread: bool, ax: Axes) -> None:
     _paint(info, values, _texts(info, spread), ax)
     divergence = info.grid.table("diverged").to_numpy()
     for row, column in np.argwhere(divergence > 0):
-        whole = bool(divergence[row, column] >= LOST)
+        whole = bool(divergence[row, column] >= DIVERGED_SHARE)
         look = HATCH if whole else {"fill": False, "edgecolor": "#8c8c8c", "hatch": "//", "lw": 0}
         ax.add_patch(Rectangle((column, row), 1, 1, **look))
     if values.index[-1] == 0 and len(values.index) > 1:

@@ -10,7 +10,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from wdstudy.curves import ANGULAR_UPDATE, DECAY_LOSS, PRIMARY_LOSS, WEIGHT_NORM
+from wdstudy.curves import (
+    ANGULAR_UPDATE,
+    DECAY_LOSS,
+    DECAY_SHARE,
+    FINAL_PREFIX,
+    PRIMARY_LOSS,
+    VAL_PREFIX,
+    WEIGHT_NORM,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,6 +56,8 @@ HOMES = {
     "plot_weight_norm": "equilibrium",
 }
 """Public name → the module of figures that it lies in."""
+
+__all__ = [*HOMES]
 
 
 @dataclass(frozen=True)
@@ -149,13 +159,15 @@ def _loss_figures(trials: pd.DataFrame, curves: pd.DataFrame) -> Iterator[Drawin
         wide=True,
         about=("curves",),
     )
-    shown = [f"final_{PRIMARY_LOSS}", f"final_{DECAY_LOSS}", "decay_share"]
-    objective = f"final_{trials.attrs.get('objective', '')}"
-    metrics = [c for c in trials.columns if c.startswith("final_val_") and c != objective]
+    shown = [FINAL_PREFIX + PRIMARY_LOSS, FINAL_PREFIX + DECAY_LOSS, DECAY_SHARE]
+    objective = FINAL_PREFIX + str(trials.attrs.get("objective", ""))
+    metrics = [
+        c for c in trials.columns if c.startswith(FINAL_PREFIX + VAL_PREFIX) and c != objective
+    ]
     for column in (*shown, *metrics):
         if column in trials and trials[column].notna().any():
             yield Drawing(
-                f"heatmap-{column.removeprefix('final_')}",
+                f"heatmap-{column.removeprefix(FINAL_PREFIX)}",
                 f"{label_of(trials, column).capitalize()}; the marks are those of the objective.",
                 lambda column=column: plot_heatmap(trials, column),  # type: ignore[misc]
             )

@@ -20,7 +20,7 @@ from wdstudy.errors import StudyError, nearest
 from wdstudy.space import LR, SEED, WEIGHT_DECAY, Cell, rounded
 
 FINISHED = ("COMPLETE", "PRUNED")
-LOST = 0.5
+DIVERGED_SHARE = 0.5
 """A cell of whose trials so large a share diverged has no value."""
 
 TOP = 10
@@ -40,7 +40,7 @@ class CellGrid:
         cells: One row a cell, by lr and weight_decay: `lr, weight_decay, value` (the mean over
             seeds), `spread` (their standard deviation), `seeds` (how many have a value) and
             `diverged`: the share among the trials that count, which are those with a value and
-            the diverged. Where it is `LOST` or more, there is no value.
+            the diverged. Where it is `DIVERGED_SHARE` or more, there is no value.
         minimize: Whether low values are good.
     """
 
@@ -78,7 +78,7 @@ class CellGrid:
     @property
     def lost(self) -> pd.DataFrame:
         """The cells that diverged."""
-        return self.cells[self.cells["diverged"] >= LOST]
+        return self.cells[self.cells["diverged"] >= DIVERGED_SHARE]
 
     @property
     def scattered(self) -> bool:
@@ -142,7 +142,7 @@ def gather(trials: pd.DataFrame, value: str, *, minimize: bool) -> CellGrid:
         diverged=("diverged", "mean"),
     )
     cells["diverged"] = cells["diverged"].astype(float).fillna(0.0)
-    cells.loc[cells["diverged"] >= LOST, ["value", "spread"]] = math.nan
+    cells.loc[cells["diverged"] >= DIVERGED_SHARE, ["value", "spread"]] = math.nan
     return CellGrid(rows, cells, minimize)
 
 
@@ -197,24 +197,26 @@ def _rows(trials: pd.DataFrame, value: str) -> pd.DataFrame:
     rows["pruned"] = (state == "PRUNED") & ~rows["diverged"]
     placed = np.isfinite(rows[[LR, WEIGHT_DECAY]]).all(axis=1)
     placed &= (rows[LR] > 0) & (rows[WEIGHT_DECAY] >= 0)
-    kept = rows[placed & (state.isin(FINISHED) | rows["diverged"])].reset_index(drop=True)
+    kept = rows[placed & state.isin(FINISHED)].reset_index(drop=True)
     return kept.assign(**{name: rounded_values(kept[name]) for name in (LR, WEIGHT_DECAY)})
 
 
 def _diverged(trials: pd.DataFrame, number: npt.NDArray[np.float64], complete: Mask) -> Mask:
     """Which trials diverged: those that say so, and those that end without a finite value.
 
-    Where a frame says of every trial whether it diverged, a missing number is only missing.
+    A trial that says that it did not, and has no number in this column, only lacks the number.
     """
-    if "diverged" not in trials and DIVERGED_AT not in trials:
-        return np.asarray(complete & ~np.isfinite(number))
-    said = complete & np.isinf(number)
+    said = np.zeros(len(trials), dtype=bool)
+    denied = said.copy()
     if "diverged" in trials:
-        flags = trials["diverged"]
-        said |= np.array([f is not None and f == f and bool(f) for f in flags], dtype=bool)
+        flags = trials["diverged"].astype(object)
+        known = flags.notna().to_numpy()
+        said |= known & np.array([bool(f) for f in flags.where(flags.notna(), False)], dtype=bool)
+        denied |= known & ~said
     if DIVERGED_AT in trials:
         said |= trials[DIVERGED_AT].notna().to_numpy()
-    return np.asarray(said)
+    lost = complete & (np.isinf(number) | (np.isnan(number) & ~denied))
+    return np.asarray(said | lost)
 
 
 def _numbers(values: pd.Series) -> pd.Series:

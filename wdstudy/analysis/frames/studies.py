@@ -12,7 +12,7 @@ from wdstudy.storage.opening import open_storage
 
 
 def studies_frame(url: str | None = None) -> pd.DataFrame:
-    """One row a study of a storage: name, trials by state, best value, optimizer."""
+    """One row a study of a storage: name, trials, best value, optimizer."""
     rows = []
     for summary in optuna.get_all_study_summaries(open_storage(url, create=False)):
         record = StudyRecord.of(summary.user_attrs)

@@ -61,7 +61,7 @@ def placed(study: optuna.Study) -> tuple[list[tuple[FrozenTrial, dict[str, Any]]
             f"the study '{study.study_name}' has no trial with numbers lr > 0 and "
             f"weight_decay ≥ 0; its parameters are: {', '.join(names)}"
         )
-    notes = []
+    notes = [f"the study's record is damaged: {told}" for told in record_of(study).damage]
     if len(found) < len(trials):
         left = counted(len(trials) - len(found), "trial")
         notes.append(f"{left} without a number lr > 0 and weight_decay ≥ 0 left out")

@@ -26,6 +26,7 @@ from wdstudy.analysis.numbers.ridge import fit_ridge
 from wdstudy.analysis.numbers.separability import product, separability
 from wdstudy.analysis.numbers.surface import Surface, surface
 from wdstudy.analysis.numbers.verdict import sentences
+from wdstudy.curves import FINAL_PREFIX
 from wdstudy.record import StudyRecord
 
 
@@ -78,7 +79,7 @@ def landscape_of_study(trials: pd.DataFrame, record: StudyRecord) -> Landscape:
 
 def _words(value: str) -> str:
     """The word for a column: "final_val_loss" is "val loss"."""
-    return value.removeprefix("final_").replace("_", " ")
+    return value.removeprefix(FINAL_PREFIX).replace("_", " ")
 
 
 def _numbers(cells: Cells, name: str, rng: np.random.Generator) -> Landscape:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import Delaunay, KDTree, QhullError
 
+from wdstudy.analysis.frames.cells import DIVERGED_SHARE
 from wdstudy.analysis.numbers.cells import Cells
 from wdstudy.analysis.numbers.estimate import Array, Mask
 
@@ -64,7 +65,7 @@ def _from_grid(table: pd.DataFrame, sd: float, rng: np.random.Generator) -> Surf
     diverged = np.zeros(z.shape, dtype=bool)
     error = np.full(z.shape, np.nan)
     z[at] = table["z"]
-    diverged[at] = table["diverged"] >= 0.5
+    diverged[at] = table["diverged"] >= DIVERGED_SHARE
     error[at] = sd / np.sqrt(table["seeds"].clip(lower=1))
     draws = z + error * rng.standard_normal((REPLICATES, *z.shape))
     n = int(table["z"].notna().sum())
@@ -131,7 +132,7 @@ def _nearer_diverged(
     table: pd.DataFrame, low: Array, span: Array, points: Array, lattice: Array
 ) -> Mask:
     """The points of the lattice whose nearest cell diverged."""
-    bad = table.loc[table["diverged"] >= 0.5, ["x", "y"]].to_numpy()
+    bad = table.loc[table["diverged"] >= DIVERGED_SHARE, ["x", "y"]].to_numpy()
     if len(bad) == 0:
         return np.zeros(len(lattice), dtype=bool)
     to_bad, _ = KDTree((bad - low) / span).query(lattice)

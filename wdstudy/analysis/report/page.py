@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader
 
 from wdstudy.analysis.figures.registry import planned_figures
 from wdstudy.analysis.frames.files import write_frame
+from wdstudy.analysis.numbers.estimate import as_data
 from wdstudy.analysis.numbers.reading import Read, read_study
 from wdstudy.analysis.report.drawing import Shown, check_format, draw_all
 from wdstudy.analysis.report.explorer import as_script, explorer_data
@@ -125,7 +126,7 @@ def _summary(read: Read) -> str:
         "landscape": read.found.as_data(),
         "still_improving": still_improving(read.trials, read.curves),
         "caveats": caveats(read.trials, read.curves),
-        "record": read.record.as_data(),
+        "record": as_data(read.record.as_data()),
     }
     return json.dumps(data, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from wdstudy.analysis.frames.cells import DENSE, LOST, CellGrid, cell_grid, rounded_values
+from wdstudy.analysis.frames.cells import DENSE, DIVERGED_SHARE, CellGrid, cell_grid, rounded_values
 from wdstudy.analysis.views.looks import described
 from wdstudy.analysis.views.scales import spans_decades
 from wdstudy.errors import StudyError, nearest
@@ -69,9 +69,10 @@ def curve_grid_info(
     keys = ["weight_decay", "lr", "series", x]
     lines = shown.groupby(keys, observed=True)["value"].mean().reset_index()
     logarithmic = spans_decades(shown.loc[shown["value"] > 0, "value"])
-    lost = cells[cells["diverged"] >= LOST] if grid is not None else cells[:0]
+    lost = cells[cells["diverged"] >= DIVERGED_SHARE] if grid is not None else cells[:0]
     diverged = frozenset(zip(lost["lr"], lost["weight_decay"], strict=True))
     places = pd.MultiIndex.from_frame(lines[["lr", "weight_decay"]])
+    best = _best_of(cells, grid) if grid is not None else None
     trained = lines[~places.isin(list(diverged))] if diverged else lines
     return CurveGridInfo(
         lines.rename(columns={x: "x"}),
@@ -79,7 +80,7 @@ def curve_grid_info(
         tuple(weight_decays[::-1]),
         x,
         diverged,
-        _best_of(cells, grid) if grid is not None else None,
+        best if best is not None and best[0] in lrs and best[1] in weight_decays else None,
         _limits((lines if trained.empty else trained)["value"], logarithmic),
         logarithmic,
         note,
