@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,74 @@ def test_when_the_parent_goes_the_workers_go_and_the_study_can_go_on(
     assert main(["run", str(path)]) == 0
     cells = complete_cells()
     assert len(cells) == len(set(cells)) == 12
+
+
+WITH_LOADERS = """
+import time
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+from wdstudy import SearchSpace, StudySpec, Task
+
+class Slow(TensorDataset):
+    def __getitem__(self, index):
+        time.sleep(PAUSE)
+        return super().__getitem__(index)
+
+def data():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(64, 4, generator=generator)
+    halves = Slow(x, x.sum(1, keepdim=True)), TensorDataset(x[:16], x[:16].sum(1, keepdim=True))
+    own = torch.Generator()
+    return (DataLoader(halves[0], 16, shuffle=True, generator=own, num_workers=2),
+            DataLoader(halves[1], 16, num_workers=1))
+
+STUDY = StudySpec(
+    task=Task(model=lambda: nn.Linear(4, 1), data=data, loss=nn.functional.mse_loss),
+    space=SearchSpace(lr=[0.001, 0.01, 0.1], weight_decay=[0, 0.01]),
+    optimizer="sgd", epochs=2, batch_size=16, device="cpu",
+)
+"""
+
+
+def children_of(pid: int) -> list[int]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            number, _, rest = path.read_text().partition(" ")
+            if int(rest.rpartition(")")[2].split()[1]) == pid:
+                found += [int(number), *children_of(int(number))]
+    return found
+
+
+@pytest.mark.slow
+def test_workers_of_a_dataloader_work_in_workers_of_ours_and_end_with_them(
+    in_folder: Path,
+) -> None:
+    path = in_folder / "linear.py"
+    path.write_text(WITH_LOADERS.replace("PAUSE", "0.05"))
+    process = subprocess.Popen(
+        command("run", path, "--jobs", "2", "--lanes", "1"), text=True, stderr=subprocess.PIPE
+    )
+    wait_for_trials(process, 1)
+    family = children_of(process.pid)
+    assert len(family) >= 5  # the server, two workers, and theirs
+    process.kill()
+    process.communicate(timeout=60)
+    deadline = time.monotonic() + 40
+    while any(Path(f"/proc/{pid}").exists() for pid in family):
+        assert time.monotonic() < deadline, "somebody lives on"
+        time.sleep(0.1)
+    path.write_text(WITH_LOADERS.replace("PAUSE", "0.0"))
+    assert main(["run", str(path), "--jobs", "2"]) == 0
+    cells = complete_cells()
+    assert len(cells) == len(set(cells)) == 6
+    alone = in_folder / "alone.py"
+    alone.write_text(path.read_text())
+    assert main(["run", str(alone), "--jobs", "1", "--lanes", "1"]) == 0
+    by_cell = [{(t.params["lr"], t.params["weight_decay"]): t.value for t in study(n).trials
+                if t.value is not None} for n in ("linear", "alone")]  # fmt: skip
+    assert by_cell[0] == pytest.approx(by_cell[1], rel=1e-5)
 
 
 @pytest.mark.slow

@@ -143,8 +143,11 @@ class _Team:
             self._threads,
             self._runner.tracking.told,
             dict(os.environ),
+            multiprocessing.get_start_method(allow_none=True),
         )
-        worker = self._context.Process(target=_work, args=(task, self._events), daemon=True)
+        # No daemon, or it could have no children: a DataLoader with workers of its own starts
+        # some. That it ends with its parent it sees to itself.
+        worker = self._context.Process(target=_work, args=(task, self._events), daemon=False)
         worker.start()
         self._workers[number] = worker
 
@@ -187,11 +190,15 @@ class _Task:
     threads: int
     told: dict[str, Once]
     environment: dict[str, str]
+    start_method: str | None
 
 
 def _work(task: _Task, events: ProcessQueue[Any]) -> None:
     """The body of a worker process."""
     take_environment(task.environment)
+    # For the processes that the study file's own code starts, a DataLoader's say: as in the parent,
+    # and not as we were started, which would have them import a study file that is no module.
+    multiprocessing.set_start_method(task.start_method, force=True)
     try:
         _work_until_stopped(task, events)
     except KeyboardInterrupt:  # wherever it came, even while an error was being told
