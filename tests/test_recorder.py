@@ -10,7 +10,7 @@ from small_tasks import blobs, mlp
 from torch import nn
 from torch.optim import Optimizer
 
-from wdstudy import LossRecorder
+from wdstudy import LossRecorder, decay_loss
 from wdstudy.errors import RecorderError
 
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
@@ -151,3 +151,43 @@ def test_misuse_is_told_where_it_happens() -> None:
         LossRecorder(optimizer).point(accuracy=0.5)
     with pytest.raises(RecorderError, match=r"recorder\.watch\(optimizer\)"):
         LossRecorder().step(torch.tensor(1.0))
+
+
+def test_several_optimizers_are_counted_together() -> None:
+    """As of a network with an optimizer for its matrices and one for the rest."""
+    model = mlp()
+    matrices = [p for p in model.parameters() if p.ndim > 1]
+    others = [p for p in model.parameters() if p.ndim == 1]
+    first = torch.optim.SGD(matrices, lr=0.1, weight_decay=0.5)
+    second = torch.optim.AdamW(others, lr=0.01, weight_decay=2.0)
+    recorder = LossRecorder(first)
+    recorder.watch(second)
+    (x, y), _ = blobs()
+    expected = []
+    for _ in range(3):
+        loss = nn.functional.cross_entropy(model(x), y)
+        loss.backward()
+        recorder.step(loss)
+        expected.append(float(decay_loss(first) + decay_loss(second)))
+        for optimizer in (first, second):
+            optimizer.step()
+            optimizer.zero_grad()
+    point = recorder.point()
+    assert point["decay_loss"] == pytest.approx(sum(expected) / 3)
+    norm = torch.cat([p.detach().flatten() for p in model.parameters()]).norm()
+    assert point["weight_norm"] == pytest.approx(float(norm))
+    assert point["learning_rate"] == 0.1
+
+
+def test_an_optimizer_that_is_made_anew_replaces_the_old_one() -> None:
+    model = mlp()
+    recorder = LossRecorder(torch.optim.SGD(model.parameters(), lr=0.1, weight_decay=1.0))
+    again = torch.optim.SGD(model.parameters(), lr=0.2, weight_decay=3.0)
+    recorder.watch(again)
+    recorder.watch(again)
+    (x, y), _ = blobs()
+    loss = nn.functional.cross_entropy(model(x), y)
+    loss.backward()
+    recorder.step(loss)
+    expected = float(decay_loss(again))
+    assert recorder.point()["decay_loss"] == pytest.approx(expected)

@@ -63,14 +63,16 @@ class LossRecorder:
         self.curves = LossCurves()
         self.trackers = list(trackers)
         self.diverged_at = 0
-        self._decay = DecayTerms(optimizer) if optimizer is not None else None
+        self._decays: list[DecayTerms] = []
+        if optimizer is not None:
+            self.watch(optimizer)
         self._meter = LossMeter(diverged_factor)
         self._lr: float | Tensor = float("nan")
 
     @property
     def optimizer(self) -> Optimizer | None:
-        """The optimizer whose weight decay is counted."""
-        return self._decay.optimizer if self._decay is not None else None
+        """The optimizer that is watched; of several, the last."""
+        return self._decays[-1].optimizer if self._decays else None
 
     @property
     def steps(self) -> int:
@@ -91,8 +93,14 @@ class LossRecorder:
         return math.nan if initial is None else float(initial[0])
 
     def watch(self, optimizer: Optimizer) -> None:
-        """Count the weight decay of this optimizer from now on."""
-        self._decay = DecayTerms(optimizer)
+        """Count the weight decay of this optimizer from now on, beside that of others.
+
+        One that shares weights with it is no longer counted: it was replaced. The learning rate
+        that is recorded is that of the first group of the first.
+        """
+        weights = _weights(optimizer)
+        kept = [decay for decay in self._decays if not weights & _weights(decay.optimizer)]
+        self._decays = [*kept, DecayTerms(optimizer)]
 
     def step(self, loss: Tensor) -> None:
         """Take the primary loss of a step: after `backward()`, before `optimizer.step()`.
@@ -100,11 +108,11 @@ class LossRecorder:
         Args:
             loss: The loss of the data alone, 0-d. A penalty added to it would be counted twice.
         """
-        decay = self._watched()
+        decays = self._watched()
         if self.steps == 0:
-            _check_place(decay.optimizer, loss)
-        self._meter.step(loss, decay.read())
-        self._lr = decay.optimizer.param_groups[0]["lr"]
+            _check_place([decay.optimizer for decay in decays], loss)
+        self._meter.step(loss, [term for decay in decays for term in decay.read()])
+        self._lr = decays[0].optimizer.param_groups[0]["lr"]
 
     def point(self, **values: float | Tensor) -> dict[str, float]:
         """Close a record point: average the losses since the last one, and add a row.
@@ -118,8 +126,9 @@ class LossRecorder:
         for name in values:
             if not name.startswith(VAL_PREFIX):
                 raise RecorderError(f"point({name}=…): name it {VAL_PREFIX}{name}")
+        norms = [float(weight_norm(decay.optimizer)) for decay in self._watched()]
         measured = self._meter.measure(
-            np.array([float(weight_norm(self._watched().optimizer))]),
+            np.array([math.hypot(*norms)]),
             np.array([float(self._lr)]),
             {name: np.array([_number(value)]) for name, value in values.items()},
         )
@@ -143,25 +152,30 @@ class LossRecorder:
                 tracker.end({**scalars, INITIAL_LOSS: self.initial_loss}, state)
                 tracker.close()
 
-    def _watched(self) -> DecayTerms:
-        if self._decay is None:
+    def _watched(self) -> list[DecayTerms]:
+        if not self._decays:
             raise RecorderError(
                 "the recorder has no optimizer yet; call recorder.watch(optimizer) first"
             )
-        return self._decay
+        return self._decays
+
+
+def _weights(optimizer: Optimizer) -> set[int]:
+    return {id(p) for group in optimizer.param_groups for p in group["params"]}
 
 
 def _number(value: float | Tensor) -> float:
     return float(value.detach() if isinstance(value, Tensor) else value)
 
 
-def _check_place(optimizer: Optimizer, loss: Tensor) -> None:
+def _check_place(optimizers: Sequence[Optimizer], loss: Tensor) -> None:
     if loss.numel() != 1:
         raise RecorderError(
             f"recorder.step takes the mean loss of the batch, and got the shape "
             f"{list(loss.shape)}; call .mean() on it"
         )
-    parameters = (p for group in optimizer.param_groups for p in group["params"])
+    groups = (group for optimizer in optimizers for group in optimizer.param_groups)
+    parameters = (p for group in groups for p in group["params"])
     if all(p.grad is None for p in parameters):
         raise RecorderError(
             "no parameter has a gradient yet; call recorder.step(loss) after loss.backward() "
