@@ -64,3 +64,30 @@ def test_the_independent_form_needs_decoupled_decay(make_spec: MakeSpec) -> None
     assert make_spec(decay="independent", optimizer="adamw").decay_kind == "decoupled"
     with pytest.raises(SpecError, match="SGD's is coupled"):
         _ = make_spec(decay="independent", optimizer="sgd").decay_kind
+
+
+@pytest.mark.parametrize(
+    ("objective", "direction"),
+    [
+        ("val_loss", "minimize"),
+        ("primary_loss", "minimize"),
+        ("val_accuracy", "maximize"),
+        ("val_macro_f1", "maximize"),
+        ("val_AUC", "maximize"),
+        ("val_rmse", "minimize"),
+        ("val_accuracy_error", "minimize"),
+        ("val_log_likelihood", "maximize"),
+    ],
+)
+def test_the_direction_is_that_of_a_well_known_name(
+    make_spec: MakeSpec, objective: str, direction: str
+) -> None:
+    assert make_spec(objective=objective).direction == direction
+    other = "maximize" if direction == "minimize" else "minimize"
+    assert make_spec(objective=objective, direction=other).direction == other  # as it is told
+
+
+def test_a_name_that_says_nothing_must_be_told_its_direction(make_spec: MakeSpec) -> None:
+    with pytest.raises(SpecError, match=r"objective 'val_quality' does not say.*direction="):
+        make_spec(objective="val_quality")
+    assert make_spec(objective="val_quality", direction="maximize").direction == "maximize"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import optuna
 import torch
 from optuna.pruners import BasePruner
@@ -15,6 +17,7 @@ from wdstudy.record import SCHEMA, STUDY_KEY, StudyRecord
 from wdstudy.run.provenance import provenance
 from wdstudy.run.sampling import is_adaptive
 from wdstudy.storage.opening import study_names
+from wdstudy.study.directions import Direction
 from wdstudy.study.optimizers import build_optimizer
 from wdstudy.study.spec import StudySpec
 from wdstudy.training.data import TaskData
@@ -92,7 +95,7 @@ def open_or_create(
             storage=storage,
             sampler=sampler,
             pruner=pruner,
-            direction=spec.direction,
+            direction=cast(Direction, spec.direction),  # resolved when the spec was made
             load_if_exists=True,  # another worker may have been faster
         )
     if StudyRecord.of(study.user_attrs) != record:

@@ -13,6 +13,7 @@ from wdstudy.decay import DecayKind
 from wdstudy.errors import SpecError, nearest
 from wdstudy.record import RecordedSpec
 from wdstudy.space import SearchSpace, TrialParams
+from wdstudy.study.directions import direction_of
 from wdstudy.study.optimizers import (
     NoDecay,
     OptimizerFactory,
@@ -77,7 +78,8 @@ class StudySpec:
         warmup: Share of the run in which lr rises linearly, before the schedule.
         record_every: Optimizer steps between record points; once an epoch where it is None.
         objective: The series whose last value is the trial's value.
-        direction: `"minimize"` or `"maximize"` the objective.
+        direction: `"minimize"` or `"maximize"` the objective; `"auto"`: as its name says (a loss,
+            an error, an accuracy, a reward …), or it must be told.
         sampler: `"grid"`, another name (`tpe`, `qmc`, `random`, `gp`, `cmaes`), or a sampler.
         pruner: A name (`median`, `hyperband`, …), or an Optuna pruner.
         trials: How many trials a sampler other than the grid makes; the grid's size if None.
@@ -106,7 +108,7 @@ class StudySpec:
     warmup: float = 0.0
     record_every: int | None = None
     objective: str = "val_loss"
-    direction: Literal["minimize", "maximize"] = "minimize"
+    direction: Literal["auto", "minimize", "maximize"] = "auto"
     sampler: str | BaseSampler = "grid"
     pruner: str | BasePruner | None = None
     trials: int | None = None
@@ -127,6 +129,8 @@ class StudySpec:
             if value is not None and (not isinstance(value, int) or value < 1):
                 raise SpecError(f"{name}={value!r}; give a whole number of at least 1")
         self._check_choice("decay", ("pytorch", "independent"))
+        if self.direction == "auto":
+            object.__setattr__(self, "direction", direction_of(self.objective))
         self._check_choice("direction", ("minimize", "maximize"))
         self._check_choice("precision", PRECISIONS)
         if not self.diverged_factor > 1:
