@@ -36,7 +36,8 @@ def test_run_list_report_export(study_file: StudyFile, capfd: pytest.CaptureFixt
     said = capfd.readouterr().err
     assert "study 'linear': 3 lr × 4 weight_decay" in said
     assert "12/12 trials" in said
-    assert "best trial: val_loss" in said
+    assert "best trial so far: val_loss" in said
+    assert re.search(r"best cell: lr 0\.1, weight_decay \S+ \(lowest val_loss \S+\)", said)
     assert "next: python -m wdstudy report linear" in said
     assert main(["run", str(path)]) == 0
     assert "12 finished trials kept, 0 to train" in capfd.readouterr().err
@@ -249,3 +250,22 @@ def test_the_shell_completes_the_names_of_studies(in_folder: Path) -> None:
     assert completed("wdstudy export rid") == ["ridge"]
     assert completed("wdstudy suggest --storage sqlite:///none.db d") == []
     assert not Path("none.db").exists()
+
+
+def test_run_list_and_report_name_one_best(
+    study_file: StudyFile, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The best cell by its mean over seeds, whose best single trial may lie elsewhere."""
+    path = str(study_file())
+    assert main(["run", path, "--seeds", "3", "--epochs", "1"]) == 0
+    told = capfd.readouterr().err
+    best = re.search(r"best cell: lr (\S+), weight_decay (\S+) \(lowest val_loss (\S+), mean", told)
+    assert best is not None, told
+    assert main(["list"]) == 0
+    listed = capfd.readouterr().out.split()
+    assert {*best.groups()[2:], best[1]} <= set(listed)
+    assert main(["report", "linear"]) == 0
+    summary = json.loads(Path("reports/linear/summary.json").read_text())
+    found = summary["landscape"]["best"]
+    assert (f"{found['lr']:g}", f"{found['weight_decay']:g}") == best.groups()[:2]
+    assert f"{found['loss']['value']:.4g}" == best[3].rstrip(",")

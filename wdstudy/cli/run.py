@@ -40,6 +40,7 @@ from wdstudy.cli.flags import (
 from wdstudy.errors import FlagError, StudyError
 
 if TYPE_CHECKING:
+    import optuna
     from rich.console import Console
 
 STOPS = (signal.SIGTERM, signal.SIGINT)
@@ -130,6 +131,8 @@ def run(
                 trackers=trackers,
                 opened=page.watch,
             )
+        if page.study is not None:
+            _say_the_best(output, page.study)
         if status.failed:
             raise StudyError(
                 f"{status.failed} of {status.total} trials failed; "
@@ -148,6 +151,14 @@ def _count_or_auto(flag: str, text: str) -> int | None:
     if not text.isdecimal() or int(text) < 1:
         raise FlagError(f"{flag} {text}: give a number of at least 1, or auto")
     return int(text)
+
+
+def _say_the_best(output: Console, study: optuna.Study) -> None:
+    from wdstudy.analysis.frames.studies import best_line
+    from wdstudy.run.progress import say
+
+    if line := best_line(study):
+        say(output, line)
 
 
 def _settings(items: list[str] | None) -> dict[str, str]:

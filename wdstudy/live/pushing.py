@@ -50,6 +50,9 @@ class LivePage:
         command: The command line that writes the report, for the note.
         on: Whether anything is pushed at all.
 
+    Attributes:
+        study: What `watch` was told of; None before that.
+
     Use `display` as the run's display, tell `watch` the study once it is open, and leave the
     context at the end of the run, which pushes a last time.
     """
@@ -58,13 +61,14 @@ class LivePage:
         self.display: Display = _Watched(shown, self) if on else shown
         self.budget = Budget()
         self._shown, self._command = shown, command
-        self._study: optuna.Study | None = None
+        self.study: optuna.Study | None = None
         self._lease: Lease | None = None
         self._status: Status | None = None
         self._on, self._warned = on, False
 
     def watch(self, study: optuna.Study) -> None:
         """Begin with a study. What drawing needs is imported here, before training starts."""
+        self.study = study
         if not self._on:
             return
         from wdstudy.live.page import warm_up
@@ -73,7 +77,6 @@ class LivePage:
         storage = storage_of(study)
         inner = storage.storage if isinstance(storage, PatientStorage) else storage
         journal = isinstance(inner, JournalStorage)
-        self._study = study
         self._lease = Lease(storage_of(study), id_of_study(study))
         self.budget = Budget(growth=JOURNAL_SHARE if journal else 0.0)
 
@@ -102,13 +105,13 @@ class LivePage:
         """Push, if no other run of the study does. A failure is told once."""
         from wdstudy.live.page import live_page, push
 
-        assert self._study is not None
+        assert self.study is not None
         assert self._lease is not None
         assert self._status is not None
         began = time.monotonic()
         try:
             if self._lease.take(time.time(), LEASE_SECONDS + 2 * self.budget.interval(began)):
-                push(self._study, live_page(self._study, self._status.total, state, self._command))
+                push(self.study, live_page(self.study, self._status.total, state, self._command))
         except Exception as failure:  # whatever it is, the training matters more
             self._warn(failure)
         self.budget.spend(began, time.monotonic())

@@ -91,7 +91,7 @@ class Status:
         parts = []
         if self.best_params is not None:
             lr, weight_decay = self.best_params.lr, self.best_params.weight_decay
-            parts.append(f"best trial: {self.objective} {self.best:.4g}")
+            parts.append(f"best trial so far: {self.objective} {self.best:.4g}")
             parts[-1] += f" at lr {lr:g}, weight_decay {weight_decay:g}"
         if self.diverged:
             parts.append(f"{self.diverged} diverged")

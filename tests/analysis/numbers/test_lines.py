@@ -323,3 +323,17 @@ def test_no_frontier_where_any_weight_decay_does_harm() -> None:
     assert landscape(trials).frontier.known
     trials.loc[trials["weight_decay"] == 0, "value"] /= 2
     assert not landscape(trials).frontier.known
+
+
+def test_cells_that_are_equal_beat_nobody() -> None:
+    cells = {(lr, wd): [0.5, 0.5] for lr in (0.01, 0.1) for wd in (1e-4, 1e-3)}
+    found = landscape(seeded(cells))
+    assert found.best.ties == 3
+    assert "beats its neighbours" not in str(found.verdict[0])
+
+
+def test_what_a_share_lacks_to_one_stays_a_share() -> None:
+    cells = {(lr, wd): [0.05, 0.6, 0.2] for lr in (0.01, 0.1) for wd in (1e-4, 1e-3)}
+    cells[0.1, 1e-3] = [0.1, 0.7, 0.3]
+    loss = landscape(seeded(cells), minimize=False, name="val f1").best.loss
+    assert 0 <= loss.low < loss.value < loss.high <= 1

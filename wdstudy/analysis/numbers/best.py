@@ -104,8 +104,12 @@ def _loss(cells: Cells, value: float, seeds: int) -> Estimate:
     # cell, unlike a difference of two, carries that as well.
     half = float(stats.t.ppf(0.975, noise.total_df)) * noise.total / math.sqrt(seeds)
     if cells.logarithmic:
-        return Estimate(value, value * math.exp(-half), value * math.exp(half), seeds)
-    return Estimate(value, value - half, value + half, seeds)
+        low, high = value * math.exp(-half), value * math.exp(half)
+    else:
+        low, high = value - half, value + half
+    if cells.is_share:  # what a share lacks to 1 is a share as well
+        low, high = max(low, 0.0), min(high, 1.0)
+    return Estimate(value, low, high, seeds)
 
 
 def _gap(cells: Cells, best: pd.Series, others: pd.DataFrame) -> Estimate:
@@ -132,7 +136,7 @@ def _ties(cells: Cells, best: pd.Series, others: pd.DataFrame) -> int:
         return -1
     # One by one at 95 %: of many cells some true losers pass, so this counts ties generously.
     gaps = others["z"] - best["z"]
-    return int((gaps < _least_difference(cells, best["seeds"], others["seeds"])).sum())
+    return int((gaps <= _least_difference(cells, best["seeds"], others["seeds"])).sum())
 
 
 def _least_difference(cells: Cells, seeds: float, other_seeds: float | pd.Series) -> float:

@@ -56,6 +56,11 @@ class Cells:
     sign: str = ""
 
     @property
+    def is_share(self) -> bool:
+        """Whether the value is what a share lacks to 1."""
+        return self.sign.startswith("1")
+
+    @property
     def finished(self) -> pd.DataFrame:
         """The cells that have a value."""
         return self.table[self.table["z"].notna()]
