@@ -29,12 +29,14 @@ if TYPE_CHECKING:
     from wdstudy.space import TrialParams as TrialParams
     from wdstudy.space import log_range as log_range
     from wdstudy.storage.opening import open_study as open_study
+    from wdstudy.study.metrics import Metric as Metric
     from wdstudy.study.spec import StudySpec as StudySpec
     from wdstudy.study.spec import Task as Task
 
 _HOMES = {
     "LossCurves": "curves",
     "LossRecorder": "recorder",
+    "Metric": "study.metrics",
     "SearchSpace": "space",
     "StudySpec": "study.spec",
     "Task": "study.spec",

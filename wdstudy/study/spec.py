@@ -14,6 +14,7 @@ from wdstudy.errors import SpecError, nearest
 from wdstudy.record import RecordedSpec
 from wdstudy.space import SearchSpace, TrialParams
 from wdstudy.study.directions import direction_of
+from wdstudy.study.metrics import Accumulates, BatchFunction, Metric
 from wdstudy.study.optimizers import (
     NoDecay,
     OptimizerFactory,
@@ -47,7 +48,9 @@ class Task:
         data: Loads `(train, val)`. Each is a pair of tensors `(x, y)`, which are kept on the
             device, or a `Dataset`, or a `DataLoader`.
         loss: `loss(output, y)`, the mean over the batch as a 0-d tensor.
-        metrics: Name → function of `(output, y)`, a mean over the batch; recorded as `val_<name>`.
+        metrics: Name → function of `(output, y)`, recorded as `val_<name>`: a mean over the batch;
+            `Metric(function, whole=True)` is given all validation examples at once, as an F1
+            score needs them, and so is an object with `update` and `compute` (torchmetrics).
         augment: `augment(x, generator)`: changes a training batch, on the device, drawing only
             from the generator.
     """
@@ -55,7 +58,7 @@ class Task:
     model: Callable[[], nn.Module]
     data: Callable[[], tuple[Any, Any]]
     loss: LossFunction
-    metrics: Mapping[str, Callable[[Any, Any], Tensor]] = field(default_factory=dict)
+    metrics: Mapping[str, BatchFunction | Metric | Accumulates] = field(default_factory=dict)
     augment: Callable[[Tensor, Generator], Tensor] | None = None
 
 

@@ -15,13 +15,14 @@ from wdstudy.decay import (
     decayed_weights,
     weight_norm,
 )
+from wdstudy.study.metrics import BatchFunction, WholeFunction
 from wdstudy.study.optimizers import NamedParameters
+from wdstudy.study.spec import LossFunction
 from wdstudy.training.apart import LaneOptimizer
 
-BatchFunction = Callable[[Any, Any], Tensor]
-"""`(output, y) -> 0-d mean` over a batch: a loss or a metric."""
-
 Batches = Iterable[tuple[Any, Any]]
+
+NONE: Mapping[str, WholeFunction] = {}
 
 Wrap = Callable[[Callable[..., Tensor]], Callable[..., Tensor]]
 """From a function that makes losses to one that makes the same faster."""
@@ -42,7 +43,7 @@ class Lanes(Protocol):
         """The parameters of each lane, as the optimizer gets them."""
         ...
 
-    def losses(self, loss: BatchFunction, x: Any, y: Any) -> Tensor:
+    def losses(self, loss: LossFunction, x: Any, y: Any) -> Tensor:
         """The loss of each lane on one training batch, with its graph."""
         ...
 
@@ -51,9 +52,14 @@ class Lanes(Protocol):
         ...
 
     def evaluate(
-        self, functions: Mapping[str, BatchFunction], batches: Batches
+        self,
+        functions: Mapping[str, BatchFunction],
+        batches: Batches,
+        whole: Mapping[str, WholeFunction] = NONE,
     ) -> dict[str, Tensor]:
-        """The mean of each function over all examples, in evaluation mode."""
+        """In evaluation mode: the mean of each function over all examples, and each function of
+        all of them together.
+        """
         ...
 
     def decay_terms(self, optimizer: LaneOptimizer) -> ReadsDecay:
@@ -89,7 +95,7 @@ class SingleLane:
         """The module's parameters; a tied one stands there once."""
         return [list(self._model.named_parameters())]
 
-    def losses(self, loss: BatchFunction, x: Any, y: Any) -> Tensor:
+    def losses(self, loss: LossFunction, x: Any, y: Any) -> Tensor:
         """The loss on one batch, `[1]`."""
         return self._loss(self._model, loss, x, y)
 
@@ -99,17 +105,22 @@ class SingleLane:
         losses.sum().backward()  # type: ignore[no-untyped-call]
 
     def evaluate(
-        self, functions: Mapping[str, BatchFunction], batches: Batches
+        self,
+        functions: Mapping[str, BatchFunction],
+        batches: Batches,
+        whole: Mapping[str, WholeFunction] = NONE,
     ) -> dict[str, Tensor]:
-        """The mean of each function over all examples, `[1]`."""
+        """The mean of each function over all examples, and each of all of them, `[1]`."""
 
-        def values(x: Any, y: Any) -> dict[str, Tensor]:
+        def values(x: Any, y: Any) -> tuple[dict[str, Tensor], Tensor]:
             output = self._model(x)
-            return {name: f(output, y).reshape(1) for name, f in functions.items()}
+            # A metric may return a float as well.
+            found = {name: torch.as_tensor(f(output, y)) for name, f in functions.items()}
+            return {name: v.reshape(1) for name, v in found.items()}, output[None] if whole else x
 
         self._model.eval()
         try:
-            return mean_over_examples(values, batches)
+            return over_examples(values, batches, whole)
         finally:
             self._model.train()
 
@@ -134,20 +145,40 @@ def _single(optimizer: LaneOptimizer) -> Optimizer:
     return optimizer
 
 
-def _loss_alone(model: nn.Module, loss: BatchFunction, x: Any, y: Any) -> Tensor:
+def _loss_alone(model: nn.Module, loss: LossFunction, x: Any, y: Any) -> Tensor:
     return loss(model(x), y).reshape(1)
 
 
 @torch.no_grad()
-def mean_over_examples(
-    values: Callable[[Any, Any], dict[str, Tensor]], batches: Batches
+def over_examples(
+    values: Callable[[Any, Any], tuple[dict[str, Tensor], Tensor]],
+    batches: Batches,
+    whole: Mapping[str, WholeFunction] = NONE,
 ) -> dict[str, Tensor]:
-    """Batch means weighted by batch size, so that a short last batch counts for what it is."""
+    """Batch means weighted by batch size, so that a short last batch counts for what it is; and
+    functions of all examples, lane by lane, because they may branch on what they see.
+
+    Args:
+        values: From a batch to its means, each `[B]`, and the outputs of all lanes, `[B, n, ...]`.
+        batches: Of all examples.
+        whole: Functions of all outputs and targets. Where there are any, outputs are kept.
+    """
     sums: dict[str, Tensor] = {}
+    outputs, targets = [], []
     examples = 0
     for x, y in batches:
-        for name, value in values(x, y).items():
+        means, output = values(x, y)
+        for name, value in means.items():
             part = value * len(y)
             sums[name] = sums[name] + part if name in sums else part
         examples += len(y)
-    return {name: total / examples for name, total in sums.items()}
+        if whole:
+            outputs.append(output)
+            targets.append(y)
+    found = {name: total / examples for name, total in sums.items()}
+    if whole:
+        together, target = torch.cat(outputs, dim=1), torch.cat(targets)
+        for name, function in whole.items():
+            each = [torch.as_tensor(function(lane, target)).detach() for lane in together]
+            found[name] = torch.stack([v.reshape(()).double().cpu() for v in each])
+    return found

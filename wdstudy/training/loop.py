@@ -16,6 +16,7 @@ from wdstudy.curves import (
 )
 from wdstudy.meter import FloatArray, LossMeter, Measurement
 from wdstudy.space import TrialParams
+from wdstudy.study.metrics import split
 from wdstudy.study.schedules import resolve_schedule
 from wdstudy.study.spec import StudySpec
 from wdstudy.training.apart import OptimizersApart, build_for_lanes
@@ -127,11 +128,12 @@ class Training:
         return self._meter.measure(norms, self._learning_rates(), others)
 
     def _validate(self) -> dict[str, FloatArray]:
-        functions = {"loss": self._task.loss, **self._task.metrics}
+        batch, whole = split(self._task.metrics)
+        functions = {"loss": self._task.loss, **batch}
         unused = Generator()
         # A user's loader may draw from the global state: give it one that training doesn't see.
         with torch.random.fork_rng(), _precision(self._spec, self._device):
-            means = self._lanes.evaluate(functions, self._data.val.epoch(unused))
+            means = self._lanes.evaluate(functions, self._data.val.epoch(unused), whole)
         return {VAL_PREFIX + name: _on_host(value) for name, value in means.items()}
 
     def _learning_rates(self) -> FloatArray:

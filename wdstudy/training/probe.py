@@ -13,6 +13,7 @@ from torch import Generator
 
 from wdstudy.errors import SpecError, fault
 from wdstudy.space import TrialParams
+from wdstudy.study.metrics import split
 from wdstudy.study.optimizers import optimizer_name
 from wdstudy.study.spec import StudySpec, Task
 from wdstudy.training.apart import LaneMode, how_lanes_may_train
@@ -206,7 +207,8 @@ def _seconds_a_step(
 def _try(lanes: Lanes, task: Task, batch: Batch, val_batch: Batch) -> None:
     losses = lanes.losses(task.loss, *batch)
     lanes.backward(losses)
-    lanes.evaluate({"loss": task.loss, **task.metrics}, [val_batch])
+    batch_metrics, whole = split(task.metrics)
+    lanes.evaluate({"loss": task.loss, **batch_metrics}, [val_batch], whole)
 
 
 def _first_batches(data: TaskData) -> tuple[Batch, Batch]:

@@ -13,9 +13,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim import Optimizer
 
 from wdstudy.decay import NO_DECAY, DecayTerm
+from wdstudy.study.metrics import BatchFunction, WholeFunction
 from wdstudy.study.optimizers import NamedParameters
+from wdstudy.study.spec import LossFunction
 from wdstudy.training.apart import LaneOptimizer, OptimizersApart
-from wdstudy.training.lanes import Batches, BatchFunction, ReadsDecay, Wrap, mean_over_examples
+from wdstudy.training.lanes import NONE, Batches, ReadsDecay, Wrap, over_examples
 
 
 class StackedLanes:
@@ -60,7 +62,7 @@ class StackedLanes:
         """The views of each lane; writing to one writes to the stacked tensor."""
         return [list(views.items()) for views in self._views]
 
-    def losses(self, loss: BatchFunction, x: Any, y: Any) -> Tensor:
+    def losses(self, loss: LossFunction, x: Any, y: Any) -> Tensor:
         """The loss of each lane on the same batch, `[B]`."""
         with _vmappable_attention():
             return self._losses(
@@ -88,26 +90,30 @@ class StackedLanes:
                     view.grad = self._gradients[name][lane] if name in self._live else None
 
     def evaluate(
-        self, functions: Mapping[str, BatchFunction], batches: Batches
+        self,
+        functions: Mapping[str, BatchFunction],
+        batches: Batches,
+        whole: Mapping[str, WholeFunction] = NONE,
     ) -> dict[str, Tensor]:
-        """The mean of each function over all examples, `[B]`."""
+        """The mean of each function over all examples, and each of all of them, `[B]`."""
 
-        def values(x: Any, y: Any) -> dict[str, Tensor]:
+        def values(x: Any, y: Any) -> tuple[dict[str, Tensor], Tensor]:
             def of_one(
                 parameters: dict[str, Tensor], buffers: dict[str, Tensor]
-            ) -> dict[str, Tensor]:
+            ) -> tuple[dict[str, Tensor], Any]:
                 output = self._call(parameters, buffers, x)
-                return {name: f(output, y) for name, f in functions.items()}
+                means = {name: f(output, y) for name, f in functions.items()}
+                return means, output if whole else ()
 
             with _vmappable_attention():
-                found: dict[str, Tensor] = vmap(of_one, randomness="same")(
+                found: tuple[dict[str, Tensor], Tensor] = vmap(of_one, randomness="same")(
                     self._stacked, self._buffers
                 )
             return found
 
         self._template.eval()
         try:
-            return mean_over_examples(values, batches)
+            return over_examples(values, batches, whole)
         finally:
             self._template.train()
 
@@ -202,7 +208,7 @@ class _StackedDecayTerms:
 
 def _loss_of_lanes(
     template: nn.Module,
-    loss: BatchFunction,
+    loss: LossFunction,
     stacked: dict[str, Tensor],
     buffers: dict[str, Tensor],
     shared: dict[str, Tensor],
