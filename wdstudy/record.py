@@ -99,6 +99,7 @@ class StudyRecord:
         command: The study file as it was named, and the flags that change it.
         steps_per_epoch: Optimizer steps; None where a loop of one's own decides.
         parameters: How many weights there are: `total`, `trained`, `decayed`.
+        fingerprint: What is trained, in a few numbers: see `training.fingerprint`.
         damage: What stands in the record and can't be read, in words.
     """
 
@@ -112,6 +113,7 @@ class StudyRecord:
     command: tuple[str, ...] = ()
     steps_per_epoch: int | None = None
     parameters: Mapping[str, int] = field(default_factory=dict)
+    fingerprint: Mapping[str, Any] = field(default_factory=dict)
     damage: tuple[str, ...] = ()
 
     @classmethod

@@ -88,6 +88,10 @@ Address = Annotated[
 GpusPerJob = Annotated[
     float | None, Option(metavar="N", help="With Ray: 0.25 lets four jobs share a GPU.")
 ]
+Same = Annotated[
+    bool,
+    Option("--same", help="Go on with a study though its code looks changed: you know better."),
+]
 Settings = Annotated[
     list[str] | None,
     Option(

@@ -27,6 +27,7 @@ from wdstudy.cli.flags import (
     OptimizerName,
     Pruner,
     Quick,
+    Same,
     Sampler,
     Seeds,
     Settings,
@@ -70,6 +71,7 @@ def run(
     address: Address = None,
     gpus_per_job: GpusPerJob = None,
     settings: Settings = None,
+    same: Same = False,
     quick: Quick = False,
     live: Live = True,
 ) -> None:
@@ -99,6 +101,7 @@ def run(
         "trials": trials,
         "device": device,
         "compile": compile or None,
+        "same": same or None,
     }
     space = {
         "lr": parse_axis("--lr", lr) if lr is not None else None,

@@ -90,7 +90,7 @@ class Job:
         from wdstudy.run.prepared import prepare
 
         spec = replace(self.source.spec(self.name), device=self.device)
-        return prepare(spec, self.storage, self.trackers)
+        return prepare(spec, self.storage, self.trackers, joins=self.number > 0)
 
 
 class Entry(NamedTuple):

@@ -138,7 +138,7 @@ class _Team:
         self._started += 1
         place = self._places[number % len(self._places)]
         task = _Task(
-            replace(self._job, device=place, number=number),
+            replace(self._job, device=place, number=1 + number),  # 0 is who leads
             self._choice,
             self._threads,
             self._runner.tracking.told,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 
 import optuna
@@ -21,6 +22,8 @@ from wdstudy.study.directions import Direction
 from wdstudy.study.optimizers import build_optimizer
 from wdstudy.study.spec import StudySpec
 from wdstudy.training.data import TaskData
+from wdstudy.training.fingerprint import fingerprint, what_changed
+from wdstudy.training.randomness import seeded
 
 
 def load_data(spec: StudySpec, device: torch.device) -> TaskData | None:
@@ -32,7 +35,8 @@ def load_data(spec: StudySpec, device: torch.device) -> TaskData | None:
     if spec.task is None:
         return None
     try:
-        halves = spec.task.data()
+        with seeded(0):  # or what is random in it would differ from worker to worker
+            halves = spec.task.data()
     except WdstudyError:
         raise
     except Exception as error:
@@ -40,8 +44,11 @@ def load_data(spec: StudySpec, device: torch.device) -> TaskData | None:
     return TaskData(halves, spec.batch_size, device)
 
 
-def study_record(spec: StudySpec, data: TaskData | None, device: torch.device) -> StudyRecord:
-    """What the study says about itself: spec, sizes and provenance.
+def study_record(
+    spec: StudySpec, data: TaskData | None, device: torch.device, *, joins: bool = False
+) -> StudyRecord:
+    """What the study says about itself: spec, sizes, provenance, and a fingerprint of what is
+    trained; that is left out where a worker joins a run whose leader took it.
 
     The model and the optimizer are built once to count parameters, so whatever they refuse is
     known before anything is written.
@@ -61,6 +68,7 @@ def study_record(spec: StudySpec, data: TaskData | None, device: torch.device) -
         command=spec.command,
         steps_per_epoch=data.train.steps if data is not None else None,
         parameters=_parameter_counts(spec) if data is not None else {},
+        fingerprint={} if joins else _fingerprint(spec, data, device),
         **provenance(device),
     )
     try:
@@ -77,18 +85,26 @@ def open_or_create(
     record: StudyRecord,
     sampler: BaseSampler,
     pruner: BasePruner,
-) -> optuna.Study:
+) -> tuple[optuna.Study, str]:
     """The study of this name, made if it is not there. Its space grows by the spec's.
+
+    Returns:
+        The study, and what is to be said of it once.
 
     Raises:
         StudyError: there is such a study, and it was recorded with another spec.
     """
-    known = spec.name in study_names(storage)
-    if known:
+    said = ""
+    if spec.name in study_names(storage):
         study = optuna.load_study(
             study_name=spec.name, storage=storage, sampler=sampler, pruner=pruner
         )
-        record = _continued(spec.name, study, record)
+        if record.fingerprint and lacks_fingerprint(study):
+            said = (
+                f"'{spec.name}' was recorded before there were fingerprints: whether its code has "
+                "changed since then can't be told; from now on it can"
+            )
+        record = _continued(spec, study, record)
     else:
         study = optuna.create_study(
             study_name=spec.name,
@@ -100,11 +116,12 @@ def open_or_create(
         )
     if StudyRecord.of(study.user_attrs) != record:
         study.set_user_attr(STUDY_KEY, record.as_data())
-    return study
+    return study, said
 
 
-def _continued(name: str, study: optuna.Study, record: StudyRecord) -> StudyRecord:
+def _continued(spec: StudySpec, study: optuna.Study, record: StudyRecord) -> StudyRecord:
     """The record that stands in the study, with the space that both describe."""
+    name = spec.name
     recorded = StudyRecord.of(study.user_attrs)
     if recorded == StudyRecord():
         if not study.get_trials(deepcopy=False):
@@ -127,7 +144,29 @@ def _continued(name: str, study: optuna.Study, record: StudyRecord) -> StudyReco
             f"the study '{name}' was recorded with another spec: {'; '.join(found)}; "
             "give this one another --name, or go back to what was recorded"
         )
+    changed = what_changed(recorded.fingerprint, record.fingerprint, spec.precision)
+    if changed and not spec.same:
+        raise StudyError(
+            f"the study '{name}' was recorded with other code, for these differ: "
+            f"{'; '.join(changed)}. Give this one another --name; or --same, if you know that it "
+            "is the same all the same"
+        )
+    if record.fingerprint and (changed or not recorded.fingerprint):
+        recorded = replace(recorded, fingerprint=record.fingerprint)
     return recorded.with_space(record.spec.space)
+
+
+def lacks_fingerprint(study: optuna.Study) -> bool:
+    """Whether a study was recorded before there were fingerprints."""
+    recorded = StudyRecord.of(study.user_attrs)
+    return recorded.schema > 0 and not recorded.fingerprint
+
+
+def _fingerprint(spec: StudySpec, data: TaskData | None, device: torch.device) -> dict[str, object]:
+    try:
+        return fingerprint(spec, data, device)
+    except Exception as error:
+        raise SpecError(f"the first steps can't be trained: {fault(error)}") from error
 
 
 def _check_objective(spec: StudySpec) -> None:

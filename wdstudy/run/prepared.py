@@ -41,6 +41,7 @@ class Prepared:
         data: The task's data on the device; None for a loop of its own.
         study, storage: Where trials are recorded. `url`: the storage's, None for an object.
         trackers: Where every trial is a run as well; each can be used.
+        said: What is to be said of the study once.
     """
 
     spec: StudySpec
@@ -51,6 +52,7 @@ class Prepared:
     storage: PatientStorage
     url: str | None
     trackers: tuple[Backend, ...]
+    said: str = ""
 
     @property
     def total_steps(self) -> int:
@@ -92,7 +94,11 @@ class Prepared:
 
 
 def prepare(
-    spec: StudySpec, storage: str | BaseStorage | None, trackers: Sequence[Backend] = ()
+    spec: StudySpec,
+    storage: str | BaseStorage | None,
+    trackers: Sequence[Backend] = (),
+    *,
+    joins: bool = False,
 ) -> Prepared:
     """Find everything that can be wrong with a spec, and then open its study or create it.
 
@@ -100,6 +106,7 @@ def prepare(
         spec: What to train; it needs a name.
         storage: A URL or an Optuna storage; the default storage where it is None.
         trackers: Where every trial is a run as well.
+        joins: Whether this is a worker of a run that has prepared the same already.
 
     Raises:
         WdstudyError: the spec, its data, device, storage or a tracker can't be used, or the
@@ -113,10 +120,10 @@ def prepare(
         dry_run(spec, data, device)
     sampler = resolve_sampler(spec.sampler, spec.space, seed=0)
     pruner = resolve_pruner(spec.pruner)
-    record = study_record(spec, data, device)
+    record = study_record(spec, data, device, joins=joins)
     if isinstance(storage, BaseStorage):
         url, opened = None, patient(get_storage(storage))
     else:
         url, opened = resolve_url(storage), open_storage(storage)
-    study = open_or_create(spec, opened, record, sampler, pruner)
-    return Prepared(spec, Plan(spec), device, data, study, opened, url, tuple(trackers))
+    study, said = open_or_create(spec, opened, record, sampler, pruner)
+    return Prepared(spec, Plan(spec), device, data, study, opened, url, tuple(trackers), said)

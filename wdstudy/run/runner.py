@@ -126,6 +126,8 @@ class Runner:
         Returns:
             How many trials are to be trained.
         """
+        if self._prepared.said:
+            self._display.say(self._prepared.said)
         released = self.release()
         if released:
             self._display.say(f"{counted(released, 'trial')} of a lost worker: trained again")

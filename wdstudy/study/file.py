@@ -86,6 +86,7 @@ class SpecSource:
         flags = [
             (f"--{key}",) if value is True else (f"--{key}", str(value))
             for key, value in self.changes.items()
+            if key != "same"  # it is said once
         ]
         quick = ["--quick"] if self.quick else []
         named = (part for pair in (*settings, *flags) for part in pair)

@@ -92,6 +92,7 @@ class StudySpec:
         device: `"auto"`, `"cpu"`, `"cuda"`, `"cuda:1"`, `"mps"`.
         diverged_factor: A trial has diverged once its primary loss, averaged between record
             points, exceeds this multiple of its first step's, or is not finite.
+        same: What is trained is what the study recorded, though its fingerprint differs.
         angular_update: Record the angle of the last update before each record point.
 
     Raises:
@@ -120,6 +121,7 @@ class StudySpec:
     device: str = "auto"
     diverged_factor: float = 10.0
     angular_update: bool = False
+    same: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The keywords that `def study(...)` was called with; filled by the loader."""
     command: tuple[str, ...] = ()

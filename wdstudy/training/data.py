@@ -33,7 +33,7 @@ class TensorBatches:
     """
 
     def __init__(self, x: Tensor, y: Tensor, batch_size: int, *, train: bool) -> None:
-        self._x, self._y = x, y
+        self.x, self.y = x, y
         self._batch_size = batch_size
         self._train = train
         self.steps = len(x) // batch_size if train else -(-len(x) // batch_size)
@@ -42,14 +42,14 @@ class TensorBatches:
         """One pass, shuffled by the generator for training, in order for validation."""
         if not self._train:
             yield from zip(
-                torch.split(self._x, self._batch_size),
-                torch.split(self._y, self._batch_size),
+                torch.split(self.x, self._batch_size),
+                torch.split(self.y, self._batch_size),
                 strict=True,
             )
             return
-        order = torch.randperm(len(self._x), generator=generator).to(self._x.device)
+        order = torch.randperm(len(self.x), generator=generator).to(self.x.device)
         for index in torch.split(order, self._batch_size)[: self.steps]:
-            yield self._x.index_select(0, index), self._y.index_select(0, index)
+            yield self.x.index_select(0, index), self.y.index_select(0, index)
 
 
 class LoaderBatches:
@@ -96,6 +96,11 @@ class TaskData:
         self.train = _batches("train", halves[0], batch_size, device, train=True)
         # Without a graph to keep, four times the batch needs no more memory than training.
         self.val = _batches("val", halves[1], 4 * batch_size, device, train=False)
+
+    def tensors(self) -> list[Tensor]:
+        """The data that lies in memory: x and y of each half that is a pair of tensors."""
+        halves = [half for half in (self.train, self.val) if isinstance(half, TensorBatches)]
+        return [part for half in halves for part in (half.x, half.y)]
 
 
 def _batches(

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -41,3 +46,18 @@ class RandomStream:
             torch.cuda.set_rng_state(states[1], self._device)
         elif self._device.type == "mps":
             torch.mps.set_rng_state(states[1])
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Everybody's random states, torch's, numpy's and Python's, begun anew and handed back."""
+    numpys, pythons = np.random.get_state(), random.getstate()
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        np.random.seed(seed)
+        random.seed(seed)
+        try:
+            yield
+        finally:
+            np.random.set_state(numpys)
+            random.setstate(pythons)

@@ -1,0 +1,159 @@
+"""What is trained, in a few numbers: whether a study file still means what its study recorded.
+
+Names don't tell: a ReLU made a Tanh, or other labels, leave every name as it was. So the data, the
+initial weights and the losses of a few fixed steps are taken down when a study is opened, and
+compared when it goes on. Another machine rounds in another way, which must not count; so numbers
+are compared as sketches: projections on fixed random directions, which rounding hardly moves.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import math
+import re
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from wdstudy.space import TrialParams
+from wdstudy.study.optimizers import build_optimizer
+from wdstudy.study.spec import StudySpec
+from wdstudy.training.data import TaskData
+
+_STEPS = 3
+_PARAMS = TrialParams(lr=1e-3, weight_decay=1e-2)
+"""Of the fixed steps, whatever is swept."""
+
+_DIRECTIONS = 3
+_MOST = 100_000
+"""Numbers of a tensor of floats that are looked at, evenly."""
+
+_NEAR = 1e-3
+_NEAR_LOSS = {"float32": 2e-3, "bfloat16": 5e-2}
+
+_WORDS = {
+    "model": "the model's layers, as it prints them",
+    "weights": "the initial weights",
+    "data": "the data (is what is random in it seeded?)",
+    "augmented": "what augment makes of it",
+    "losses": "the losses of the first steps",
+    "source": "the code of the loop",
+}
+
+
+def fingerprint(spec: StudySpec, data: TaskData | None, device: torch.device) -> dict[str, Any]:
+    """What is trained, as plain data; of a loop of one's own the code of its file alone.
+
+    Args:
+        spec: The study; its path stands in `command`.
+        data: The task's data on the device.
+        device: Where it is trained.
+    """
+    source = _source(spec)
+    if spec.task is None or data is None:
+        return {"source": source}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = spec.task.model().to(device)
+        halves = data.train, data.val
+        batches = [next(iter(half.epoch(Generator().manual_seed(0)))) for half in halves]
+        x, y = batches[0]
+        found: dict[str, Any] = {
+            "source": source,
+            "device": device.type,
+            "model": _digest(re.sub(r" at 0x[0-9a-f]+", "", repr(model))),
+            "weights": [sketch(p) for _, p in sorted(model.named_parameters())],
+            "data": [sketch(part) for part in (*data.tensors(), *batches[0], *batches[1])],
+        }
+        if spec.task.augment is not None and isinstance(x, Tensor):
+            # On the CPU: the random numbers of other devices are others.
+            found["augmented"] = [sketch(spec.task.augment(x.cpu(), Generator().manual_seed(0)))]
+        found["losses"] = _losses(spec, model, x, y, device)
+    return found
+
+
+def what_changed(recorded: Mapping[str, Any], now: Mapping[str, Any], precision: str) -> list[str]:
+    """What differs between two fingerprints, in words; nothing where there is none.
+
+    Losses are compared on one kind of device only; the code of a file only where nothing else
+    tells what it trains.
+    """
+    if not recorded or not now:
+        return []
+    parts = {part for part in _WORDS if part in recorded and part in now}
+    if now.keys() != {"source"}:
+        parts.discard("source")
+    if recorded.get("device") != now.get("device"):
+        parts.discard("losses")
+    near = {"losses": _NEAR_LOSS.get(precision, _NEAR)}
+    return [
+        _WORDS[part]
+        for part in _WORDS
+        if part in parts and not _alike(recorded[part], now[part], near.get(part, _NEAR))
+    ]
+
+
+def sketch(tensor: Any) -> list[Any]:
+    """A tensor's shape and content: a checksum of whole numbers, projections of others."""
+    if not isinstance(tensor, Tensor):
+        return [type(tensor).__name__]
+    shape = list(tensor.shape)
+    flat = torch.view_as_real(tensor) if tensor.is_complex() else tensor
+    flat = flat.detach().reshape(-1)
+    if not flat.is_floating_point():
+        return [shape, zlib.crc32(flat.cpu().numpy().tobytes())]
+    values = flat[:: max(1, -(-len(flat) // _MOST))].cpu().double()
+    norm = float(values.norm())
+    directions = torch.randn(
+        _DIRECTIONS, len(values), generator=Generator().manual_seed(1), dtype=torch.float64
+    )
+    if not norm or not math.isfinite(norm):
+        return [shape, str(norm)]
+    return [shape, math.log(norm), *(directions @ values / norm).tolist()]
+
+
+def _losses(
+    spec: StudySpec, model: torch.nn.Module, x: Any, y: Any, device: torch.device
+) -> list[float]:
+    """Of a few steps on one batch, without dropout: the same wherever random numbers differ."""
+    assert spec.task is not None
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    optimizer = build_optimizer(spec.optimizer, [named], [_PARAMS])
+    model.eval()
+    losses = []
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=spec.precision == "bfloat16")
+    for _ in range(_STEPS):
+        model.zero_grad()
+        with autocast:
+            loss = spec.task.loss(model(x), y)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    return [loss if math.isfinite(loss) else -1.0 for loss in losses]
+
+
+def _source(spec: StudySpec) -> str:
+    """A checksum of the study file's code, without its comments and its layout."""
+    if not spec.command:
+        return ""
+    try:
+        return _digest(ast.dump(ast.parse(Path(spec.command[0]).read_text(encoding="utf-8"))))
+    except (OSError, ValueError, SyntaxError):
+        return ""
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _alike(a: Any, b: Any, near: float) -> bool:
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(_alike(x, y, near) for x, y in zip(a, b, strict=True))
+    if isinstance(a, float) or isinstance(b, float):
+        return isinstance(a, int | float) and math.isclose(a, b, rel_tol=near, abs_tol=near)
+    return bool(a == b)
