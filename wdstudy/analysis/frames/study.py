@@ -73,7 +73,7 @@ def _cell(trial: FrozenTrial) -> dict[str, Any] | None:
     if not (0 < lr < math.inf and 0 <= weight_decay < math.inf):
         return None
     seed = number_of(trial.params.get(SEED, trial.user_attrs.get(SEED, 0)))
-    return {"lr": lr, "weight_decay": weight_decay, "seed": int(seed) if seed == seed else 0}
+    return {"lr": lr, "weight_decay": weight_decay, "seed": int(seed) if math.isfinite(seed) else 0}
 
 
 def number_of(value: object) -> float:
