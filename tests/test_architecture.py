@@ -30,8 +30,8 @@ HOUSE = {
     "recorder": "curves errors decay trackers meter",
     "analysis.frames": "curves errors words space storage record",
     "integrations": "curves errors trackers recorder",
-    "study": "errors decay space record recorder",
     "analysis.numbers": "curves errors words space record analysis.frames",
+    "study": "errors words decay space record recorder",
     "analysis.views": "curves errors words space analysis.frames analysis.numbers",
     "training": "curves errors decay space meter study",
     "analysis.figures": (
@@ -52,10 +52,10 @@ HOUSE = {
         "analysis.numbers analysis.views run analysis.report"
     ),
     "cli": (
-        "errors space storage trackers analysis.frames study analysis.numbers run "
+        "errors words space storage trackers analysis.frames analysis.numbers study run "
         "analysis.report launchers live"
     ),
-    "__main__": "errors cli",
+    "__main__": "errors words cli",
 }
 """Room → the rooms that it imports. A room is a folder or a module; it imports only from rooms
 that stand above it in this table. An arrow that nobody uses any more is struck."""

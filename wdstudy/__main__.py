@@ -9,8 +9,12 @@ import sys
 import typer
 
 from wdstudy.errors import WdstudyError
+from wdstudy.words import abridged, printable
 
 USER_ERROR, INTERRUPTED = 2, 130
+
+LONGEST = 1200
+"""Characters of a line that tells what is wrong."""
 
 # Typer ships click under a private name; its public BadParameter leads to the base class.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -42,12 +46,25 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # `wdstudy list | head`
         sys.stderr.close()
         return 0
+    except (OSError, UnicodeError) as error:  # of a path that no file can have, above all
+        return _complain(_by_the_system(error))
     return code if isinstance(code, int) else 0  # typer makes Ctrl-C a code of its own, 130
 
 
 def _complain(line: str) -> int:
-    print(f"wdstudy: {' '.join(line.split())}", file=sys.stderr)  # noqa: T201
+    line = abridged(printable(" ".join(line.split())), LONGEST)
+    print(f"wdstudy: {line}", file=sys.stderr)  # noqa: T201
     return USER_ERROR
+
+
+def _by_the_system(error: OSError | UnicodeError) -> str:
+    """What the system refused, in a line."""
+    if isinstance(error, UnicodeError):
+        thing = str(getattr(error, "object", ""))
+        return f"'{abridged(thing, 80)}' can't be written as UTF-8; name another"
+    thing = abridged(str(error.filename or ""), 80)
+    says = error.strerror or str(error)
+    return f"'{thing}': {says}; name another" if thing else f"the system says: {says}"
 
 
 if __name__ == "__main__":

@@ -8,6 +8,12 @@ from dataclasses import dataclass
 
 from wdstudy.errors import SpaceError
 
+MAX_AXIS, MAX_CELLS = 10_000, 1_000_000
+"""Values of an axis and trials of a grid, at most: a slip of the finger is not to fill a disk."""
+
+MOST = 3e38
+"""The largest number in single precision, by and large."""
+
 LR, WEIGHT_DECAY, SEED = "lr", "weight_decay", "seed"
 """The parameters of a trial, and the columns of every frame."""
 
@@ -62,6 +68,10 @@ class SearchSpace:
         object.__setattr__(self, "lr", _axis("lr", self.lr, lowest="above 0"))
         object.__setattr__(self, "weight_decay", _axis("weight_decay", self.weight_decay))
         object.__setattr__(self, "seeds", _seeds(self.seeds))
+        if len(self) > MAX_CELLS:
+            raise SpaceError(
+                f"the space holds {self}, {len(self):,} trials; give at most {MAX_CELLS:,}"
+            )
 
     def __len__(self) -> int:
         return len(self.lr) * len(self.weight_decay) * len(self.seed_list)
@@ -113,6 +123,8 @@ def log_range(low: float, high: float, n: int) -> tuple[float, ...]:
     >>> log_range(1e-3, 1, 4)
     (0.001, 0.01, 0.1, 1.0)
     """
+    if n > MAX_AXIS:
+        raise SpaceError(f"log_range({low:g}, {high:g}, {n}): give at most {MAX_AXIS:,} points")
     if n < 1 or (n == 1 and low != high):
         raise SpaceError(f"log_range({low:g}, {high:g}, {n}): n is {n}; give at least 2 points")
     if not (0 < low < math.inf and 0 < high < math.inf):
@@ -168,10 +180,18 @@ def _axis(name: str, values: Iterable[float], lowest: str = "0 or above") -> tup
     for value in axis:
         if not math.isfinite(value) or value < 0 or (value == 0 and name == "lr"):
             raise SpaceError(f"{name} holds {value:g}; every value must be finite and {lowest}")
+        if value > MOST:
+            raise SpaceError(
+                f"{name} holds {value:g}; no number above {MOST:g} can be trained with"
+            )
+    if len(axis) > MAX_AXIS:
+        raise SpaceError(f"{name} holds {len(axis):,} values; give at most {MAX_AXIS:,}")
     return axis
 
 
 def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
+    if isinstance(seeds, int) and seeds > MAX_AXIS:
+        raise SpaceError(f"seeds={seeds}; give at most {MAX_AXIS:,}")
     chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(dict.fromkeys(seeds))
     if not chosen or any(not isinstance(s, int) or s < 0 for s in chosen):
         raise SpaceError(f"seeds={seeds!r}; give a number of seeds, or a list of whole numbers ≥ 0")

@@ -7,6 +7,25 @@ import math
 MINUS = "\N{MINUS SIGN}"
 
 
+def printable(text: str) -> str:
+    r"""The text with control characters, line ends and bytes of no letter spelled out.
+
+    Names, paths and attributes may hold what moves a terminal's cursor.
+
+    >>> printable("a\x1b[2Jb")
+    'a\\x1b[2Jb'
+    """
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode("ascii")
+        for c in text
+    )
+
+
+def abridged(text: str, most: int) -> str:
+    """A long text without its middle."""
+    return text if len(text) <= most else f"{text[: most // 2]}…{text[len(text) - most // 2 :]}"
+
+
 def number(value: float) -> str:
     """A number as one would type it: 5e-4, 0.1, 0.071, 30."""
     if value == 0:

@@ -17,6 +17,7 @@ from typer import Argument, Option
 from wdstudy.cli.flags import Artifacts, StorageURL, StudyName, StudyNames, called
 from wdstudy.cli.run import STOPS, run
 from wdstudy.errors import FlagError, StudyError, nearest
+from wdstudy.words import printable
 
 app = typer.Typer(
     help="How do learning rate and weight decay work together, for your model?",
@@ -67,7 +68,7 @@ def list_studies(storage: StorageURL = None) -> None:
 
 def _shown(value: object) -> str:
     if not isinstance(value, float):
-        return str(value)
+        return printable(str(value))
     return "—" if math.isnan(value) else f"{value:.4g}"
 
 

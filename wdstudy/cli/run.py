@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     import optuna
     from rich.console import Console
 
+DIGITS = 6
+"""Of a number of lanes or processes, at most."""
+
 STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -151,7 +154,7 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
 def _count_or_auto(flag: str, text: str) -> int | None:
     if text == "auto":
         return None
-    if not text.isdecimal() or int(text) < 1:
+    if not text.isdecimal() or len(text) > DIGITS or int(text) < 1:
         raise FlagError(f"{flag} {text}: give a number of at least 1, or auto")
     return int(text)
 

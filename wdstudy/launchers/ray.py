@@ -22,7 +22,14 @@ from typing import Any
 import optuna
 import torch
 
-from wdstudy.errors import MissingPackageError, StorageError, StudyError, WdstudyError, fault
+from wdstudy.errors import (
+    FlagError,
+    MissingPackageError,
+    StorageError,
+    StudyError,
+    WdstudyError,
+    fault,
+)
 
 try:
     import ray
@@ -92,6 +99,8 @@ def run_ray(
         WdstudyError: as of every launcher, or Ray can't be reached, has no room, or lost all jobs.
     """
     check_gpus(gpus_per_job)
+    if address == "":
+        raise FlagError("--address is empty; give the HOST:PORT of the cluster")
     address = address or os.environ.get("RAY_ADDRESS")
     url, path = resolve_url(storage), Path(source.path).resolve()
     if (file := file_of(url)) is not None:

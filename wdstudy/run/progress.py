@@ -22,6 +22,7 @@ from rich.text import Text
 
 from wdstudy.curves import DECAY_LOSS, PRIMARY_LOSS, VAL_LOSS
 from wdstudy.space import TrialParams
+from wdstudy.words import printable
 
 LINE_SECONDS = 10.0
 
@@ -153,7 +154,7 @@ class BarDisplay:
         """Redraw the bar and the two lines under it."""
         self._bar.update(self._task, total=status.shown_total, completed=status.done)
         lines = [
-            Text(f"  {line}", overflow="ellipsis", no_wrap=True, style="dim")
+            Text(f"  {printable(line)}", overflow="ellipsis", no_wrap=True, style="dim")
             for line in (status.headline(), status.now + status.rate())
             if line
         ]
@@ -218,7 +219,7 @@ def display_for(console: Console) -> Display:
 
 def say(console: Console, line: str) -> None:
     """Print a line as it is: not wrapped, so that a command in it can be copied."""
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
 
 def console(**options: Any) -> Console:

@@ -92,7 +92,7 @@ def _database(url: str, shown: str, for_writing: bool) -> RDBStorage:
     except ImportError as error:
         extra = "mysql" if "mysql" in url.partition("://")[0] else "postgres"
         raise MissingPackageError(f"the storage {masked(shown)}", extra) from error
-    except (SQLAlchemyError, OSError, RuntimeError) as error:
+    except Exception as error:  # drivers raise anything over a port, an option or a host's name
         raise _unusable(shown, error) from error
     weakref.finalize(storage, storage.engine.dispose)  # drivers warn of connections left open
     return storage
@@ -161,6 +161,11 @@ def _tune_sqlite(engine: sqlalchemy.Engine, for_writing: bool) -> None:
 
 
 def _check_file(url: str, path: Path, create: bool) -> None:
+    if str(path) in (".", ":memory:"):
+        raise StorageError(
+            f"the storage {url} would lie in the memory of one process; name a file: "
+            "sqlite:///wdstudy.db"
+        )
     if path.is_dir():
         raise StorageError(f"the storage {url} is a directory; name a file in it")
     if not path.parent.is_dir():

@@ -16,6 +16,8 @@ def write_study_file(path: Path) -> None:
     """
     if path.suffix != ".py":
         raise SpecError(f"'{path}' is no Python file; name it '{path}.py'")
+    if not str(path).isprintable():
+        raise SpecError(f"'{path}' holds what can't be printed; give a name of letters and digits")
     text = (files("wdstudy.study") / "template.py.txt").read_text()
     text = text.replace("STUDY_PATH", str(path)).replace("STUDY_NAME", path.stem)
     if path.exists():

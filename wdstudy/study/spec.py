@@ -23,6 +23,7 @@ from wdstudy.study.optimizers import (
     optimizer_options,
 )
 from wdstudy.study.schedules import Schedule, resolve_schedule
+from wdstudy.words import abridged
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
@@ -35,6 +36,8 @@ LossFunction = Callable[[Any, Any], Tensor]
 
 UserLoop = Callable[[TrialParams, "LossRecorder"], None]
 """`train(params, recorder)`: somebody's own training loop."""
+
+MAX_NAME = 200
 
 PRECISIONS = ("float32", "bfloat16")
 
@@ -129,6 +132,11 @@ class StudySpec:
 
     def __post_init__(self) -> None:
         self._check_what_is_trained()
+        if len(self.name) > MAX_NAME or not self.name.isprintable():
+            raise SpecError(
+                f"the study's name {abridged(self.name, 40)!r} is too long or holds what can't be "
+                f"printed; give at most {MAX_NAME} letters, digits and signs"
+            )
         for name in ("epochs", "batch_size", "record_every", "trials"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < 1):
