@@ -37,7 +37,7 @@ def test_run_list_report_export(study_file: StudyFile, capfd: pytest.CaptureFixt
     assert "study 'linear': 3 lr × 4 weight_decay" in said
     assert "12/12 trials" in said
     assert "best trial so far: val_loss" in said
-    assert re.search(r"best cell: lr 0\.1, weight_decay \S+ \(lowest val_loss \S+\)", said)
+    assert re.search(r"best cell: lr 0\.1, weight_decay \S+ \(min val_loss \S+\)", said)
     assert "next: python -m wdstudy report linear" in said
     assert main(["run", str(path)]) == 0
     assert "12 finished trials kept, 0 to train" in capfd.readouterr().err
@@ -259,7 +259,7 @@ def test_run_list_and_report_name_one_best(
     path = str(study_file())
     assert main(["run", path, "--seeds", "3", "--epochs", "1"]) == 0
     told = capfd.readouterr().err
-    best = re.search(r"best cell: lr (\S+), weight_decay (\S+) \(lowest val_loss (\S+), mean", told)
+    best = re.search(r"best cell: lr (\S+), weight_decay (\S+) \(min val_loss (\S+), mean", told)
     assert best is not None, told
     assert main(["list"]) == 0
     listed = capfd.readouterr().out.split()

@@ -133,9 +133,9 @@ def failing(times: int) -> tuple[Callable[[Tensor, Tensor], Tensor], list[int]]:
 
     def loss(output: Tensor, y: Tensor) -> Tensor:
         calls[0] += 1
-        # Trying it out calls this twice, its fingerprint three times; a trial 2 x 3 times to train
-        # and twice to validate.
-        if 14 <= calls[0] < 14 + times:
+        # Trying it out calls this three times, its fingerprint as often; a trial 2 x 3 times to
+        # train and twice to validate.
+        if 15 <= calls[0] < 15 + times:
             raise ValueError("a bad batch")
         return nn.functional.cross_entropy(output, y)
 
@@ -311,7 +311,7 @@ def test_a_stop_in_the_middle_leaves_nothing_running(in_folder: Path, make_spec:
 
     def loss(output: Tensor, y: Tensor) -> Tensor:
         calls[0] += 1
-        if calls[0] == 15:
+        if calls[0] == 16:
             raise KeyboardInterrupt
         return nn.functional.cross_entropy(output, y)
 
@@ -365,3 +365,39 @@ def test_a_loop_that_counts_no_loss_is_told_so(in_folder: Path) -> None:
     spec = StudySpec(space=SearchSpace([0.1], [0]), train=loop, name="own")
     with pytest.raises(StudyError, match=r"recorded no step; call recorder\.step\(loss\)"):
         run_study(spec, URL)
+
+
+@pytest.mark.parametrize(
+    ("uses", "says"),
+    [
+        ("both", ""),
+        ("independent", ""),
+        ("lr", "the loop never uses params.weight_decay: is the map one of what it trains?"),
+        ("nothing", "the loop never uses params.lr and never uses params.weight_decay"),
+        ("another", "the loop has weight_decay 0.5 in its optimizer where the trial's is 0.01"),
+    ],
+)
+def test_a_loop_that_overlooks_its_parameters_is_told_once(
+    in_folder: Path, uses: str, says: str
+) -> None:
+    def loop(params: TrialParams, recorder: LossRecorder) -> None:
+        lr = 0.1 if uses == "nothing" else params.lr
+        decay = {
+            "both": lambda: params.weight_decay,
+            "another": lambda: params.weight_decay and 0.5,
+            "independent": lambda: params.weight_decay / params.lr,
+        }
+        weight = torch.nn.Parameter(torch.ones(3))
+        optimizer = torch.optim.AdamW([weight], lr, weight_decay=decay.get(uses, lambda: 0.3)())
+        recorder.watch(optimizer)
+        loss = weight.square().mean()
+        loss.backward()
+        recorder.step(loss)
+        optimizer.step()
+        recorder.point(val_loss=loss)
+
+    lines = Lines()
+    run_study(StudySpec(SearchSpace([0.01, 0.1], [0.01]), train=loop, name="own"), URL, lines)
+    assert len(lines.lines) == bool(says)
+    if says:
+        assert lines.lines[0].startswith(says)

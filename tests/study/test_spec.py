@@ -3,12 +3,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import optuna
 import pytest
 import torch
+from small_tasks import blobs, mlp
+from torch import nn
 
-from wdstudy import SearchSpace, StudySpec
+from wdstudy import SearchSpace, StudySpec, Task, run_study
 from wdstudy.errors import SpecError
 from wdstudy.record import StudyRecord
 
@@ -91,3 +94,17 @@ def test_a_name_that_says_nothing_must_be_told_its_direction(make_spec: MakeSpec
     with pytest.raises(SpecError, match=r"objective 'val_quality' does not say.*direction="):
         make_spec(objective="val_quality")
     assert make_spec(objective="val_quality", direction="maximize").direction == "maximize"
+
+
+def test_what_a_beginner_gives_is_named_with_its_cure(in_folder: Path, make_spec: MakeSpec) -> None:
+    with pytest.raises(SpecError, match=r"model= is a Sequential, .*model=lambda: Sequential"):
+        Task(mlp(), blobs, nn.functional.cross_entropy)  # type: ignore[arg-type]
+    with pytest.raises(SpecError, match="schedule=CosineAnnealingLR is a class; give a name"):
+        make_spec(schedule=torch.optim.lr_scheduler.CosineAnnealingLR)
+    each = partial(nn.functional.cross_entropy, reduction="none")
+    with pytest.raises(SpecError, match=r"returns the shape \[32\]; .*without reduction='none'"):
+        run_study(make_spec(task=Task(mlp, blobs, each)), "sqlite:///wd.db")
+    number = Task(mlp, blobs, lambda output, y: 1.0)  # type: ignore[arg-type, return-value]
+    with pytest.raises(SpecError, match="returns a float; return a 0-d tensor"):
+        run_study(make_spec(task=number), "sqlite:///wd.db")
+    assert not Path("wd.db").exists()

@@ -60,7 +60,7 @@ def list_studies(storage: StorageURL = None) -> None:
         raise StudyError("the storage holds no study yet; begin with: wdstudy run STUDY_FILE")
     table = Table(box=None, pad_edge=False)
     for column in frame.columns:
-        table.add_column(column.replace("_", " "), overflow="fold")
+        table.add_column(column, overflow="fold")
     for row in frame.itertuples(index=False):
         table.add_row(*map(_shown, row))
     Console().print(table, markup=False)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import astuple, replace
+from typing import Any
 
 from optuna.trial import TrialState
 
@@ -14,6 +16,7 @@ from wdstudy.run.cells import DONE
 from wdstudy.run.prepared import Prepared
 from wdstudy.run.progress import Display, Status
 from wdstudy.run.triallog import TrialLog
+from wdstudy.space import TrialParams
 from wdstudy.training.data import TaskData
 from wdstudy.training.devices import is_out_of_memory, release_memory
 from wdstudy.training.loop import Training
@@ -38,6 +41,7 @@ class StackTrainer:
         self._spec, self._data, self._device = prepared.spec, prepared.data, prepared.device
         self._status, self._display = status, display
         self._failures = 0
+        self._told = False
         self.lanes, self._apart = choice.lanes, choice.apart
 
     def train(self, stack: list[TrialLog]) -> None:
@@ -86,8 +90,9 @@ class StackTrainer:
         recorder = LossRecorder(diverged_factor=self._spec.diverged_factor)
         watch = _LoopWatch(self, log, recorder)
         recorder.trackers.append(watch)
+        params = _Noticing(*astuple(log.params))
         try:
-            self._spec.train(log.params, recorder)
+            self._spec.train(params, recorder)
         except (Exception, StopTraining):
             if not watch.stopped:
                 raise
@@ -107,6 +112,25 @@ class StackTrainer:
                 "before optimizer.step(), or neither loss is known"
             )
         self._note(log, log.complete())
+        self._tell_what_is_not_swept(params, recorder)
+
+    def _tell_what_is_not_swept(self, params: _Noticing, recorder: LossRecorder) -> None:
+        """A loop that overlooks its parameters makes a map of nothing: said once."""
+        found = [f"never uses params.{name}" for name in ("lr", "weight_decay")
+                 if name not in params.used]  # fmt: skip
+        optimizer = recorder.optimizer
+        if not found and optimizer is not None:
+            decays = {float(g.get("weight_decay", 0.0)) for g in optimizer.param_groups}
+            meant = params.weight_decay, params.weight_decay / params.lr  # the independent form
+            if not any(math.isclose(decay, m) for decay in decays for m in meant):
+                told = ", ".join(f"{decay:g}" for decay in sorted(decays))
+                found = [
+                    f"has weight_decay {told} in its optimizer where the trial's is "
+                    f"{params.weight_decay:g}"
+                ]
+        if found and not self._told:
+            self._told = True
+            self._display.say(f"the loop {' and '.join(found)}: is the map one of what it trains?")
 
     def _mend(self, stack: list[TrialLog], error: Exception) -> None:
         """After an error in a stack: a smaller one if memory ran out, one that is not compiled if
@@ -167,6 +191,22 @@ class StopTraining(BaseException):  # control flow, like GeneratorExit
 
     No `Exception`: a loop that catches those, as many do around a step, must not go on.
     """
+
+
+class _Noticing(TrialParams):
+    """The parameters of a trial, which notice what a loop reads of them."""
+
+    def __getattribute__(self, name: str) -> Any:
+        value = super().__getattribute__(name)
+        if name in ("lr", "weight_decay"):
+            super().__getattribute__("__dict__").setdefault("read", set()).add(name)
+        return value
+
+    @property
+    def used(self) -> set[str]:
+        """The names that were read."""
+        found: set[str] = self.__dict__.get("read", set())
+        return set(found)
 
 
 class _LoopWatch:

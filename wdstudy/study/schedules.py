@@ -57,6 +57,11 @@ def resolve_schedule(schedule: str | Schedule, warmup: float) -> Schedule:
     """
     if not 0 <= warmup < 1:
         raise SpecError(f"warmup={warmup!r}; give the share of the run to warm up in, 0 ≤ w < 1")
+    if isinstance(schedule, type):
+        raise SpecError(
+            f"schedule={schedule.__name__} is a class; give a name ({', '.join(SCHEDULES)}), or a "
+            "function (step, total_steps) -> multiplier of lr"
+        )
     if not callable(schedule) and schedule not in SCHEDULES:
         raise SpecError(f"unknown schedule '{schedule}'; {nearest(str(schedule), SCHEDULES)}")
     decay = schedule if callable(schedule) else SCHEDULES[schedule]

@@ -64,6 +64,14 @@ class Task:
     metrics: Mapping[str, BatchFunction | Metric | Accumulates] = field(default_factory=dict)
     augment: Callable[[Tensor, Generator], Tensor] | None = None
 
+    def __post_init__(self) -> None:
+        if isinstance(self.model, nn.Module) or not callable(self.model):
+            name = type(self.model).__name__
+            raise SpecError(
+                f"model= is a {name}, and every trial needs a fresh one: give what builds it, "
+                f"model={name} or model=lambda: {name}(…)"
+            )
+
 
 @dataclass(frozen=True)
 class StudySpec:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Generator
+from torch import Generator, Tensor, nn
 
 from wdstudy.errors import SpecError, fault
 from wdstudy.space import TrialParams
@@ -58,7 +58,11 @@ def dry_run(spec: StudySpec, data: TaskData, device: torch.device) -> None:
     assert spec.task is not None
     try:
         with torch.random.fork_rng():
-            _try(SingleLane(spec.task.model().to(device)), spec.task, *_first_batches(data))
+            model, batches = spec.task.model().to(device), _first_batches(data)
+            _check_loss(spec.task, model, batches[0])
+            _try(SingleLane(model), spec.task, *batches)
+    except SpecError:
+        raise
     except Exception as error:
         raise SpecError(f"the first batch can't be trained on: {fault(error)}") from error
 
@@ -202,6 +206,20 @@ def _seconds_a_step(
             torch.cuda.synchronize(device)
         times.append(time.perf_counter() - start)
     return of(times[1:]) / lanes
+
+
+def _check_loss(task: Task, model: nn.Module, batch: Batch) -> None:
+    """A loss of another shape would fail further down, where nobody knows why."""
+    x, y = batch
+    with torch.no_grad():
+        loss = task.loss(model(x), y)
+    if not isinstance(loss, Tensor):
+        raise SpecError(f"loss(output, y) returns a {type(loss).__name__}; return a 0-d tensor")
+    if loss.numel() != 1:
+        raise SpecError(
+            f"loss(output, y) returns the shape {list(loss.shape)}; return the mean over the batch "
+            "as a 0-d tensor: without reduction='none', or with .mean()"
+        )
 
 
 def _try(lanes: Lanes, task: Task, batch: Batch, val_batch: Batch) -> None:

@@ -38,7 +38,7 @@ def studies_frame(url: str | None = None) -> pd.DataFrame:
                 "lr": float(best.get("lr", math.nan)),
                 "weight_decay": float(best.get("weight_decay", math.nan)),
                 "optimizer": record_of(study).spec.optimizer or "—",
-                "started": f"{started:%Y-%m-%d %H:%M}" if started else "—",
+                "started": f"{started:%Y-%m-%d}" if started else "—",
             }
         )
     return pd.DataFrame(rows)
@@ -62,5 +62,5 @@ def _judged(study: optuna.Study) -> tuple[str, CellGrid | None]:
     except StudyError:
         return "—", None
     low = bool(trials.attrs["minimize"])
-    metric = f"{'lowest' if low else 'highest'} {trials.attrs['objective']}"
+    metric = f"{'min' if low else 'max'} {trials.attrs['objective']}"
     return metric, gather(trials, "value", minimize=low)
