@@ -24,14 +24,15 @@ from wdstudy.space import TrialParams
 from wdstudy.study.optimizers import build_optimizer
 from wdstudy.study.spec import StudySpec
 from wdstudy.training.data import TaskData
+from wdstudy.training.randomness import seeded
 
 _STEPS = 3
 _PARAMS = TrialParams(lr=1e-3, weight_decay=1e-2)
 """Of the fixed steps, whatever is swept."""
 
 _DIRECTIONS = 3
-_MOST = 100_000
-"""Numbers of a tensor of floats that are looked at, evenly."""
+_MOST, _MOST_WHOLE = 100_000, 10_000_000
+"""Numbers of a tensor of floats, and of one of whole numbers, that are looked at, evenly."""
 
 _NEAR = 1e-3
 _NEAR_LOSS = {"float32": 2e-3, "bfloat16": 5e-2}
@@ -57,8 +58,7 @@ def fingerprint(spec: StudySpec, data: TaskData | None, device: torch.device) ->
     source = _source(spec)
     if spec.task is None or data is None:
         return {"source": source}
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
+    with seeded(0):
         model = spec.task.model().to(device)
         halves = data.train, data.val
         batches = [next(iter(half.epoch(Generator().manual_seed(0)))) for half in halves]
@@ -106,8 +106,8 @@ def sketch(tensor: Any) -> list[Any]:
     flat = torch.view_as_real(tensor) if tensor.is_complex() else tensor
     flat = flat.detach().reshape(-1)
     if not flat.is_floating_point():
-        return [shape, zlib.crc32(flat.cpu().numpy().tobytes())]
-    values = flat[:: max(1, -(-len(flat) // _MOST))].cpu().double()
+        return [shape, zlib.crc32(_some(flat, _MOST_WHOLE).numpy().tobytes())]
+    values = _some(flat, _MOST).double()
     norm = float(values.norm())
     directions = torch.randn(
         _DIRECTIONS, len(values), generator=Generator().manual_seed(1), dtype=torch.float64
@@ -115,6 +115,10 @@ def sketch(tensor: Any) -> list[Any]:
     if not norm or not math.isfinite(norm):
         return [shape, str(norm)]
     return [shape, math.log(norm), *(directions @ values / norm).tolist()]
+
+
+def _some(flat: Tensor, most: int) -> Tensor:
+    return flat[:: max(1, -(-len(flat) // most))].cpu().contiguous()
 
 
 def _losses(
