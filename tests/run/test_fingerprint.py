@@ -78,7 +78,9 @@ def test_changed_code_is_not_mixed_into_an_old_study(
     in_folder: Path, make_spec: MakeSpec, task: Task, says: str
 ) -> None:
     before = run_study(make_spec(task=Task(mlp, blobs, LOSS)), URL)
-    with pytest.raises(StudyError, match=f"recorded with other code.*{says}.*--name; or --same"):
+    with pytest.raises(
+        StudyError, match=f"recorded with other code.*{says}.*--name; or say --same"
+    ):
         run_study(make_spec(task=task), URL)
     assert len(before.trials) == len(run_study(make_spec(task=Task(mlp, blobs, LOSS)), URL).trials)
     run_study(make_spec(task=task, same=True), URL)  # who knows better

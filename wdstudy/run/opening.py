@@ -148,8 +148,7 @@ def _continued(spec: StudySpec, study: optuna.Study, record: StudyRecord) -> Stu
     if changed and not spec.same:
         raise StudyError(
             f"the study '{name}' was recorded with other code, for these differ: "
-            f"{'; '.join(changed)}. Give this one another --name; or --same, if you know that it "
-            "is the same all the same"
+            f"{'; '.join(changed)}. Give this one another --name; or say --same, if you know better"
         )
     if record.fingerprint and (changed or not recorded.fingerprint):
         recorded = replace(recorded, fingerprint=record.fingerprint)
