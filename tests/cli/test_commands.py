@@ -269,3 +269,26 @@ def test_run_list_and_report_name_one_best(
     found = summary["landscape"]["best"]
     assert (f"{found['lr']:g}", f"{found['weight_decay']:g}") == best.groups()[:2]
     assert f"{found['loss']['value']:.4g}" == best[3].rstrip(",")
+
+
+def test_list_and_export_can_be_piped(
+    study_file: StudyFile, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", str(study_file()), "--epochs", "1"]) == 0
+    capfd.readouterr()
+    assert main(["list", "--json"]) == 0
+    (row,) = json.loads(capfd.readouterr().out)
+    assert (row["study"], row["trials"], row["metric"]) == ("linear", 12, "min val_loss")
+    best = min(t.value for t in study().trials if t.value is not None)
+    assert row["best"] == pytest.approx(best, rel=1e-12)
+    for what in ("curves", "trials"):
+        assert main(["export", "linear", "--what", what, "--out", f"{what}.csv"]) == 0
+        capfd.readouterr()
+        assert main(["export", "linear", "--what", what, "--out", "-"]) == 0
+        assert capfd.readouterr().out == Path(f"{what}.csv").read_text()
+    piped = subprocess.run(
+        f"{sys.executable} -m wdstudy export linear --out - | head -1",
+        shell=True, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert piped.stdout == "trial,lr,weight_decay,seed,step,epoch,series,value\n"
+    assert piped.stderr == ""

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -48,8 +49,11 @@ app.command()(run)
 
 
 @app.command("list")
-def list_studies(storage: StorageURL = None) -> None:
-    """List the studies of a storage."""
+def list_studies(
+    storage: StorageURL = None,
+    as_json: Annotated[bool, Option("--json", help="As JSON, a list of objects.")] = False,
+) -> None:
+    """List the studies of a storage: metric, and the best cell by its mean over seeds."""
     from rich.console import Console
     from rich.table import Table
 
@@ -58,6 +62,9 @@ def list_studies(storage: StorageURL = None) -> None:
     frame = studies_frame(storage)
     if frame.empty:
         raise StudyError("the storage holds no study yet; begin with: wdstudy run STUDY_FILE")
+    if as_json:
+        typer.echo(frame.to_json(orient="records", indent=1, double_precision=15))
+        return
     table = Table(box=None, pad_edge=False)
     for column in frame.columns:
         table.add_column(column, overflow="fold")
@@ -198,13 +205,17 @@ def new(
 @app.command()
 def export(
     name: StudyName,
-    out: Annotated[Path, Option(metavar="FILE", help="FILE.csv or FILE.parquet.")],
+    out: Annotated[
+        Path, Option(metavar="FILE", help="FILE.csv or FILE.parquet; - for CSV on standard output.")
+    ],
     what: Annotated[str, Option(metavar="FRAME", help="curves or trials.")] = "curves",
     storage: StorageURL = None,
 ) -> None:
     """Write a study's tidy data: one row a trial, series and record point; or one row a trial.
 
     Example: wdstudy export resnet --out curves.csv
+
+    Example: wdstudy export resnet --what trials --out - | head
     """
     from wdstudy.analysis.frames.curves import curves_frame
     from wdstudy.analysis.frames.files import write_frame
@@ -214,5 +225,9 @@ def export(
     frames = {"curves": curves_frame, "trials": trials_frame}
     if what not in frames:
         raise FlagError(f"--what {what}: {nearest(what, frames)}")
-    write_frame(frames[what](open_study(name, storage)), out)
+    frame = frames[what](open_study(name, storage))
+    if str(out) == "-":
+        frame.to_csv(sys.stdout, index=False)
+        return
+    write_frame(frame, out)
     typer.echo(f"{what} of '{name}': {out}")
