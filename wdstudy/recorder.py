@@ -75,6 +75,11 @@ class LossRecorder:
         return self._decays[-1].optimizer if self._decays else None
 
     @property
+    def optimizers(self) -> tuple[Optimizer, ...]:
+        """All optimizers that are watched."""
+        return tuple(decay.optimizer for decay in self._decays)
+
+    @property
     def steps(self) -> int:
         """Optimizer steps so far; set it where a run goes on from a checkpoint.
 

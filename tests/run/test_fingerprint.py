@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,10 @@ def smoothed(output: Tensor, y: Tensor) -> Tensor:
     return LOSS(output, y, label_smoothing=0.1)
 
 
+def inaccuracy(output: Tensor, y: Tensor) -> Tensor:
+    return 1 - accuracy(output, y)
+
+
 for _function, _name in ((tanh, "mlp"), (small_init, "mlp"), (smoothed, "cross_entropy")):
     _function.__qualname__ = _name  # a user changes the body, and leaves the name
 
@@ -72,17 +77,20 @@ for _function, _name in ((tanh, "mlp"), (small_init, "mlp"), (smoothed, "cross_e
         (Task(small_init, blobs, LOSS), "the initial weights"),
         (Task(mlp, other_labels(0.05), LOSS), "the data"),
         (Task(mlp, blobs, smoothed), "the losses of the first steps"),
+        (Task(mlp, blobs, LOSS, {"accuracy": inaccuracy}), "the metrics of the first validation"),
     ],
 )
 def test_changed_code_is_not_mixed_into_an_old_study(
     in_folder: Path, make_spec: MakeSpec, task: Task, says: str
 ) -> None:
-    before = run_study(make_spec(task=Task(mlp, blobs, LOSS)), URL)
+    original = Task(mlp, blobs, LOSS, {"accuracy": accuracy})
+    task = replace(task, metrics=task.metrics or original.metrics)
+    before = run_study(make_spec(task=original), URL)
     with pytest.raises(
         StudyError, match=f"recorded with other code.*{says}.*--name; or say --same"
     ):
         run_study(make_spec(task=task), URL)
-    assert len(before.trials) == len(run_study(make_spec(task=Task(mlp, blobs, LOSS)), URL).trials)
+    assert len(before.trials) == len(run_study(make_spec(task=original), URL).trials)
     run_study(make_spec(task=task, same=True), URL)  # who knows better
     run_study(make_spec(task=task), URL)  # and then it is
 
@@ -183,4 +191,6 @@ def test_of_a_loop_its_code_counts_and_comments_do_not(
     assert "--same" in said
     assert said.count("\n") == 1
     assert main(["run", "loop.py", "--jobs", "1", "--same"]) == 0
+    known, unknown = {"source": "abc"}, {"source": ""}
+    assert what_changed(known, unknown, "float32") == []  # from Python there is no file
     assert main(["run", "loop.py", "--jobs", "1"]) == 0

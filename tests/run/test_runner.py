@@ -374,7 +374,7 @@ def test_a_loop_that_counts_no_loss_is_told_so(in_folder: Path) -> None:
         ("independent", ""),
         ("lr", "the loop never uses params.weight_decay: is the map one of what it trains?"),
         ("nothing", "the loop never uses params.lr and never uses params.weight_decay"),
-        ("another", "the loop has weight_decay 0.5 in its optimizer where the trial's is 0.01"),
+        ("another", "the loop has weight_decay 0, 0.5 in its optimizer where the trial's is 0.01"),
     ],
 )
 def test_a_loop_that_overlooks_its_parameters_is_told_once(
@@ -390,6 +390,7 @@ def test_a_loop_that_overlooks_its_parameters_is_told_once(
         weight = torch.nn.Parameter(torch.ones(3))
         optimizer = torch.optim.AdamW([weight], lr, weight_decay=decay.get(uses, lambda: 0.3)())
         recorder.watch(optimizer)
+        recorder.watch(torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr, weight_decay=0.0))
         loss = weight.square().mean()
         loss.backward()
         recorder.step(loss)

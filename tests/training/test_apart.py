@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from displays import Lines
 from small_tasks import blobs, mlp
 from torch import nn
 from torch.optim import SGD, AdamW, Muon, Optimizer
@@ -166,6 +167,9 @@ def test_an_optimizer_that_cant_be_tried_trains_one_lane_at_a_time(in_folder: Pa
 
     register_decay(Single, "coupled")
     task = Task(mlp, blobs, nn.functional.cross_entropy)
-    study = run_study(spec_for(Single, task=task, name="a"), "sqlite:///a.db", lanes=6)
+    lines = Lines()
+    study = run_study(spec_for(Single, task=task, name="a"), "sqlite:///a.db", lines, lanes=6)
+    assert "whether Single keeps lanes apart can't be tried" in lines.lines[0]
+    assert "single precision only" in lines.lines[0]
     alone = run_study(spec_for(Single, task=task, name="b"), "sqlite:///b.db", lanes=1)
     assert [t.value for t in study.trials] == [t.value for t in alone.trials]

@@ -78,8 +78,8 @@ class Prepared:
                 return choose_lanes(self.spec, self.data, self.device, left, most)
             except Exception as error:  # what is wrong will show again, in a trial
                 return LaneChoice(1, fault(error))
-        mode = lane_mode(self.spec)
-        reason = why_not_stacked(self.spec, self.data, self.device, mode)
+        mode, alone = lane_mode(self.spec)
+        reason = alone or why_not_stacked(self.spec, self.data, self.device)
         if reason is not None:
             say(f"lanes can't be stacked, so they train one at a time: {reason}")
             return LaneChoice(1, reason)

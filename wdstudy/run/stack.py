@@ -118,9 +118,9 @@ class StackTrainer:
         """A loop that overlooks its parameters makes a map of nothing: said once."""
         found = [f"never uses params.{name}" for name in ("lr", "weight_decay")
                  if name not in params.used]  # fmt: skip
-        optimizer = recorder.optimizer
-        if not found and optimizer is not None:
-            decays = {float(g.get("weight_decay", 0.0)) for g in optimizer.param_groups}
+        if not found:
+            groups = [group for each in recorder.optimizers for group in each.param_groups]
+            decays = {float(group.get("weight_decay", 0.0)) for group in groups}
             meant = params.weight_decay, params.weight_decay / params.lr  # the independent form
             if not any(math.isclose(decay, m) for decay in decays for m in meant):
                 told = ", ".join(f"{decay:g}" for decay in sorted(decays))

@@ -21,6 +21,7 @@ import torch
 from torch import Generator, Tensor
 
 from wdstudy.space import TrialParams
+from wdstudy.study.metrics import split
 from wdstudy.study.optimizers import build_optimizer
 from wdstudy.study.spec import StudySpec
 from wdstudy.training.data import TaskData
@@ -43,6 +44,7 @@ _WORDS = {
     "data": "the data (is what is random in it seeded?)",
     "augmented": "what augment makes of it",
     "losses": "the losses of the first steps",
+    "metrics": "the metrics of the first validation batch",
     "source": "the code of the loop",
 }
 
@@ -74,6 +76,7 @@ def fingerprint(spec: StudySpec, data: TaskData | None, device: torch.device) ->
             # On the CPU: the random numbers of other devices are others.
             found["augmented"] = [sketch(spec.task.augment(x.cpu(), Generator().manual_seed(0)))]
         found["losses"] = _losses(spec, model, x, y, device)
+        found["metrics"] = _metrics(spec, model, *batches[1])
     return found
 
 
@@ -88,9 +91,11 @@ def what_changed(recorded: Mapping[str, Any], now: Mapping[str, Any], precision:
     parts = {part for part in _WORDS if part in recorded and part in now}
     if now.keys() != {"source"}:
         parts.discard("source")
+    if not recorded.get("source") or not now.get("source"):
+        parts.discard("source")  # of a spec that came from no file
     if recorded.get("device") != now.get("device"):
-        parts.discard("losses")
-    near = {"losses": _NEAR_LOSS.get(precision, _NEAR)}
+        parts -= {"losses", "metrics"}
+    near = dict.fromkeys(("losses", "metrics"), _NEAR_LOSS.get(precision, _NEAR))
     return [
         _WORDS[part]
         for part in _WORDS
@@ -139,6 +144,16 @@ def _losses(
         optimizer.step()
         losses.append(float(loss.detach()))
     return [loss if math.isfinite(loss) else -1.0 for loss in losses]
+
+
+def _metrics(spec: StudySpec, model: torch.nn.Module, x: Any, y: Any) -> list[float]:
+    """Of one batch, in the order of their names: the objective may be one of them."""
+    assert spec.task is not None
+    averaged, whole = split(spec.task.metrics)
+    with torch.no_grad():
+        output = model.eval()(x)
+        found = [float(f(output, y)) for _, f in sorted({**averaged, **whole}.items())]
+    return [value if math.isfinite(value) else -1.0 for value in found]
 
 
 def _source(spec: StudySpec) -> str:

@@ -67,15 +67,9 @@ def dry_run(spec: StudySpec, data: TaskData, device: torch.device) -> None:
         raise SpecError(f"the first batch can't be trained on: {fault(error)}") from error
 
 
-def why_not_stacked(
-    spec: StudySpec, data: TaskData, device: torch.device, mode: LaneMode = "together"
-) -> str | None:
+def why_not_stacked(spec: StudySpec, data: TaskData, device: torch.device) -> str | None:
     """Why lanes of this task can't be stacked, in one line; None if they can."""
     assert spec.task is not None
-    if mode == "alone":
-        return (
-            f"{optimizer_name(spec.optimizer)}'s step mixes lanes, also with an optimizer for each"
-        )
     try:
         with warnings.catch_warnings(record=True) as caught, torch.random.fork_rng():
             warnings.simplefilter("always")
@@ -103,11 +97,12 @@ def choose_lanes(
         trials: How many trials are to be trained.
         most: The most lanes that can be filled.
     """
-    mode = lane_mode(spec) if most > 1 else "together"
+    mode, reason = lane_mode(spec) if most > 1 else ("together", None)
     alone = _seconds_a_step(spec, data, device, 1)
     steps = spec.epochs * data.train.steps
     left = BUDGET * alone * steps * trials
-    reason = why_not_stacked(spec, data, device, mode) if most > 1 else None
+    if most > 1 and reason is None:
+        reason = why_not_stacked(spec, data, device)
     if most == 1 or reason is not None:
         return LaneChoice(1, reason or "there is one trial to train", alone)
     best, best_seconds, before = 1, alone, alone
@@ -135,12 +130,15 @@ def choose_lanes(
     return LaneChoice(even, told, best_seconds, apart=mode == "apart")
 
 
-def lane_mode(spec: StudySpec) -> LaneMode:
-    """How lanes may train; alone where the optimizer can't be tried."""
+def lane_mode(spec: StudySpec) -> tuple[LaneMode, str | None]:
+    """How lanes may train, and where they may not, why: in one line."""
+    name = optimizer_name(spec.optimizer)
     try:
-        return how_lanes_may_train(spec)
-    except Exception:  # it may want a GPU, or single precision
-        return "alone"
+        mode = how_lanes_may_train(spec)
+    except Exception as error:  # it may want a GPU, or single precision
+        return "alone", f"whether {name} keeps lanes apart can't be tried: {fault(error)}"
+    mixes = f"{name}'s step mixes lanes, also with an optimizer for each"
+    return mode, mixes if mode == "alone" else None
 
 
 def _may_gain(alone: float, best: float, before: float, now: float) -> bool:
