@@ -21,6 +21,9 @@ STUDY_KEY = "wdstudy"
 
 SCHEMA = 1
 
+MAX_NAME = 200
+"""Characters of a study's name, at most."""
+
 GRID = "grid"
 """The sampler that trains every cell of the space."""
 

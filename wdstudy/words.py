@@ -43,6 +43,30 @@ def signed(value: float) -> str:
     return f"{value:+.2f}".replace("-", MINUS) if round(value, 2) else "0.00"
 
 
+def lasting(seconds: float) -> str:
+    """A duration in its largest sensible unit: `40 s`, `5 min`, `3.5 h`, `12 days`.
+
+    >>> lasting(200)
+    '3 min'
+    """
+    for unit, size in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:,.{int(seconds < 10 * size and unit == 'h')}f} {unit}"
+    return f"{max(1.0, seconds):.0f} s"
+
+
+def sized(n: float) -> str:
+    """A number of bytes: `12 kB`, `3.4 MB`.
+
+    >>> sized(3.4e6)
+    '3.4 MB'
+    """
+    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
+        if n >= size:
+            return f"{n / size:,.1f} {unit}"
+    return f"{n / 1e3:.0f} kB"
+
+
 def counted(n: int, noun: str) -> str:
     """`1 trial`, `2 trials`."""
     return f"{n:,} {noun}{'' if n == 1 else 's'}"

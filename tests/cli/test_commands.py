@@ -187,7 +187,7 @@ def test_a_failed_trial_is_exit_code_2_with_the_way_on(
     in_folder: Path, study_file: StudyFile, capfd: pytest.CaptureFixture[str]
 ) -> None:
     path = study_file()
-    text = path.read_text().replace("time.sleep(0.0)", "count[0] += 1; assert count[0] != 20")
+    text = path.read_text().replace("time.sleep(0.0)", "count[0] += 1; assert count[0] != 30")
     path.write_text("count = [0]\n" + text)
     assert main(["run", str(path), "--lanes", "1"]) == 2
     assert "1 of 12 trials failed; run the same command again" in capfd.readouterr().err
@@ -236,22 +236,6 @@ def fetch(url: str) -> Any:
             time.sleep(0.2)
 
 
-def test_the_shell_completes_the_names_of_studies(in_folder: Path) -> None:
-    for name in ("digits", "digits-adamw", "ridge"):
-        optuna.create_study(study_name=name, storage="sqlite:///wdstudy.db")
-
-    def completed(words: str) -> list[str]:
-        asked = {"_WDSTUDY_COMPLETE": "complete_bash", "COMP_WORDS": words}
-        asked["COMP_CWORD"] = str(len(words.split(" ")) - 1)
-        program = Path(sys.executable).parent / "wdstudy"
-        return subprocess.check_output([program], env={**os.environ, **asked}, text=True).split()
-
-    assert completed("wdstudy report dig") == ["digits", "digits-adamw"]
-    assert completed("wdstudy export rid") == ["ridge"]
-    assert completed("wdstudy suggest --storage sqlite:///none.db d") == []
-    assert not Path("none.db").exists()
-
-
 def test_run_list_and_report_name_one_best(
     study_file: StudyFile, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -292,3 +276,70 @@ def test_list_and_export_can_be_piped(
     )  # fmt: skip
     assert piped.stdout == "trial,lr,weight_decay,seed,step,epoch,series,value\n"
     assert piped.stderr == ""
+
+
+@pytest.mark.parametrize("url", ["sqlite:///wdstudy.db", "journal:///wdstudy.journal"])
+def test_a_dry_run_says_what_would_be_trained_and_writes_nothing(
+    study_file: StudyFile, url: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path, where = str(study_file()), ["--storage", url]
+    file = Path(url.partition(":///")[2])
+    folder = {p.name for p in Path().iterdir()}
+    assert main(["run", path, "--dry-run", *where]) == 0
+    said = capfd.readouterr().err
+    assert "study 'linear': 3 lr × 4 weight_decay" in said
+    assert re.search(r"12 trials to train: about \d+ s", said)
+    assert "each trial: " in said
+    assert "parameters, of which" in said
+    assert re.search(r"the storage grows by about \d+ kB", said)
+    assert {p.name for p in Path().iterdir()} == folder
+    assert main(["run", path, *where]) == 0
+    before = file.read_bytes()
+    assert main(["run", path, "--dry-run", "--seeds", "2", *where]) == 0
+    said = capfd.readouterr().err
+    assert "12 finished trials kept, 12 to train" in said
+    assert main(["run", path, "--dry-run", "--epochs", "3", *where]) == 2
+    assert "was recorded with another spec: epochs=2, now 3" in capfd.readouterr().err
+    assert main(["run", path, "--dry-run", "--quick", *where]) == 0
+    assert "9 trials to train" in capfd.readouterr().err
+    assert file.read_bytes() == before
+
+
+def test_quiet_shows_nothing_but_what_is_wrong_and_a_log_keeps_it_all(
+    study_file: StudyFile, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path, log = str(study_file()), Path("run.log")
+    assert main(["run", path, "--quiet", "--log", str(log)]) == 0
+    shown = capfd.readouterr()
+    assert shown.out + shown.err == ""
+    first = log.read_text().splitlines()
+    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \S", line) for line in first)
+    for part in ("--quiet --log", "12 trials to train", "12/12 trials", "best cell: ", "next: "):
+        assert any(part in line for line in first), part
+    assert main(["run", path, "--quiet", "--epochs", "3", "--log", str(log)]) == 2
+    assert "recorded with another spec" in capfd.readouterr().err
+    lines = log.read_text().splitlines()
+    assert lines[: len(first)] == first
+    assert "recorded with another spec" in lines[-1]
+    for bad in (".", "nowhere/run.log"):
+        assert main(["run", path, "--log", bad]) == 2
+        assert f"--log {bad}: " in capfd.readouterr().err
+
+
+def test_the_time_of_a_large_grid_is_said_before_anything_is_written(
+    study_file: StudyFile,
+) -> None:
+    """A slip of the finger: 200,000 trials. It says so, and Ctrl-C leaves nothing behind."""
+    path = study_file(pause=0.01)
+    arguments = command("run", path, "--lr", "1e-3:1e-1:200", "--seeds", "250", "--jobs", "1")
+    process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    said = ""
+    for line in process.stderr:
+        said += line
+        if "trials to train" in line:
+            break
+    assert re.search(r"200,000 trials to train: about [\d.,]+ (min|h|days)", said)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert len(study().get_trials(deepcopy=False)) == 0

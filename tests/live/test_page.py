@@ -17,7 +17,8 @@ from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
 from wdstudy.live.note import HEADING, escaped
 from wdstudy.live.page import live_page, push
 from wdstudy.live.pushing import EVERY, SHARE, Budget, Lease, LivePage
-from wdstudy.run.progress import Silent, Status
+from wdstudy.run.progress import Silent
+from wdstudy.run.status import Status
 from wdstudy.storage.opening import open_storage
 
 COMMAND = "python -m wdstudy report made"

@@ -183,7 +183,8 @@ def test_measuring_leaves_the_training_as_it_was(in_folder: Path, make_spec: Mak
     spec = make_spec(name="a")
     prepared, lines = prepare(spec, URL), Lines()
     runner = Runner(prepared, lines)
-    left = runner.enqueue()
+    left = runner.take_stock()
+    runner.enqueue()
     assert prepared.lanes(left, None, say=lines.say).lanes >= 1
     runner.work(prepared.lanes(left, 1, say=lines.say))
     again = run_study(make_spec(name="b"), URL, lanes=1)

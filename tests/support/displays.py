@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wdstudy.run.progress import Status
+from wdstudy.run.status import Status
 
 
 class Lines:

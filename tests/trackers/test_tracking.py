@@ -204,7 +204,8 @@ def test_a_trial_that_begins_anew_begins_a_new_run(in_folder: Path, make_spec: M
     spec = make_spec(task=Task(mlp, blobs, loss), epochs=4)
     prepared = prepare(spec, URL, [book])
     runner = Runner(prepared, Silent())
-    choice = prepared.lanes(runner.enqueue(), 4, say=Silent().say)
+    choice = prepared.lanes(runner.take_stock(), 4, say=Silent().say)
+    runner.enqueue()
     calls[0] = 0
     runner.work(choice)
     kept = {page.info.name: page for page in book.pages if not page.discarded}

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from contextlib import suppress
 from importlib.metadata import version
@@ -17,8 +16,8 @@ from typer import Argument, Option
 
 from wdstudy.cli.flags import Artifacts, StorageURL, StudyName, StudyNames, called
 from wdstudy.cli.run import STOPS, run
-from wdstudy.errors import FlagError, StudyError, nearest
-from wdstudy.words import printable
+from wdstudy.cli.studies import delete, list_studies, rename
+from wdstudy.errors import FlagError, nearest
 
 app = typer.Typer(
     help="How do learning rate and weight decay work together, for your model?",
@@ -46,37 +45,7 @@ def common(
 
 
 app.command()(run)
-
-
-@app.command("list")
-def list_studies(
-    storage: StorageURL = None,
-    as_json: Annotated[bool, Option("--json", help="As JSON, a list of objects.")] = False,
-) -> None:
-    """List the studies of a storage: metric, and the best cell by its mean over seeds."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from wdstudy.analysis.frames.studies import studies_frame
-
-    frame = studies_frame(storage)
-    if frame.empty:
-        raise StudyError("the storage holds no study yet; begin with: wdstudy run STUDY_FILE")
-    if as_json:
-        typer.echo(frame.to_json(orient="records", indent=1, double_precision=15))
-        return
-    table = Table(box=None, pad_edge=False)
-    for column in frame.columns:
-        table.add_column(column, overflow="fold")
-    for row in frame.itertuples(index=False):
-        table.add_row(*map(_shown, row))
-    Console().print(table, markup=False)
-
-
-def _shown(value: object) -> str:
-    if not isinstance(value, float):
-        return printable(str(value))
-    return "—" if math.isnan(value) else f"{value:.4g}"
+app.command("list")(list_studies)
 
 
 @app.command()
@@ -231,3 +200,7 @@ def export(
         return
     write_frame(frame, out)
     typer.echo(f"{what} of '{name}': {out}")
+
+
+app.command()(rename)
+app.command()(delete)

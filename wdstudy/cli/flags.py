@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument, Context, Option
+from typer import Argument, Option
 
+from wdstudy.cli.completion import OPTIMIZERS, PRUNERS, SAMPLERS, known_studies, one_of
 from wdstudy.launchers.base import LAUNCHERS
 from wdstudy.trackers.options import CLASSES
-
-
-def known_studies(context: Context, incomplete: str) -> list[str]:
-    """Names for the shell to complete: of the storage that the command line names so far."""
-    with suppress(Exception):  # a shell has no place for what is wrong with a storage
-        from wdstudy.storage.opening import open_storage, study_names
-
-        names = study_names(open_storage(context.params.get("storage"), create=False))
-        return [name for name in names if name.startswith(incomplete)]
-    return []
 
 
 def called(arguments: list[str]) -> str:
@@ -51,15 +41,30 @@ Only = Annotated[
 ]
 Epochs = Annotated[int | None, Option(metavar="N", help="Epochs of a trial.")]
 OptimizerName = Annotated[
-    str | None, Option(metavar="NAME", help="A class of torch.optim, in any case: sgd, adamw.")
+    str | None,
+    Option(
+        metavar="NAME",
+        help="A class of torch.optim, in any case: sgd, adamw.",
+        autocompletion=one_of(OPTIMIZERS),
+    ),
 ]
 LR = Annotated[str | None, Option("--lr", metavar="AXIS", help="Values, ranges: 1e-3:1:7.")]
 WeightDecay = Annotated[
     str | None, Option(metavar="AXIS", help="Values, ranges: 0,1e-5:1e-1:6; 0 is the baseline.")
 ]
 Seeds = Annotated[int | None, Option(metavar="N", help="Replicas of every cell.")]
-Sampler = Annotated[str | None, Option(metavar="NAME", help="grid, tpe, qmc, random, gp or cmaes.")]
-Pruner = Annotated[str | None, Option(metavar="NAME", help="median, hyperband, …")]
+Sampler = Annotated[
+    str | None,
+    Option(
+        metavar="NAME",
+        help=f"{', '.join(SAMPLERS[:-1])} or {SAMPLERS[-1]}.",
+        autocompletion=one_of(SAMPLERS),
+    ),
+]
+Pruner = Annotated[
+    str | None,
+    Option(metavar="NAME", help="median, hyperband, …", autocompletion=one_of(PRUNERS)),
+]
 Trials = Annotated[int | None, Option(metavar="N", help="Trials that a sampler makes.")]
 Device = Annotated[str | None, Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")]
 Compile = Annotated[
@@ -79,6 +84,7 @@ Launcher = Annotated[
     Option(
         metavar="NAME",
         help="; ".join(f"{name}: {entry.says}" for name, entry in LAUNCHERS.items()) + ".",
+        autocompletion=one_of(LAUNCHERS),
     ),
 ]
 Address = Annotated[
@@ -112,6 +118,18 @@ Quick = Annotated[
     bool,
     Option("--quick", help="Does it all work? 3 × 3 cells of 12 steps, as the study NAME-quick."),
 ]
+DryRun = Annotated[
+    bool,
+    Option(
+        "--dry-run",
+        help="Say what would be trained, and what time and disk it takes; write nothing.",
+    ),
+]
+Quiet = Annotated[bool, Option("--quiet", "-q", help="Show nothing but what is wrong.")]
+Log = Annotated[
+    Path | None, Option(metavar="FILE", help="Append what is shown, with the time, to this file.")
+]
+Yes = Annotated[bool, Option("--yes", "-y", help="Don't ask.")]
 Artifacts = Annotated[
     Path | None,
     Option(

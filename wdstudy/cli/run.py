@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -16,17 +18,20 @@ from wdstudy.cli.flags import (
     Compile,
     Device,
     Devices,
+    DryRun,
     Epochs,
     GpusPerJob,
     Jobs,
     Lanes,
     Launcher,
     Live,
+    Log,
     Name,
     Only,
     OptimizerName,
     Pruner,
     Quick,
+    Quiet,
     Same,
     Sampler,
     Seeds,
@@ -38,11 +43,14 @@ from wdstudy.cli.flags import (
     WeightDecay,
     called,
 )
-from wdstudy.errors import FlagError, StudyError
+from wdstudy.errors import FlagError, StudyError, WdstudyError
 
 if TYPE_CHECKING:
     import optuna
-    from rich.console import Console
+
+    from wdstudy.live.pushing import LivePage
+    from wdstudy.run.progress import Display
+    from wdstudy.run.status import Status
 
 DIGITS = 6
 """Of a number of lanes or processes, at most."""
@@ -76,7 +84,10 @@ def run(
     settings: Settings = None,
     same: Same = False,
     quick: Quick = False,
+    dry_run: DryRun = False,
     live: Live = True,
+    quiet: Quiet = False,
+    log: Log = None,
 ) -> None:
     """Train every trial that the study lacks; the same command again goes on after a stop.
 
@@ -86,12 +97,10 @@ def run(
     from wdstudy.launchers.processes import warm_up
 
     processes = _count_or_auto("--jobs", jobs)
-    if launcher == "local":
+    if launcher == "local" and not dry_run:
         warm_up(processes)  # it imports in another process while this one does
-    from wdstudy.live.pushing import LivePage
-    from wdstudy.run.progress import console, display_for, say
     from wdstudy.space import parse_axis
-    from wdstudy.storage.opening import forget_study
+    from wdstudy.storage.studies import forget_study
     from wdstudy.study.file import SpecSource
     from wdstudy.trackers.options import make_backends, split_settings
 
@@ -113,38 +122,70 @@ def run(
         else parse_axis("--weight-decay", weight_decay),
         "seeds": seeds,
     }
+    own = {
+        "devices": devices,
+        "address": address,
+        "gpus_per_job": gpus_per_job,
+        "dry_run": dry_run or None,
+    }
     keywords, options = split_settings(_settings(settings))
-    trackers = make_backends(track or "", options)
     source = SpecSource(str(study_file), keywords, _given(changes), _given(space), quick, only)
-    output = console()
-    own = {"devices": devices, "address": address, "gpus_per_job": gpus_per_job}
-    launch = make_launcher(launcher, own)
-    where = [] if storage is None else ["--storage", storage]
+    workers: dict[str, Any] = {
+        "jobs": processes,
+        "lanes": _count_or_auto("--lanes", lanes),
+        "trackers": make_backends(track or "", options),
+    }
+    launch: Callable[..., Status] = partial(make_launcher(launcher, own), source, **workers)
     specs = source.specs()
-    for spec in specs:
-        if quick:
-            forget_study(spec.name, storage)  # what is tried out is tried anew
-        report_command = called(["report", spec.name, *where])
-        page = LivePage(display_for(output), report_command, on=live)
-        with _stoppable(output, context.obj), page:
-            status = launch(
-                source,
-                spec,
-                storage,
-                page.display,
-                jobs=processes,
-                lanes=_count_or_auto("--lanes", lanes),
-                trackers=trackers,
-                opened=page.watch,
-            )
-        if page.study is not None:
-            _say_the_best(output, page.study)
-        if status.failed:
-            raise StudyError(
-                f"{status.failed} of {status.total} trials failed; "
-                f"run the same command again to train them: {called(context.obj)}"
-            )
-    say(output, f"next: {called(['report', *(spec.name for spec in specs), *where])}")
+    where = [] if storage is None else ["--storage", storage]
+    with _display(context.obj, quiet=quiet, log=log) as display:
+        for spec in specs:
+            if quick and not dry_run:
+                forget_study(spec.name, storage)  # what is tried out is tried anew
+            page = _page(display, called(["report", spec.name, *where]), live and not dry_run)
+            with _stoppable(display, context.obj), page:
+                status = launch(spec, storage, page.display, opened=page.watch)
+            if page.study is not None:
+                _say_the_best(display, page.study)
+            if status.failed:
+                raise StudyError(
+                    f"{status.failed} of {status.total} trials failed; "
+                    f"run the same command again to train them: {called(context.obj)}"
+                )
+        report = called(["report", *(spec.name for spec in specs), *where])
+        display.say("nothing was trained or written: this was a dry run" if dry_run
+                    else f"next: {report}")  # fmt: skip
+
+
+@contextmanager
+def _display(arguments: list[str], *, quiet: bool, log: Path | None) -> Iterator[Display]:
+    """Where progress is shown: on the terminal unless that is to be quiet, and in a log."""
+    from wdstudy.run.progress import LogDisplay, Several, Silent, console, display_for
+
+    shown = Silent() if quiet else display_for(console())
+    if log is None:
+        yield shown
+        return
+    try:
+        file = log.open("a", encoding="utf-8")
+    except OSError as error:
+        raise FlagError(
+            f"--log {log}: {error.strerror or error}; name a file that can be written"
+        ) from None
+    with file:
+        written = LogDisplay(console(file=file))
+        written.say(called(arguments))
+        try:
+            yield Several([shown, written])
+        except WdstudyError as error:
+            written.say(f"stopped: {error}")
+            raise
+
+
+def _page(display: Display, command: str, on: bool) -> LivePage:
+    from wdstudy.live.pushing import LivePage
+
+    return LivePage(display, command, on=on)
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:
@@ -159,12 +200,11 @@ def _count_or_auto(flag: str, text: str) -> int | None:
     return int(text)
 
 
-def _say_the_best(output: Console, study: optuna.Study) -> None:
+def _say_the_best(display: Display, study: optuna.Study) -> None:
     from wdstudy.analysis.frames.studies import best_line
-    from wdstudy.run.progress import say
 
     if line := best_line(study):
-        say(output, line)
+        display.say(line)
 
 
 def _settings(items: list[str] | None) -> dict[str, str]:
@@ -175,12 +215,11 @@ def _settings(items: list[str] | None) -> dict[str, str]:
 
 
 @contextmanager
-def _stoppable(output: Console, arguments: list[str]) -> Iterator[None]:
+def _stoppable(display: Display, arguments: list[str]) -> Iterator[None]:
     """Let Ctrl-C and SIGTERM stop a run at once, and say how to go on."""
     import optuna
 
     from wdstudy.run.interrupts import interrupt_on
-    from wdstudy.run.progress import say
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     before = [signal.getsignal(number) for number in STOPS], sys.unraisablehook
@@ -188,7 +227,7 @@ def _stoppable(output: Console, arguments: list[str]) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        say(output, f"stopped; finished trials are kept. To go on: {called(arguments)}")
+        display.say(f"stopped; finished trials are kept. To go on: {called(arguments)}")
         raise
     finally:
         for number, handler in zip(STOPS, before[0], strict=True):

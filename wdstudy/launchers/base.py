@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     import optuna
 
     from wdstudy.run.prepared import Prepared
-    from wdstudy.run.progress import Display, Status
+    from wdstudy.run.progress import Display
+    from wdstudy.run.status import Status
     from wdstudy.study.file import SpecSource
     from wdstudy.study.spec import StudySpec
     from wdstudy.trackers import Backend
@@ -106,7 +107,9 @@ class Entry(NamedTuple):
 
 
 LAUNCHERS = {
-    "local": Entry("wdstudy.launchers.local:run_local", "processes on this machine", ("devices",)),
+    "local": Entry(
+        "wdstudy.launchers.local:run_local", "processes on this machine", ("devices", "dry_run")
+    ),
     "ray": Entry("wdstudy.launchers.ray:run_ray", "jobs of a cluster", ("address", "gpus_per_job")),
 }
 
@@ -132,6 +135,7 @@ def launcher(name: str, options: Mapping[str, Any]) -> Launcher:
         if key not in entry.options:
             owners = [n for n, other in LAUNCHERS.items() if key in other.options]
             flag = f"--{key.replace('_', '-')}"
-            raise FlagError(f"{flag} {value}: only with --launcher {' or '.join(owners)}")
+            shown = flag if value is True else f"{flag} {value}"
+            raise FlagError(f"{shown}: only with --launcher {' or '.join(owners)}")
     module, _, function = entry.home.partition(":")
     return cast(Launcher, partial(getattr(import_module(module), function), **given))

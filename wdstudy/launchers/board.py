@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from wdstudy.errors import StudyError
-from wdstudy.run.progress import Display, Status
+from wdstudy.run.progress import Display
+from wdstudy.run.status import Status
 
 SHOW_SECONDS = 0.25
 

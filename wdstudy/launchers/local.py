@@ -24,10 +24,13 @@ from wdstudy.errors import FlagError, StudyError, WdstudyError
 from wdstudy.launchers.base import Job
 from wdstudy.launchers.board import Board, Reporter
 from wdstudy.launchers.processes import cores, take_environment, worker_context
+from wdstudy.run.forecast import Forecast, what_is_trained
 from wdstudy.run.interrupts import interrupt_on
-from wdstudy.run.prepared import prepare
-from wdstudy.run.progress import Display, Status
+from wdstudy.run.prepared import Prepared, prepare
+from wdstudy.run.progress import Display
 from wdstudy.run.runner import Runner
+from wdstudy.run.status import Status
+from wdstudy.storage.studies import in_memory
 from wdstudy.study.file import SpecSource
 from wdstudy.study.spec import StudySpec
 from wdstudy.trackers import Backend
@@ -38,9 +41,6 @@ from wdstudy.words import counted
 
 WORTH_SECONDS = 8.0
 """Training that one process does in less than this is not worth the start of others."""
-
-TRIAL_SECONDS = 0.03
-"""What a trial costs beside its training: its place in the study, its series and reports."""
 
 MAX_LOSSES = 3
 """Workers that may be lost for each job before the run stops."""
@@ -59,11 +59,13 @@ def run_local(
     trackers: Sequence[Backend] = (),
     opened: Callable[[optuna.Study], None] = lambda study: None,
     devices: str | None = None,
+    dry_run: bool = False,
 ) -> Status:
     """Run a study with as many processes as it is worth: a `Launcher`.
 
     Where `jobs` is None, all cores of a CPU machine work, or one process a GPU. `devices` names
-    those that the processes take in turn, comma-separated.
+    those that the processes take in turn, comma-separated. `dry_run` prepares and measures on a
+    copy of the study in memory, says what a run would do, and writes nothing.
     """
     places = _places(spec, devices)
     most = cores()
@@ -72,22 +74,31 @@ def run_local(
         raise FlagError(f"--jobs {jobs}: this machine has {most} cores; give at most {4 * most}")
     wanted = jobs or (most if on_cpu else len(places))
     with _threads(max(1, most // wanted) if on_cpu else torch.get_num_threads()) as threads:
-        prepared = prepare(replace(spec, device=places[0]), storage, trackers)
+        place = in_memory(spec.name, storage, empty=source.quick) if dry_run else storage
+        prepared = prepare(replace(spec, device=places[0]), place, trackers)
         runner = Runner(prepared, display)
         display.say(f"study '{spec.name}': {prepared.plan}")
-        left = runner.enqueue()
+        left = runner.take_stock()
         if wanted == 1 and threads > 1 and on_cpu:
             torch.set_num_threads(prepared.threads(left, threads))
         choice = prepared.lanes(left, lanes, wanted, say=display.say)
-        expected = (choice.seconds * prepared.total_steps + TRIAL_SECONDS) * left
-        wanted = min(wanted, -(-left // choice.lanes))
-        if wanted > 1 and (jobs is not None or expected > WORTH_SECONDS):
-            _tell(display, choice, wanted)
+        forecast = Forecast.of(prepared, left, choice, wanted)
+        if jobs is None and not _worth_others(prepared, forecast):
+            forecast = replace(forecast, jobs=1)
+        if dry_run:
+            display.say(what_is_trained(prepared))
+        if left:
+            display.say(str(forecast))
+        if dry_run:
+            display.say(forecast.on_disk())
+            return runner.status
+        runner.enqueue()
+        runner.status.expect(forecast.wall_seconds, forecast.steps)
+        if forecast.jobs > 1:
             with runner.tracking:
                 job = Job(source, spec.name, prepared.url, "", runner.run, prepared.trackers)
-                team = _Team(job, runner, display, wanted, choice, places, threads)
+                team = _Team(job, runner, display, forecast.jobs, choice, places, threads)
                 return team.run(opened)
-        _tell(display, choice, 1)
         opened(runner.study)
         runner.work(choice)  # with the threads that its lanes were measured with
     return runner.status
@@ -230,6 +241,11 @@ def _end_with_parent() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+def _worth_others(prepared: Prepared, forecast: Forecast) -> bool:
+    """Whether to start processes that nobody asked for. A loop may write files of its own."""
+    return prepared.data is not None and (forecast.seconds or 0.0) > WORTH_SECONDS
+
+
 def _places(spec: StudySpec, devices: str | None) -> list[str]:
     if devices:
         return [str(resolve_device(name)) for name in devices.split(",")]
@@ -237,13 +253,6 @@ def _places(spec: StudySpec, devices: str | None) -> list[str]:
     if first.type == "cuda" and spec.device == "auto":
         return [f"cuda:{i}" for i in range(torch.cuda.device_count())]
     return [str(first)]
-
-
-def _tell(display: Display, choice: LaneChoice, jobs: int) -> None:
-    lanes = f"{choice.lanes} lanes: {choice.reason}" if choice.lanes > 1 else ""
-    processes = f"{jobs} processes" if jobs > 1 else ""
-    if lanes or processes:
-        display.say(" · ".join(part for part in (processes, lanes) if part))
 
 
 class _threads:  # noqa: N801  # a context manager, used like a function

@@ -51,11 +51,13 @@ from wdstudy.launchers.ray_cluster import (
     hide_password,
     room_for,
 )
+from wdstudy.run.forecast import Forecast
 from wdstudy.run.interrupts import interrupt_on
 from wdstudy.run.plan import Plan
 from wdstudy.run.prepared import Prepared
-from wdstudy.run.progress import Display, Status
+from wdstudy.run.progress import Display
 from wdstudy.run.runner import TEND_SECONDS, Runner
+from wdstudy.run.status import Status
 from wdstudy.run.tally import Tally
 from wdstudy.storage.opening import open_storage
 from wdstudy.storage.url import file_of, password_in, resolve_url
@@ -63,7 +65,6 @@ from wdstudy.study.file import SpecSource
 from wdstudy.study.spec import StudySpec
 from wdstudy.trackers import Backend
 from wdstudy.training.probe import LaneChoice
-from wdstudy.words import counted
 from wdstudy.workers import run_token
 
 MAX_RETRIES = 3
@@ -161,15 +162,16 @@ class _Jobs:
                 found = [result for result in self._results() if result is not None]
                 if not found:
                     raise StudyError(self._what_was_lost())
-                left, choice = found[0]
-                jobs = min(jobs, -(-left // choice.lanes))
-                self._tell(jobs, choice)
+                forecast: Forecast = replace(found[0], at_once=self._room, workers="Ray jobs")
+                choice, jobs = forecast.choice, forecast.jobs if forecast.trials else 0
+                self._tell(forecast)
                 study = optuna.load_study(
                     study_name=self._job.name, storage=open_storage(self._job.storage)
                 )
                 opened(study)
                 tally = Tally(study, self._plan, self._base, self._job.run)
                 tally.note()
+                self._base.expect(forecast.wall_seconds, forecast.steps)
                 for number in range(1, jobs + 1):
                     self._start(_train, replace(self._job, number=number), choice)
                 for _ in self._results(tally):
@@ -229,14 +231,12 @@ class _Jobs:
             self._display.say("a job was lost: Ray has started it again")
         self._attempts = again
 
-    def _tell(self, jobs: int, choice: LaneChoice) -> None:
-        parts = [counted(jobs, "Ray job")] if jobs else []
-        if jobs > self._room:
-            parts.append(f"{self._room} at a time, for more there is no room")
-        if jobs and choice.lanes > 1:
-            parts.append(f"{choice.lanes} lanes: {choice.reason}")
-        if parts:
-            self._display.say(" · ".join(parts))
+    def _tell(self, forecast: Forecast) -> None:
+        if not forecast.trials:
+            return
+        self._display.say(str(forecast))
+        if forecast.jobs > self._room:
+            self._display.say(f"{self._room} jobs at a time, for more there is no room")
 
     def _recounted(self, study: optuna.Study) -> Status:
         """The end as the storage has it: what a lost job did last, it may not have told."""
@@ -266,12 +266,14 @@ def _enqueue(events: Queue, folder: str | None, job: Job, lanes: int | None, job
     """Make the study ready where it is trained.
 
     Returns:
-        The number of trials left and the `LaneChoice` for them; or what is wrong, in a line.
+        A forecast of what is left to train; or what is wrong, in a line.
     """
 
-    def enqueue(prepared: Prepared, runner: Runner, reporter: Reporter) -> tuple[int, LaneChoice]:
-        left = runner.enqueue()  # what is kept already, the driver counts itself
-        return left, prepared.lanes(left, lanes, jobs, say=reporter.say)
+    def enqueue(prepared: Prepared, runner: Runner, reporter: Reporter) -> Forecast:
+        left = runner.take_stock()  # what is kept already, the driver counts itself
+        choice = prepared.lanes(left, lanes, jobs, say=reporter.say)
+        runner.enqueue()
+        return Forecast.of(prepared, left, choice, jobs)
 
     return _with_runner(events, folder, job, enqueue)
 

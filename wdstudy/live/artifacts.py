@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import optuna
@@ -11,6 +12,7 @@ from optuna.artifacts import FileSystemArtifactStore, upload_artifact
 
 # Optuna's public list of a study's artifacts stumbles over one that was deleted in the dashboard.
 from optuna.artifacts._upload import ARTIFACTS_ATTR_PREFIX
+from optuna.artifacts.exceptions import ArtifactNotFound
 
 from wdstudy.errors import StorageError
 from wdstudy.storage.ids import id_of_study, storage_of
@@ -65,6 +67,17 @@ def publish(study: optuna.Study, figures: Iterable[Path], folder: Path) -> int:
         ) from error
     storage_of(study).set_study_system_attr(id_of_study(study), FIGURES, listed)
     return count
+
+
+def remove_artifacts(study: optuna.Study, folder: Path) -> None:
+    """Remove the files of a study's artifacts, and of its trials'; what is not there, is not."""
+    store = FileSystemArtifactStore(folder)
+    attributes = [storage_of(study).get_study_system_attrs(id_of_study(study))]
+    attributes += [trial.system_attrs for trial in study.get_trials(deepcopy=False)]
+    for key in (key for each in attributes for key in each):
+        if key.startswith(ARTIFACTS_ATTR_PREFIX):
+            with suppress(ArtifactNotFound):
+                store.remove(key.removeprefix(ARTIFACTS_ATTR_PREFIX))
 
 
 def _is_listed(attributes: dict[str, object], artifact: str) -> bool:

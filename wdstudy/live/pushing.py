@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import optuna
 from optuna.storages import BaseStorage, JournalStorage
 
-from wdstudy.run.progress import Display, Status
+from wdstudy.run.progress import Display
+from wdstudy.run.status import Status
 from wdstudy.storage.ids import id_of_study, storage_of
 from wdstudy.storage.patient import PatientStorage
 from wdstudy.workers import is_gone, run_token, worker_name

@@ -9,6 +9,7 @@ import optuna
 import torch
 from optuna.storages import BaseStorage, get_storage
 
+from wdstudy.curves import MAX_POINTS, SERIES
 from wdstudy.errors import fault
 from wdstudy.run.opening import load_data, open_or_create, study_record
 from wdstudy.run.plan import Plan
@@ -58,6 +59,17 @@ class Prepared:
     def total_steps(self) -> int:
         """Optimizer steps of one trial; 0 where a loop of its own decides."""
         return self.spec.epochs * self.data.train.steps if self.data is not None else 0
+
+    @property
+    def values(self) -> int:
+        """Numbers that one trial's series hold; 0 where a loop of its own decides."""
+        if self.data is None or self.spec.task is None:
+            return 0
+        always = [row.name for row in SERIES.values() if not row.derived]
+        unless = not self.spec.angular_update
+        series = len(always) - unless + len(self.spec.task.metrics)
+        points = self.spec.record_points(self.data.train.steps)
+        return series * points // -(-points // MAX_POINTS)  # beyond, every n-th is stored
 
     def lanes(
         self, left: int, wanted: int | None, jobs: int = 1, *, say: Callable[[str], None]

@@ -24,10 +24,11 @@ from wdstudy.run.heartbeat import (
 )
 from wdstudy.run.interrupts import uninterrupted
 from wdstudy.run.prepared import Prepared, prepare
-from wdstudy.run.progress import Display, Silent, Status
+from wdstudy.run.progress import Display, Silent
 from wdstudy.run.queue import Queue, enqueue, enqueue_once
 from wdstudy.run.sampling import suggest
 from wdstudy.run.stack import StackTrainer
+from wdstudy.run.status import Status
 from wdstudy.run.tally import Tally
 from wdstudy.run.triallog import TrialLog, reports
 from wdstudy.space import SEED, TrialParams
@@ -76,8 +77,9 @@ def run_study(
     display = display or Silent()
     prepared = prepare(spec, storage, trackers)
     runner = Runner(prepared, display)
-    left = runner.enqueue()
-    runner.work(prepared.lanes(left, lanes, say=display.say))
+    choice = prepared.lanes(runner.take_stock(), lanes, say=display.say)
+    runner.enqueue()
+    runner.work(choice)
     return prepared.study
 
 
@@ -120,8 +122,8 @@ class Runner:
         self._held: TrialLog | None = None
         self._claimed: list[TrialLog] = []
 
-    def enqueue(self) -> int:
-        """Free what a lost worker held, and enqueue what the study lacks.
+    def take_stock(self) -> int:
+        """Free what a lost worker held, and count what is done.
 
         Returns:
             How many trials are to be trained.
@@ -133,16 +135,22 @@ class Runner:
             self._display.say(f"{counted(released, 'trial')} of a lost worker: trained again")
         self._tally.note()
         self._say_what_is_kept()
+        return self._left
+
+    @property
+    def _left(self) -> int:
+        return max(self.status.total - self.status.done, 0)
+
+    def enqueue(self) -> None:
+        """Enqueue what the study lacks, once whoever watches knows how much that is."""
         lacking = missing(self.study.get_trials(deepcopy=False), self._plan.cells(self.study))
         enqueue_once(self.study, lacking, with_seed=self._plan.with_seed, by=self._worker)
-        left = max(self.status.total - self.status.done, 0)
-        if self.tracking.backends and not left:
+        if self.tracking.backends and not self._left:
             self._display.say("nothing is tracked, because nothing is left to train")
-        if left and self.tracking.backends:
+        if self._left and self.tracking.backends:
             if TRACKED_AS not in self.study.user_attrs:
                 self.study.set_user_attr(TRACKED_AS, secrets.token_hex(8))
             self.tracking.begin(self.study.user_attrs[TRACKED_AS])
-        return left
 
     def release(self) -> int:
         """Free the trials of workers that are lost; how many there were."""
@@ -221,10 +229,9 @@ class Runner:
 
     def _say_what_is_kept(self) -> None:
         if self.status.done:
-            left = max(self.status.total - self.status.done, 0)
             self._display.say(
                 f"'{self.spec.name}': {counted(self.status.done, 'finished trial')} kept, "
-                f"{left} to train"
+                f"{self._left} to train"
             )
 
     def _next_stack(self, size: int) -> list[TrialLog]:

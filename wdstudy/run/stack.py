@@ -14,7 +14,8 @@ from wdstudy.errors import RecorderError, StudyError, fault
 from wdstudy.recorder import LossRecorder
 from wdstudy.run.cells import DONE
 from wdstudy.run.prepared import Prepared
-from wdstudy.run.progress import Display, Status
+from wdstudy.run.progress import Display
+from wdstudy.run.status import Status
 from wdstudy.run.triallog import TrialLog
 from wdstudy.space import TrialParams
 from wdstudy.training.data import TaskData

@@ -7,7 +7,8 @@ import optuna
 from wdstudy.curves import DIVERGED_AT, WORKER
 from wdstudy.run.cells import DONE, MAX_LOST, given_up, missing, params_of
 from wdstudy.run.plan import Plan
-from wdstudy.run.progress import Display, Status
+from wdstudy.run.progress import Display
+from wdstudy.run.status import Status
 
 
 class Tally:

@@ -75,12 +75,6 @@ def open_study(name: str, storage: str | BaseStorage | None = None) -> optuna.St
         ) from None
 
 
-def forget_study(name: str, storage: str | None = None) -> None:
-    """Delete a study, if it is there, with all of its trials."""
-    with suppress(KeyError, StorageError):  # what is wrong with the storage, its next user says
-        optuna.delete_study(study_name=name, storage=open_storage(storage, create=False))
-
-
 def study_names(storage: BaseStorage) -> list[str]:
     """The names of the studies in a storage, in order of creation."""
     return [study.study_name for study in storage.get_all_studies()]

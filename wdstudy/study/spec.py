@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 
 from wdstudy.decay import DecayKind
 from wdstudy.errors import SpecError, nearest
-from wdstudy.record import RecordedSpec
+from wdstudy.record import MAX_NAME, RecordedSpec
 from wdstudy.space import SearchSpace, TrialParams
 from wdstudy.study.directions import direction_of
 from wdstudy.study.metrics import Accumulates, BatchFunction, Metric
@@ -36,8 +36,6 @@ LossFunction = Callable[[Any, Any], Tensor]
 
 UserLoop = Callable[[TrialParams, "LossRecorder"], None]
 """`train(params, recorder)`: somebody's own training loop."""
-
-MAX_NAME = 200
 
 PRECISIONS = ("float32", "bfloat16")
 
@@ -173,6 +171,10 @@ class StudySpec:
                 f"{optimizer_name(self.optimizer)}'s is {kind}; use 'adamw', or decay='pytorch'"
             )
         return kind
+
+    def record_points(self, steps_per_epoch: int) -> int:
+        """How many record points a trial of the task has."""
+        return -(-self.epochs * steps_per_epoch // (self.record_every or steps_per_epoch))
 
     def recorded(self) -> RecordedSpec:
         """The spec as plain data: what a study's record holds and reports read.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import islice
 
 import numpy as np
 import torch
@@ -88,6 +89,11 @@ class Training:
         with self._stream, _deterministic():
             self._step(0)
 
+    def some_validation(self, batches: int) -> None:
+        """Validate on at most so many batches: for measuring how long it takes."""
+        with self._stream, _deterministic():
+            self._validate(batches)
+
     def keep(self, lanes: Sequence[int]) -> None:
         """Go on with these lanes only, numbered as in the last measurement. Not with none."""
         if len(lanes) == len(self._lanes.named_parameters()):
@@ -127,13 +133,14 @@ class Training:
         norms = _on_host(self._lanes.weight_norms(self._optimizer))
         return self._meter.measure(norms, self._learning_rates(), others)
 
-    def _validate(self) -> dict[str, FloatArray]:
+    def _validate(self, most: int | None = None) -> dict[str, FloatArray]:
         batch, whole = split(self._task.metrics)
         functions = {"loss": self._task.loss, **batch}
         unused = Generator()
         # A user's loader may draw from the global state: give it one that training doesn't see.
         with torch.random.fork_rng(), _precision(self._spec, self._device):
-            means = self._lanes.evaluate(functions, self._data.val.epoch(unused), whole)
+            batches = islice(self._data.val.epoch(unused), most)
+            means = self._lanes.evaluate(functions, batches, whole)
         return {VAL_PREFIX + name: _on_host(value) for name, value in means.items()}
 
     def _learning_rates(self) -> FloatArray:

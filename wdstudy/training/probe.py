@@ -30,6 +30,7 @@ BUDGET = 0.03
 
 MAX_LANES = 256
 _MEASURED_STEPS = 5
+_MEASURED_BATCHES = 8  # of validation
 _MEMORY_SHARE = 0.1  # of what is free, for weights: activations and other processes need theirs
 _COPIES = 6  # of the weights: themselves, gradients twice, two moments, what a step makes
 
@@ -130,6 +131,18 @@ def choose_lanes(
     return LaneChoice(even, told, best_seconds, apart=mode == "apart")
 
 
+def seconds_a_trial(
+    spec: StudySpec, data: TaskData, device: torch.device, choice: LaneChoice
+) -> float:
+    """What training one trial takes, its validation included, as one of so many lanes."""
+    step = choice.seconds or _seconds_a_step(spec, data, device, choice.lanes, apart=choice.apart)
+    batches = min(_MEASURED_BATCHES, data.val.steps)
+    training = _a_training(spec, data, device, choice.lanes, apart=choice.apart)
+    validating = min(_timed(device, training.some_validation, batches) for _ in range(2))
+    point = validating / choice.lanes * data.val.steps / batches
+    return spec.epochs * data.train.steps * step + spec.record_points(data.train.steps) * point
+
+
 def lane_mode(spec: StudySpec) -> tuple[LaneMode, str | None]:
     """How lanes may train, and where they may not, why: in one line."""
     name = optimizer_name(spec.optimizer)
@@ -192,18 +205,26 @@ def _seconds_a_step(
     apart: bool = False,
 ) -> float:
     """The time of one training step divided by the lanes; of a few steps, the least."""
+    training = _a_training(spec, data, device, lanes, apart=apart)
+    times = [_timed(device, training.one_step) for _ in range(1 + _MEASURED_STEPS)]
+    return of(times[1:]) / lanes  # the first one allocates
+
+
+def _a_training(
+    spec: StudySpec, data: TaskData, device: torch.device, lanes: int, *, apart: bool
+) -> Training:
+    """One of so many equal lanes, to measure with. Not compiled: each size would take a minute."""
     low = TrialParams(spec.space.lr[0], spec.space.weight_decay[0])
-    # Not compiled: each size would take a minute.
     enough = replace(spec, epochs=max(spec.epochs, 1 + _MEASURED_STEPS), compile=False)
-    training = Training(enough, [low] * lanes, data, device, apart=apart)
-    times = []
-    for _ in range(1 + _MEASURED_STEPS):  # the first one allocates
-        start = time.perf_counter()
-        training.one_step()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        times.append(time.perf_counter() - start)
-    return of(times[1:]) / lanes
+    return Training(enough, [low] * lanes, data, device, apart=apart)
+
+
+def _timed(device: torch.device, work: Callable[..., object], *arguments: object) -> float:
+    start = time.perf_counter()
+    work(*arguments)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start
 
 
 def _check_loss(task: Task, model: nn.Module, batch: Batch) -> None:

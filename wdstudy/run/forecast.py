@@ -1,0 +1,104 @@
+"""What a run is about to do, and what time and disk that will take."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from optuna.trial import FrozenTrial
+
+from wdstudy.curves import TRAIN_SECONDS
+from wdstudy.record import StudyRecord
+from wdstudy.run.cells import DONE
+from wdstudy.run.prepared import Prepared
+from wdstudy.training.probe import LaneChoice, seconds_a_trial
+from wdstudy.words import counted, lasting, sized
+
+_TRIAL_SECONDS = 0.03  # beside its training: its place in the study, its series and reports
+# Of SQLite files of 25 trials with 1 to 3,000 record points. Journals, which keep what is
+# overwritten, grow by more where a trial takes long.
+_TRIAL_BYTES, _VALUE_BYTES = 2500, 19
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a run is about to do.
+
+    Attributes:
+        trials: How many it trains.
+        steps: Optimizer steps of all of them; 0 where a loop of somebody's own decides.
+        seconds: What training takes all of them, one process; None where nothing tells it.
+        size: Bytes they will take in the storage; None where nothing tells it.
+        jobs: How many workers share them.
+        choice: How many lanes each trains together, and why.
+        workers: What these are. at_once: so many have room at the same time.
+    """
+
+    trials: int
+    steps: int
+    seconds: float | None
+    size: float | None
+    jobs: int
+    choice: LaneChoice
+    workers: str = "processes"
+    at_once: float = math.inf
+
+    @classmethod
+    def of(cls, prepared: Prepared, left: int, choice: LaneChoice, most: int) -> Forecast:
+        """By a few measured steps; for a loop of somebody's own by the trials that are done.
+
+        Args:
+            prepared: What is trained.
+            left: How many trials.
+            choice: How many lanes each process trains.
+            most: How many processes there may be.
+        """
+        each, size = _seconds_of(prepared.study.get_trials(deepcopy=False, states=DONE)), None
+        if prepared.data is not None:
+            size = left * (_TRIAL_BYTES + _VALUE_BYTES * prepared.values)
+            if left:
+                each = seconds_a_trial(prepared.spec, prepared.data, prepared.device, choice)
+        seconds = None if each is None else left * (each + _TRIAL_SECONDS)
+        jobs = max(1, min(most, -(-left // choice.lanes)))
+        return cls(left, left * prepared.total_steps, seconds, size, jobs, choice)
+
+    @property
+    def wall_seconds(self) -> float | None:
+        """From the first step to the last, with all processes."""
+        return None if self.seconds is None else self.seconds / min(self.jobs, self.at_once)
+
+    def __str__(self) -> str:
+        """`112 trials: about 2 min · 2 processes · 7 lanes: 1.5 times one at a time`."""
+        known = self.wall_seconds
+        when = f"about {lasting(known)}" if known is not None else "its time is known after the first trial"
+        parts = [f"{counted(self.trials, 'trial')} to train: {when}"]
+        parts += [f"{self.jobs} {self.workers}"] if self.jobs > 1 else []
+        lanes = self.choice.lanes
+        parts += [f"{lanes} lanes: {self.choice.reason}"] if lanes > 1 else []
+        return " · ".join(parts)
+
+    def on_disk(self) -> str:
+        """`the storage grows by about 2.1 MB`."""
+        if self.size is None:
+            return "how much the storage grows is up to the loop"
+        return f"the storage grows by about {sized(self.size)}"
+
+
+def what_is_trained(prepared: Prepared) -> str:
+    """Model, optimizer and length of a trial, in a line."""
+    record = StudyRecord.of(prepared.study.user_attrs)
+    spec, counts = record.spec, record.parameters
+    if prepared.data is None:
+        return f"each trial: the loop {spec.train}(params, recorder), on {prepared.device}"
+    return (
+        f"each trial: {spec.model} of {counted(counts['total'], 'parameter')}, of which "
+        f"{counts['decayed']:,} decay; {spec.optimizer}; {counted(prepared.spec.epochs, 'epoch')} "
+        f"of {counted(prepared.data.train.steps, 'step')}; on {prepared.device}"
+    )
+
+
+def _seconds_of(done: list[FrozenTrial]) -> float | None:
+    """What a trial took, on average over those that are done."""
+    known = [t.user_attrs.get(TRAIN_SECONDS) for t in done]
+    numbers = [float(value) for value in known if isinstance(value, int | float)]
+    return sum(numbers) / len(numbers) if numbers else None

@@ -1,0 +1,132 @@
+"""How far a study is: what a run counts while it trains, and how long it will take still."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from wdstudy.curves import DECAY_LOSS, PRIMARY_LOSS, VAL_LOSS
+from wdstudy.space import TrialParams
+from wdstudy.words import lasting
+
+_FAITH = 0.05  # what was expected of a run weighs as much as this part of it does once it is done
+_SHOWN = (PRIMARY_LOSS, DECAY_LOSS, VAL_LOSS)
+
+
+@dataclass
+class Status:
+    """How far a study is.
+
+    Attributes:
+        total, done: Trials. diverged, failed: of these.
+        best, best_params: The best value so far of `objective`, in its `direction`, and where.
+        steps: Optimizer steps that this run has done. now: what is trained, in words.
+        started: When the run began, in seconds of the monotonic clock.
+        kept, to_do, expected, began: Since `expect`: trials that were done before, steps that
+            were not, the seconds that they were to take (None: not known), and when it was.
+    """
+
+    total: int
+    done: int = 0
+    best: float = math.nan
+    best_params: TrialParams | None = None
+    objective: str = VAL_LOSS
+    direction: str = "minimize"
+    diverged: int = 0
+    failed: int = 0
+    steps: int = 0
+    now: str = ""
+    started: float = field(default_factory=time.monotonic)
+    kept: int = 0
+    to_do: int = 0
+    expected: float | None = None
+    began: float = math.nan
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the run began."""
+        return time.monotonic() - self.started
+
+    @property
+    def shown_total(self) -> int:
+        """Of how many trials: a study may hold more than are asked for now."""
+        return max(self.total, self.done)
+
+    def tick(self, steps: int) -> None:
+        """Count optimizer steps that were done."""
+        self.steps += steps
+
+    def expect(self, seconds: float | None, steps: int) -> None:
+        """Training begins, and will take so many seconds and steps, as far as is known."""
+        self.kept, self.to_do, self.expected = self.done, steps, seconds
+        self.began = time.monotonic()
+
+    def seconds_left(self) -> float | None:
+        """Until the end: at first as expected, then more and more as it turns out; or None."""
+        if math.isnan(self.began):
+            return None
+        trials = (self.done - self.kept) / max(1, self.total - self.kept)
+        steps = self.steps / self.to_do if self.to_do else 0.0
+        share = min(1.0, max(trials, steps))  # trials that diverge leave steps undone
+        faith = 0.0 if self.expected is None else _FAITH
+        if not share + faith:
+            return None
+        elapsed = time.monotonic() - self.began
+        whole = (elapsed + faith * (self.expected or 0.0)) / (share + faith)
+        return whole * (1.0 - share)
+
+    def better(self, value: float) -> bool:
+        """Whether a value would be the new best."""
+        if math.isnan(self.best):
+            return math.isfinite(value)
+        return value < self.best if self.direction == "minimize" else value > self.best
+
+    def add(self, other: Status) -> None:
+        """Take in what another process did."""
+        self.done += other.done
+        self.diverged += other.diverged
+        self.failed += other.failed
+        self.steps += other.steps
+        self.now = other.now or self.now
+        if self.better(other.best):
+            self.best, self.best_params = other.best, other.best_params
+
+    def rate(self) -> str:
+        """The optimizer steps a second, over the whole run."""
+        return f" · {self.steps / self.elapsed:,.0f} steps/s" if self.steps else ""
+
+    def note(self, state: str, params: TrialParams, value: float | None, diverged: bool) -> None:
+        """Count a trial that ended: COMPLETE, PRUNED or FAIL."""
+        if state == "FAIL":
+            self.failed += 1
+            return
+        self.done += 1
+        self.diverged += diverged
+        if state == "COMPLETE" and value is not None and self.better(value):
+            self.best, self.best_params = value, params
+
+    def left(self) -> str:
+        """How long it will take still, in words; empty where that is not known or it is done."""
+        seconds = self.seconds_left()
+        return f"about {lasting(seconds)} left" if seconds else ""
+
+    def headline(self) -> str:
+        """The best so far, and what went wrong, in a line."""
+        parts = []
+        if self.best_params is not None:
+            lr, weight_decay = self.best_params.lr, self.best_params.weight_decay
+            parts.append(f"best trial so far: {self.objective} {self.best:.4g}")
+            parts[-1] += f" at lr {lr:g}, weight_decay {weight_decay:g}"
+        if self.diverged:
+            parts.append(f"{self.diverged} diverged")
+        if self.failed:
+            parts.append(f"{self.failed} failed")
+        return " · ".join(parts)
+
+    def describe(self, params: TrialParams, point: Mapping[str, float]) -> None:
+        """Note the newest record point of a trial that runs."""
+        losses = [f"{n.removesuffix('_loss')} {point[n]:.4g}" for n in _SHOWN if n in point]
+        cell = f"lr {params.lr:g} · weight_decay {params.weight_decay:g}"
+        self.now = f"{cell} · loss: {', '.join(losses)}"
