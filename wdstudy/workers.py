@@ -12,11 +12,11 @@ from pathlib import Path
 def _place() -> str:
     """This machine as processes see each other on it: containers that share a name differ."""
     parts = [socket.gethostname()]
-    for path in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
-        with contextlib.suppress(OSError):
-            found = Path(path)
-            parts.append(found.read_text()[:8] if found.is_file() else str(found.stat().st_ino))
-    return "-".join(part.strip() for part in parts)
+    with contextlib.suppress(OSError):
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text()[:8])
+    with contextlib.suppress(OSError):
+        parts.append(str(Path("/proc/self/ns/pid").stat().st_ino))  # pid_namespaces(7)
+    return "-".join(parts)
 
 
 def run_token() -> str:

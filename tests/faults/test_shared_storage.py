@@ -18,7 +18,7 @@ import wdstudy.run.heartbeat
 from wdstudy.__main__ import main
 from wdstudy.curves import ENQUEUED_BY
 from wdstudy.launchers.processes import worker_context
-from wdstudy.run.cells import MAX_LOST, missing, params_of
+from wdstudy.run.cells import LOST, MAX_LOST, missing, params_of
 from wdstudy.run.queue import Queue, enqueue
 from wdstudy.space import SearchSpace
 from wdstudy.storage.opening import open_storage
@@ -178,3 +178,19 @@ def test_only_the_first_of_several_runs_enqueues(in_folder: Path) -> None:
     spare = study.get_trials()[1]
     assert (spare.state, spare.user_attrs[ENQUEUED_BY]) == (TrialState.FAIL, "second")
     assert missing(study.get_trials(), cells) == []
+
+
+@pytest.mark.slow
+def test_a_run_in_a_namespace_of_its_own_leaves_the_others_their_trials(
+    study_file: StudyFile, in_folder: Path
+) -> None:
+    """As in a container with the host's network: one name, one boot, other process ids."""
+    apart = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc"]
+    if subprocess.run([*apart, "true"], capture_output=True).returncode:
+        pytest.skip("no right to make a namespace here")
+    path, url = study_file(pause=0.2), "sqlite:///shared.db"
+    runs = [run(path, url, "--jobs", "1", before=before) for before in ([], apart)]
+    said = [process.communicate(timeout=300)[1] for process in runs]
+    assert [process.returncode for process in runs] == [0, 0], said
+    assert not [t for t in trials(url) if t.user_attrs.get("error") == LOST]
+    assert len({t.user_attrs["worker"] for t in trials(url) if t.value is not None}) == 2

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -22,12 +22,24 @@ from wdstudy.storage.opening import open_storage
 started: list[subprocess.Popen[str]] = []
 
 
-def run(path: Path, url: str, *flags: str, **options: Any) -> subprocess.Popen[str]:
-    """A real `wdstudy run` in a process of its own, which ends with the test at the latest."""
+def run(
+    path: Path, url: str, *flags: str, before: Sequence[str] = (), **options: Any
+) -> subprocess.Popen[str]:
+    """A real `wdstudy run` in a process of its own, which ends with the test at the latest.
+
+    Args:
+        path: The study file.
+        url: The storage.
+        flags: Of the command.
+        before: A command that starts it.
+        options: Of the process.
+    """
     # One by one, or all trials of a small study end in the same instant.
     lanes = [] if "--lanes" in flags else ["--lanes", "1"]
     command = [sys.executable, "-m", "wdstudy", "run", str(path), "--storage", url, *lanes, *flags]
-    started.append(subprocess.Popen(command, text=True, stderr=subprocess.PIPE, **options))
+    started.append(
+        subprocess.Popen([*before, *command], text=True, stderr=subprocess.PIPE, **options)
+    )
     return started[-1]
 
 

@@ -58,6 +58,19 @@ class Server:
         self.process.send_signal(self.stop_signal)
         self.process.wait(60)
 
+    def kill(self) -> None:
+        """As a crash: its children notice by themselves, and end."""
+        assert self.process is not None
+        children = subprocess.run(
+            ["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True
+        ).stdout.split()
+        self.process.kill()
+        self.process.wait(60)
+        deadline = time.monotonic() + 30
+        while any(Path(f"/proc/{child}").exists() for child in children):
+            assert time.monotonic() < deadline, "the server's children live on"
+            time.sleep(0.05)
+
 
 def _owner(folder: Path) -> str | None:
     """Servers refuse to run as root: then they run as nobody, who gets the folder."""

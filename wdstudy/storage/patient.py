@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, PendingRollbackError
 
 from wdstudy.errors import StorageError
 from wdstudy.storage.forwarding import Forwarding
@@ -29,6 +29,10 @@ def _cause(error: BaseException) -> BaseException | None:
     while seen is not None:
         if isinstance(seen, OperationalError | InterfaceError):
             return seen.orig or seen
+        if isinstance(seen, PendingRollbackError) or (
+            isinstance(seen, DBAPIError) and seen.connection_invalidated
+        ):  # a connection lost inside a read, which Optuna went on to use
+            return ConnectionError("the connection was lost")
         if isinstance(seen, OSError):
             return seen
         seen = seen.__cause__ if isinstance(seen, StorageInternalError) else None

@@ -1,0 +1,84 @@
+"""Database servers that drop what is asked of them, in the middle of it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+import psycopg
+import pytest
+import sqlalchemy
+from ground import finished, run, wait_for
+from optuna.storages import BaseStorage
+from optuna.trial import TrialState
+from servers import Server
+
+from wdstudy.storage.ids import id_of_study, id_of_trial
+from wdstudy.storage.opening import open_storage
+from wdstudy.storage.patient import PatientStorage
+
+pytestmark = pytest.mark.slow
+
+
+def lose_once(storage: PatientStorage, nth: int, url: str) -> list[str]:
+    """Let the server end a connection right before its n-th statement; which that was."""
+    asked: list[str] = []
+    lost: list[str] = []
+
+    def before(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        asked.append(statement)
+        if len(asked) == nth:
+            lost.append(statement)
+            with psycopg.connect(url, autocommit=True) as other:
+                pid = cursor.connection.info.backend_pid
+                other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+
+    database = storage._database
+    assert database is not None
+    sqlalchemy.event.listen(database.engine, "before_cursor_execute", before)
+    return lost
+
+
+READS: dict[str, Callable[[BaseStorage, int, int], Any]] = {
+    "trials": lambda storage, study, trial: storage.get_all_trials(study),
+    "running": lambda storage, study, trial: storage.get_all_trials(
+        study, states=(TrialState.RUNNING,)
+    ),
+    "trial": lambda storage, study, trial: storage.get_trial(trial),
+    "studies": lambda storage, study, trial: storage.get_all_studies(),
+    "attributes": lambda storage, study, trial: storage.get_study_user_attrs(study),
+}
+
+
+@pytest.mark.parametrize("read", READS)
+def test_a_connection_lost_inside_a_read_is_made_again(postgres: str, read: str) -> None:
+    study = optuna.create_study(storage=open_storage(postgres))
+    trial = study.ask({"lr": optuna.distributions.FloatDistribution(0, 1)})
+    asks = READS[read]
+    whole = asks(open_storage(postgres), id_of_study(study), id_of_trial(trial))
+    for nth in itertools.count(1):
+        storage = open_storage(postgres)
+        lost = lose_once(storage, nth, postgres)
+        found = asks(storage, id_of_study(study), id_of_trial(trial))
+        assert found == whole
+        if not lost:
+            assert nth > 2
+            break
+
+
+def test_a_server_that_is_killed_again_and_again_is_waited_for(
+    study_file: Callable[..., Path], postgres: str, postgres_server: Server
+) -> None:
+    process = run(study_file(pause=0.1), postgres, "--jobs", "2")
+    for done in (1, 3, 5):
+        wait_for(postgres, done)
+        postgres_server.kill()
+        postgres_server.start()
+    _, said = process.communicate(timeout=180)
+    assert process.returncode == 0, said
+    assert "Traceback" not in said
+    assert set(finished(postgres).values()) == {1}
+    assert len(finished(postgres)) == 12
