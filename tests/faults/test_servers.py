@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-import psycopg
 import pytest
 import sqlalchemy
 from ground import finished, run, wait_for
@@ -25,6 +24,8 @@ pytestmark = pytest.mark.slow
 
 def lose_once(storage: PatientStorage, nth: int, url: str) -> list[str]:
     """Let the server end a connection right before its n-th statement; which that was."""
+    import psycopg
+
     asked: list[str] = []
     lost: list[str] = []
 

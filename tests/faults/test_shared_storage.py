@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import optuna
 import pytest
 from ground import finished, open_together, run, trials, wait_until
-from optuna.trial import TrialState
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import FrozenTrial, TrialState
 
 import wdstudy.run.heartbeat
 from wdstudy.__main__ import main
@@ -194,3 +196,31 @@ def test_a_run_in_a_namespace_of_its_own_leaves_the_others_their_trials(
     assert [process.returncode for process in runs] == [0, 0], said
     assert not [t for t in trials(url) if t.user_attrs.get("error") == LOST]
     assert len({t.user_attrs["worker"] for t in trials(url) if t.value is not None}) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["sqlite", "journal"])
+def test_trials_that_somebody_else_ends_leave_the_run_going_on(
+    study_file: StudyFile, in_folder: Path, scheme: str
+) -> None:
+    url = f"{scheme}:///shared.{scheme}"
+    process = run(study_file(pause=0.15), url, "--jobs", "2")
+    ended: set[int] = set()
+    while len(ended) < 8:
+        wait_until(url, lambda found: any(map(is_trained, found)))
+        storage = open_storage(url)
+        for trial in filter(is_trained, trials(url)):
+            with suppress(UpdateFinishedTrialError):
+                storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+                ended.add(trial.number)
+    _, said = process.communicate(timeout=300)
+    assert "Traceback" not in said
+    assert "lost" not in said
+    assert process.returncode == 0, said
+    assert said.count("was taken over") == len(ended)
+    assert set(finished(url).values()) == {1}
+    assert len(finished(url)) == 12
+
+
+def is_trained(trial: FrozenTrial) -> bool:
+    return trial.state == TrialState.RUNNING and "worker" in trial.user_attrs

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -19,6 +20,8 @@ from wdstudy.errors import DataError, SpecError, StudyError
 from wdstudy.run.prepared import prepare
 from wdstudy.run.runner import Runner
 from wdstudy.run.triallog import TrialLog, reports
+from wdstudy.storage.forwarding import Forwarding
+from wdstudy.storage.opening import open_storage
 from wdstudy.training.probe import LaneChoice
 
 MakeSpec = Callable[..., StudySpec]
@@ -322,6 +325,29 @@ def test_a_stop_in_the_middle_leaves_nothing_running(in_folder: Path, make_spec:
     assert states.count(TrialState.COMPLETE) == 1
     assert states.count(TrialState.RUNNING) == 0
     assert math.isfinite(study.best_value)
+
+
+class EndsTheFirst(Forwarding):
+    """A storage in which somebody ends the first trial in the moment in which it is claimed."""
+
+    ended = False
+
+    def set_trial_state_values(self, trial_id: int, state: TrialState, *values: Any) -> bool:
+        claimed = self.storage.set_trial_state_values(trial_id, state, *values)
+        if state == TrialState.RUNNING and not self.ended:
+            self.ended = True
+            self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
+        return claimed
+
+
+@pytest.mark.parametrize("scheme", ["sqlite", "journal"])
+def test_a_trial_that_is_ended_as_it_is_claimed_is_left(
+    in_folder: Path, make_spec: MakeSpec, scheme: str
+) -> None:
+    storage = EndsTheFirst(open_storage(f"{scheme}:///wd"))
+    study = run_study(make_spec(), storage)
+    assert storage.ended
+    assert sum(t.state == TrialState.COMPLETE for t in study.trials) == 4
 
 
 @pytest.mark.parametrize(("pruned", "reported"), [(False, [1.0, 2.0]), (True, [1.0, 1e18, 2.0])])

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.pruners import NopPruner
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
@@ -248,25 +249,28 @@ class Runner:
         return stack
 
     def _next_trial(self) -> TrialLog | None:
-        with uninterrupted():  # or a trial would be running, and nobody's
-            trial = self._queue.claim() or self._sample()
-            if trial is None:
-                return None
-            params = suggest(trial, self.spec.space)
-            self._heartbeat.add(id_of_trial(trial), self._worker)
-            eager = not isinstance(self.study.pruner, NopPruner)
-            runs = self.tracking.trial(trial.number, self._hyperparameters(params))
-            log = TrialLog(
-                trial,
-                params,
-                self.spec.objective,
-                eager=eager,
-                reporting=reports(trial.number, self._plan.target),
-                diverged_factor=self.spec.diverged_factor,
-                runs=runs,
-            )
-            self._claimed.append(log)
-        return log
+        while True:
+            with uninterrupted():  # or a trial would be running, and nobody's
+                trial = self._queue.claim() or self._sample()
+                if trial is None:
+                    return None
+                with suppress(UpdateFinishedTrialError):  # somebody has ended it in this moment
+                    log = self._begin(trial)
+                    self._claimed.append(log)
+                    return log
+
+    def _begin(self, trial: optuna.Trial) -> TrialLog:
+        params = suggest(trial, self.spec.space)
+        self._heartbeat.add(id_of_trial(trial), self._worker)
+        return TrialLog(
+            trial,
+            params,
+            self.spec.objective,
+            eager=not isinstance(self.study.pruner, NopPruner),
+            reporting=reports(trial.number, self._plan.target),
+            diverged_factor=self.spec.diverged_factor,
+            runs=self.tracking.trial(trial.number, self._hyperparameters(params)),
+        )
 
     def _hyperparameters(self, params: TrialParams) -> dict[str, float | str]:
         """What trackers know a trial by; without the decay's kind where a loop decides it."""

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import FrozenTrial
+
+LOCK_SECONDS = 20.0
+"""So long another process may write before the journal counts as out of reach."""
 
 
 class JournalTrials:
@@ -37,7 +42,16 @@ class JournalTrials:
                 self.storage.set_trial_user_attr(trial_id, key, value)
             for step, report in reports.items():
                 self.storage.set_trial_intermediate_value(trial_id, step, report)
-        self.storage.get_trial(trial_id)  # reads what was appended, and complains of it
+        if self._read(trial_id).state.is_finished():
+            raise UpdateFinishedTrialError(f"trial {trial_id} has already ended")
+
+    def _read(self, trial_id: int) -> FrozenTrial:
+        """A trial, after what was appended. Optuna complains of what is refused one by one, each
+        time that it reads; of the second it would in the middle of something else.
+        """
+        while True:
+            with suppress(UpdateFinishedTrialError):
+                return self.storage.get_trial(trial_id)
 
     def create(self, study_id: int, templates: Sequence[FrozenTrial]) -> None:
         """Make waiting trials in this order, one by one: each is read back as it is made."""
@@ -78,15 +92,59 @@ class _WholeLinesLock(JournalFileSymlinkLock):
 
     A full disk or a power cut leaves one. Optuna passes over it at the end of the file, but
     what is appended to it can never be read again.
+
+    Optuna breaks a lock that was not released for half a minute. While a disk stalls its holder is
+    there all the same: what it writes then would be cut off as half a line. So a lock of the system
+    is taken first, where the file system has them, which is broken by nobody and ends with its
+    process; Optuna's is for those that know no other.
     """
 
     def __init__(self, path: str) -> None:
         super().__init__(path)
         self._path = Path(path)
+        self._held: BinaryIO | None = None
+        self._mark: tuple[int, int] | None = None
 
     def acquire(self) -> bool:
-        """Take the lock."""
-        taken = super().acquire()
+        """Take the lock.
+
+        Raises:
+            TimeoutError: another process has it for `LOCK_SECONDS`.
+        """
+        held = self._path.open("rb")
+        try:
+            _lock(held)
+            taken = super().acquire()
+        except BaseException:
+            held.close()
+            raise
+        self._held, self._mark = held, self._in_place()
+        try:
+            self._cut_half_line()
+        except BaseException:
+            self.release()
+            raise
+        return taken
+
+    def release(self) -> None:
+        """Give it back, unless somebody has broken it; while it is waited for, break another's."""
+        held, mark = self._held, self._mark
+        self._held = self._mark = None
+        try:
+            if mark in (None, self._in_place()):
+                super().release()
+        finally:
+            if held is not None:
+                held.close()
+
+    def _in_place(self) -> tuple[int, int] | None:
+        """Which lock of Optuna's lies there now."""
+        with suppress(OSError):
+            found = os.lstat(self._lock_file)
+            return found.st_ino, found.st_mtime_ns
+        return None
+
+    def _cut_half_line(self) -> None:
         with self._path.open("rb+") as file:
             size = end = file.seek(0, os.SEEK_END)
             while end > 0:
@@ -96,4 +154,25 @@ class _WholeLinesLock(JournalFileSymlinkLock):
                 end -= 1
             if end < size:
                 file.truncate(end)
-        return taken
+
+
+def _lock(file: BinaryIO) -> None:
+    """Wait until no other process has the system's lock of a file; closing it gives it back."""
+    try:
+        import fcntl
+    except ImportError:
+        return  # a system without
+    until, pause = time.monotonic() + LOCK_SECONDS, 0.001
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise TimeoutError(
+                    f"another process is writing to it for {LOCK_SECONDS:.0f} s now"
+                ) from None
+        except OSError:
+            return  # a file system without
+        time.sleep(pause)
+        pause = min(2 * pause, 0.1)
