@@ -84,7 +84,9 @@ def storage_line(rng: random.Random) -> list[str]:
     """A command that reads from a server's URL with a password in it, whole or mistyped."""
     password = "".join(rng.sample(["@", ":", "/", "#", "?", "%", "%40", "é", " ", "[", "x"], 2))
     password = rng.choice([SECRET, SECRET, SECRET + password, password + SECRET])
-    scheme = rng.choice(["postgresql", "mysql", "postgresql+psycopg", "postgres", "mysql+x", "my sql"])
+    scheme = rng.choice(
+        ["postgresql", "mysql", "postgresql+psycopg", "postgres", "mysql+x", "my sql"]
+    )
     host = rng.choice(["127.0.0.1", "[::1]", "[::1", "a..b", "h" * 300, "\udcff", "", "é"])
     port = rng.choice([":1", ":1", ":99999999", ":x", ":", ""])
     database = rng.choice(["/db", "/db", "", "/", "/d\x00b", "/d b", "/db?foo=bar", "/db?charset=x",

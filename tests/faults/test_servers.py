@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
 import sqlalchemy
+from commands import command
 from ground import finished, run, wait_for
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
-from servers import Server
+from servers import PASSWORD, Server
 
 from wdstudy.storage.ids import id_of_study, id_of_trial
 from wdstudy.storage.opening import open_storage
@@ -83,3 +86,49 @@ def test_a_server_that_is_killed_again_and_again_is_waited_for(
     assert "Traceback" not in said
     assert set(finished(postgres).values()) == {1}
     assert len(finished(postgres)) == 12
+
+
+def test_a_server_that_is_away_at_the_start_is_waited_for(
+    study_file: Callable[..., Path], postgres: str, postgres_server: Server
+) -> None:
+    postgres_server.stop()
+    try:
+        process = run(study_file(), postgres, "--jobs", "1")
+        assert process.stderr is not None
+        assert "out of reach" in process.stderr.readline()
+    finally:
+        postgres_server.start()
+    _, said = process.communicate(timeout=180)
+    assert process.returncode == 0, said
+    assert "is back" in said
+    assert len(finished(postgres)) == 12
+
+
+def test_a_server_without_a_connection_left_is_waited_for(
+    study_file: Callable[..., Path], postgres: str
+) -> None:
+    import psycopg
+
+    with ExitStack() as taken:
+        with suppress(psycopg.OperationalError):
+            while True:
+                taken.enter_context(psycopg.connect(postgres))
+        process = run(study_file(), postgres, "--jobs", "1")
+        assert process.stderr is not None
+        assert "too many clients already): trying again for 300 s" in process.stderr.readline()
+        asked = command("list", "--storage", postgres)
+        told = subprocess.run(asked, capture_output=True, text=True, timeout=60)
+        assert told.returncode == 2  # who reads is told at once
+        assert "check that the server runs" in told.stderr
+    _, said = process.communicate(timeout=180)
+    assert process.returncode == 0, said
+    assert len(finished(postgres)) == 12
+
+
+def test_a_wrong_password_is_not_waited_for(study_file: Callable[..., Path], postgres: str) -> None:
+    wrong = postgres.replace(PASSWORD, "another")
+    _, said = (process := run(study_file(), wrong)).communicate(timeout=60)
+    assert process.returncode == 2
+    assert "out of reach" not in said
+    assert "password authentication failed" in said
+    assert "another@" not in said

@@ -3,6 +3,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sqlite3
+import subprocess
+import sys
+from contextlib import closing
 from pathlib import Path
 
 import optuna
@@ -10,6 +13,7 @@ import pytest
 
 from wdstudy import open_study
 from wdstudy.errors import StorageError, StudyError
+from wdstudy.storage import opening
 from wdstudy.storage.opening import open_storage, study_names
 from wdstudy.storage.url import masked, resolve_url
 
@@ -94,6 +98,74 @@ def test_a_storage_that_cannot_be_used_is_told_in_one_line(
         open_storage(url)
     assert "\n" not in str(error.value)
     assert sorted(p.name for p in in_folder.iterdir()) == ["folder", "text.db"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite://",
+        "sqlite:///:memory:",
+        "sqlite+pysqlite:///:memory:",
+        "sqlite:///file::memory:?uri=true",
+        "sqlite:///file::memory:?cache=shared&uri=true",
+        "sqlite:///file:x?mode=memory&cache=shared&uri=true",
+    ],
+)
+def test_what_lies_in_memory_is_refused(in_folder: Path, url: str) -> None:
+    with pytest.raises(StorageError, match="in the memory of one process"):
+        open_storage(url)
+    assert list(in_folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "folder", "says"),
+    [(0o444, 0o755, "a file that you may read only"), (0o666, 0o555, "in which you may make no")],
+)
+def test_what_cannot_be_written_is_refused_at_once(
+    url: str, in_folder: Path, file: int, folder: int, says: str
+) -> None:
+    open_storage(url)
+    Path(url.rpartition("/")[2]).chmod(file)
+    in_folder.chmod(folder)
+    root = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]  # as anybody else
+    code = f"from wdstudy.storage.opening import open_storage; open_storage({url!r}, say=print)"
+    command = [*(root if os.geteuid() == 0 else []), sys.executable, "-c", code]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    in_folder.chmod(0o755)
+    assert says in ended.stderr.splitlines()[-1]
+    assert ended.stdout == ""
+
+
+def test_a_lock_at_the_start_is_said_and_waited_for(
+    in_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "BUSY_SECONDS", 0.2)
+    open_storage("sqlite:///wd.db")
+    locker = sqlite3.connect("wd.db", isolation_level=None, check_same_thread=False)
+    locker.execute("BEGIN IMMEDIATE")
+    said: list[str] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        if "out of reach" in line:
+            locker.execute("ROLLBACK")
+
+    open_storage("sqlite:///wd.db", say=say)
+    locker.close()
+    assert "is out of reach (database is locked): trying again for 300 s" in said[0]
+    assert said[1:] == ["the storage sqlite:///wd.db is back"]
+
+
+def test_who_reads_is_told_of_a_lock_after_a_moment(
+    in_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(opening, "_READING_SECONDS", 1.0)
+    with closing(sqlite3.connect("wd.db", isolation_level=None)) as locker:
+        locker.execute("CREATE TABLE a (b)")
+        locker.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StorageError, match=r"out of reach for 1 s \(database is locked\)"):
+            open_storage("sqlite:///wd.db", create=False)
 
 
 def create(folder: str) -> None:

@@ -141,7 +141,7 @@ def run(
     with _display(context.obj, quiet=quiet, log=log) as display:
         for spec in specs:
             if quick and not dry_run:
-                forget_study(spec.name, storage)  # what is tried out is tried anew
+                forget_study(spec.name, storage, display.say)  # what is tried out is tried anew
             page = _page(display, called(["report", spec.name, *where]), live and not dry_run)
             with _stoppable(display, context.obj), page:
                 status = launch(spec, storage, page.display, opened=page.watch)

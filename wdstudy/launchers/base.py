@@ -82,8 +82,11 @@ class Job:
     trackers: tuple[Backend, ...] = ()
     number: int = 0
 
-    def prepare(self) -> Prepared:
+    def prepare(self, say: Callable[[str], None]) -> Prepared:
         """All that a worker needs, in its own process.
+
+        Args:
+            say: Told when the storage is out of reach.
 
         Raises:
             WdstudyError: it can't be used there.
@@ -91,7 +94,7 @@ class Job:
         from wdstudy.run.prepared import prepare
 
         spec = replace(self.source.spec(self.name), device=self.device)
-        return prepare(spec, self.storage, self.trackers, joins=self.number > 0)
+        return prepare(spec, self.storage, self.trackers, joins=self.number > 0, say=say)
 
 
 class Entry(NamedTuple):

@@ -75,7 +75,8 @@ def run_local(
     wanted = jobs or (most if on_cpu else len(places))
     with _threads(max(1, most // wanted) if on_cpu else torch.get_num_threads()) as threads:
         place = in_memory(spec.name, storage, empty=source.quick) if dry_run else storage
-        prepared = prepare(replace(spec, device=places[0]), place, trackers)
+        there = replace(spec, device=places[0])
+        prepared = prepare(there, place, trackers, say=display.say)
         runner = Runner(prepared, display)
         display.say(f"study '{spec.name}': {prepared.plan}")
         left = runner.take_stock()
@@ -224,7 +225,7 @@ def _work_until_stopped(task: _Task, events: ProcessQueue[Any]) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     reporter = Reporter(task.job.number, events)
     try:
-        runner = Runner(task.job.prepare(), reporter, run=task.job.run)
+        runner = Runner(task.job.prepare(reporter.say), reporter, run=task.job.run)
         runner.tracking.told = task.told
         runner.work(task.choice)
     except WdstudyError as error:

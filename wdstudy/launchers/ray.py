@@ -165,9 +165,8 @@ class _Jobs:
                 forecast: Forecast = replace(found[0], at_once=self._room, workers="Ray jobs")
                 choice, jobs = forecast.choice, forecast.jobs if forecast.trials else 0
                 self._tell(forecast)
-                study = optuna.load_study(
-                    study_name=self._job.name, storage=open_storage(self._job.storage)
-                )
+                storage = open_storage(self._job.storage, say=self._display.say)
+                study = optuna.load_study(study_name=self._job.name, storage=storage)
                 opened(study)
                 tally = Tally(study, self._plan, self._base, self._job.run)
                 tally.note()
@@ -311,7 +310,7 @@ def _with_runner(
         file = file_of(job.storage)
         if job.number and file is not None and not file.is_file():
             raise StorageError(NOT_SHARED.format(file, socket.gethostname()))
-        prepared = job.prepare()
+        prepared = job.prepare(reporter.say)
         return body(prepared, Runner(prepared, reporter, run=job.run), reporter)
     except WdstudyError as error:
         return str(error)

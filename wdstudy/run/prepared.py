@@ -111,6 +111,7 @@ def prepare(
     trackers: Sequence[Backend] = (),
     *,
     joins: bool = False,
+    say: Callable[[str], None] | None = None,
 ) -> Prepared:
     """Find everything that can be wrong with a spec, and then open its study or create it.
 
@@ -119,6 +120,7 @@ def prepare(
         storage: A URL or an Optuna storage; the default storage where it is None.
         trackers: Where every trial is a run as well.
         joins: Whether this is a worker of a run that has prepared the same already.
+        say: Told when the storage is out of reach: as in `open_storage`.
 
     Raises:
         WdstudyError: the spec, its data, device, storage or a tracker can't be used, or the
@@ -136,6 +138,6 @@ def prepare(
     if isinstance(storage, BaseStorage):
         url, opened = None, patient(get_storage(storage))
     else:
-        url, opened = resolve_url(storage), open_storage(storage)
+        url, opened = resolve_url(storage), open_storage(storage, say=say)
     study, said = open_or_create(spec, opened, record, sampler, pruner)
     return Prepared(spec, Plan(spec), device, data, study, opened, url, tuple(trackers), said)

@@ -76,7 +76,7 @@ def run_study(
             recorded with another spec, or trial after trial failed.
     """
     display = display or Silent()
-    prepared = prepare(spec, storage, trackers)
+    prepared = prepare(spec, storage, trackers, say=display.say)
     runner = Runner(prepared, display)
     choice = prepared.lanes(runner.take_stock(), lanes, say=display.say)
     runner.enqueue()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import random
-import time
+import os
 import weakref
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,26 +13,43 @@ import optuna
 import sqlalchemy
 from optuna.storages import BaseStorage, RDBStorage, get_storage
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, IntegrityError
 
 from wdstudy.errors import MissingPackageError, StorageError, StudyError, nearest
 from wdstudy.storage.journal import JournalTrials
-from wdstudy.storage.patient import PatientStorage
+from wdstudy.storage.patient import PATIENCE_SECONDS, Outage, PatientStorage, cause_of
 from wdstudy.storage.tables import TrialTables
 from wdstudy.storage.url import file_of, kind_of, masked, resolve_url
 
-_PATIENCE = 60  # seconds to wait for the other processes that open the same database
+BUSY_SECONDS = 5
+"""So long SQLite itself waits for a lock, before we say that we wait."""
+
+_MAKING_SECONDS = 60.0  # of many processes that open an empty database in the same moment
+_READING_SECONDS = 10.0  # somebody waits for the answer
+_QUIET_SECONDS = 2.0
+_CONNECT_SECONDS = 10
+# What servers say, and systems of them, that is over after a while.
+_PASSING = (
+    "connection refused", "too many", "connection slots", "starting up", "shutting down",
+    "shutdown", "recovery mode", "closed the connection", "terminating connection", "timed out",
+    "timeout", "reset by peer", "lost connection", "unreachable", "temporary failure", "is full",
+    "no space left",
+)  # fmt: skip
 # SQLAlchemy's own default drivers differ between its versions.
 _DRIVERS = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql"}
 
 
-def open_storage(url: str | None = None, *, create: bool = True) -> PatientStorage:
+def open_storage(
+    url: str | None = None, *, create: bool = True, say: Callable[[str], None] | None = None
+) -> PatientStorage:
     """The storage behind a URL.
 
     Args:
         url: `sqlite:///FILE`, `journal:///FILE`, `postgresql://…` or `mysql://…`, or `@FILE`
             that holds it; the default storage where it is None.
         create: Make the file if it is not there. Reading commands don't.
+        say: Told when the storage is out of reach, now and later. A server that is away, or has
+            no connection left, is then waited for; where nobody is told, that is an error at once.
 
     Raises:
         StorageError: the URL can't be understood, or what it names can't be opened or written.
@@ -48,10 +65,11 @@ def open_storage(url: str | None = None, *, create: bool = True) -> PatientStora
             journal = JournalTrials(rest.removeprefix("/"))
         except (OSError, ValueError) as error:
             raise _unusable(url, error) from error
-        return PatientStorage(journal.storage, masked(url), journal)
-    database = _database(_DRIVERS.get(scheme, scheme) + "://" + rest, url, create)
+        return _patient(PatientStorage(journal.storage, masked(url), journal), say)
+    database = _database(_DRIVERS.get(scheme, scheme) + "://" + rest, url, create, say)
     cached = get_storage(database)  # with its cache of finished trials
-    return PatientStorage(cached, masked(url), TrialTables.of(database), database)
+    tables = TrialTables.of(database)
+    return _patient(PatientStorage(cached, masked(url), tables, database), say)
 
 
 def open_study(name: str, storage: str | BaseStorage | None = None) -> optuna.Study:
@@ -80,45 +98,62 @@ def study_names(storage: BaseStorage) -> list[str]:
     return [study.study_name for study in storage.get_all_studies()]
 
 
-def _database(url: str, shown: str, for_writing: bool) -> RDBStorage:
+def _patient(storage: PatientStorage, say: Callable[[str], None] | None) -> PatientStorage:
+    storage.say = say
+    return storage
+
+
+def _database(
+    url: str, shown: str, for_writing: bool, say: Callable[[str], None] | None
+) -> RDBStorage:
     try:
-        storage = _opened_together(url, for_writing)
+        storage = _opened_together(url, shown, for_writing, say)
     except ImportError as error:
         extra = "mysql" if "mysql" in url.partition("://")[0] else "postgres"
         raise MissingPackageError(f"the storage {masked(shown)}", extra) from error
+    except StorageError:
+        raise
     except Exception as error:  # drivers raise anything over a port, an option or a host's name
         raise _unusable(shown, error) from error
     weakref.finalize(storage, storage.engine.dispose)  # drivers warn of connections left open
     return storage
 
 
-def _opened_together(url: str, for_writing: bool) -> RDBStorage:
+def _opened_together(
+    url: str, shown: str, for_writing: bool, say: Callable[[str], None] | None
+) -> RDBStorage:
     """Open a database, again if other processes were making it ready in the same moment.
 
     SQLite waits for a lock, but not where two processes would wait for each other: both read,
     and both then want to write, or to begin the write-ahead log. One is told at once.
     """
-    until = time.monotonic() + _PATIENCE
-    pause = 0.05
-    while True:
-        try:
-            return _opened(url, for_writing)
-        except SQLAlchemyError as error:
-            if not _was_made_meanwhile(error) or time.monotonic() > until:
-                raise
-        time.sleep(pause * random.uniform(0.5, 1.5))  # those who collided part ways
-        pause = min(2 * pause, 1.0)
+
+    def cause(error: Exception) -> BaseException | None:
+        found = cause_of(error) or error
+        says = str(found).lower()
+        away = say is not None and any(word in says for word in _PASSING)
+        return found if away or _was_made_meanwhile(found) else None
+
+    seconds = _MAKING_SECONDS if for_writing else _READING_SECONDS
+    outage = Outage(masked(shown), say or (lambda _: None), quiet=_QUIET_SECONDS)
+    storage: RDBStorage = outage.outlast(
+        lambda: _opened(url, for_writing), seconds if say is None else PATIENCE_SECONDS, cause
+    )
+    return storage
 
 
 def _opened(url: str, for_writing: bool) -> RDBStorage:
     if not url.startswith("sqlite"):
-        return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
-    storage = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": _PATIENCE}})
+        options: dict[str, Any] = {"pool_pre_ping": True}
+        if url.startswith("postgresql+psycopg") and "connect_timeout" not in url:
+            options["connect_args"] = {"connect_timeout": _CONNECT_SECONDS}  # else it has none
+        return RDBStorage(url, engine_kwargs=options)
+    storage = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": BUSY_SECONDS}})
     _tune_sqlite(storage.engine, for_writing)
     return storage
 
 
-def _was_made_meanwhile(error: SQLAlchemyError) -> bool:
+def _was_made_meanwhile(error: BaseException) -> bool:
     """Whether another process was first with a table, with the only row of one, or with a lock."""
     says = str(error).lower()
     return isinstance(error, IntegrityError) or any(
@@ -155,7 +190,7 @@ def _tune_sqlite(engine: sqlalchemy.Engine, for_writing: bool) -> None:
 
 
 def _check_file(url: str, path: Path, create: bool) -> None:
-    if str(path) in (".", ":memory:"):
+    if str(path).removeprefix("file:") in ("", ".", ":memory:") or "mode=memory" in url:
         raise StorageError(
             f"the storage {url} would lie in the memory of one process; name a file: "
             "sqlite:///wdstudy.db"
@@ -169,6 +204,16 @@ def _check_file(url: str, path: Path, create: bool) -> None:
     if not create and not path.exists():
         raise StorageError(
             f"there is no storage {url} yet; run a study first, or name its storage with --storage"
+        )
+    if create and path.exists() and not os.access(path, os.W_OK):
+        raise StorageError(
+            f"the storage {url} is a file that you may read only, so no trial can be kept in it; "
+            "change its permissions, or name another with --storage"
+        )
+    if create and not os.access(path.parent, os.W_OK):
+        raise StorageError(
+            f"the storage {url} lies in the folder '{path.parent}', in which you may make no file, "
+            "as every writer must; change its permissions, or name another with --storage"
         )
 
 

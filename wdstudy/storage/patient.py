@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import gc
+import itertools
+import random
 import threading
 import time
 from collections.abc import Callable, Container, Mapping, Sequence
@@ -20,10 +22,64 @@ from wdstudy.storage.forwarding import Forwarding
 PATIENCE_SECONDS = 300.0
 """So long a server may be restarted, a disk full or a database locked before a run stops."""
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0
 
 
-def _cause(error: BaseException) -> BaseException | None:
+class Outage:
+    """Says once that a storage is out of reach, and once that it is back.
+
+    Args:
+        shown: Its URL without a password.
+        say: Told so.
+        quiet: Seconds of an outage that are not worth a word.
+    """
+
+    def __init__(self, shown: str, say: Callable[[str], None], quiet: float = 0.0) -> None:
+        self._shown, self._say, self._quiet = shown, say, quiet
+        self._told = threading.Event()  # several threads ask one storage
+
+    def outlast(
+        self,
+        attempt: Callable[[], Any],
+        seconds: float,
+        cause_of: Callable[[Exception], BaseException | None],
+    ) -> Any:
+        """What an attempt returns, made again while it fails for a cause that may pass.
+
+        Raises:
+            StorageError: it failed for so many seconds.
+        """
+        began, pause = time.monotonic(), _FIRST_PAUSE
+        while True:
+            try:
+                answer = attempt()
+            except Exception as error:
+                cause = cause_of(error)
+                if cause is None:
+                    raise
+                waited = time.monotonic() - began
+                if waited > seconds:
+                    raise StorageError(
+                        f"the storage {self._shown} was out of reach for {seconds:.0f} s "
+                        f"({_says(cause)}); what was finished is kept: mend it, and run the same "
+                        "command again"
+                    ) from error
+                if waited >= self._quiet and not self._told.is_set():
+                    self._told.set()
+                    self._say(
+                        f"the storage {self._shown} is out of reach ({_says(cause)}): "
+                        f"trying again for {seconds:.0f} s"
+                    )
+            else:
+                if pause > _FIRST_PAUSE and self._told.is_set():
+                    self._told.clear()
+                    self._say(f"the storage {self._shown} is back")
+                return answer
+            time.sleep(pause * random.uniform(0.5, 1.5))  # those who collided part ways
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def cause_of(error: BaseException) -> BaseException | None:
     """What is wrong with the storage itself; None if what was asked of it was wrong."""
     seen: BaseException | None = error
     while seen is not None:
@@ -77,10 +133,9 @@ class PatientStorage(Forwarding):
         database: RDBStorage | None = None,
     ) -> None:
         super().__init__(storage)
-        self._shown = shown
+        self._outage = Outage(shown, lambda line: self.say(line) if self.say is not None else None)
         self._database = database
         self._at_once = at_once
-        self._told = threading.Event()
         self.patience = PATIENCE_SECONDS
         self.say: Callable[[str], None] | None = None
         """Told once when the storage goes and once when it is back."""
@@ -124,48 +179,22 @@ class PatientStorage(Forwarding):
         return found
 
     def _ask(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        pause, until, again = _FIRST_PAUSE, time.monotonic() + self.patience, False
-        while True:
+        attempts = itertools.count()
+
+        def attempt() -> Any:
+            again = next(attempts) > 0
             try:
-                answer = method(*args, **kwargs)
+                return method(*args, **kwargs)
             except UpdateFinishedTrialError:
                 told = method.__name__ == "set_trial_state_values"
                 if again and told and self._is_in(*args, **kwargs):
                     return True  # it was done, only the answer was lost
                 raise
-            except Exception as error:
-                cause = _cause(error)
-                if cause is None:
-                    raise
-                if time.monotonic() > until:
-                    raise StorageError(
-                        f"the storage {self._shown} was out of reach for "
-                        f"{self.patience:.0f} s ({_says(cause)}); what was finished is kept: "
-                        "mend it, and run the same command again"
-                    ) from error
-                self._tell(cause)
-            else:
-                if again:
-                    self._tell(None)
-                return answer
-            time.sleep(pause)
-            pause, again = min(2 * pause, _LONGEST_PAUSE), True
+
+        return self._outage.outlast(attempt, self.patience, cause_of)
 
     def _is_in(self, trial_id: int, state: Any, *_: Any, **__: Any) -> bool:
         return bool(self.storage.get_trial(trial_id).state == state)
-
-    def _tell(self, cause: BaseException | None) -> None:
-        if self.say is None or (cause is None) != self._told.is_set():
-            return
-        if cause is None:
-            self._told.clear()
-            self.say(f"the storage {self._shown} is back")
-        else:
-            self._told.set()
-            self.say(
-                f"the storage {self._shown} is out of reach ({_says(cause)}): "
-                f"trying again for {self.patience:.0f} s"
-            )
 
 
 def _without_garbage_collection(method: Callable[..., Any]) -> Callable[..., Any]:

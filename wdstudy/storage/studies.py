@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 
 import optuna
@@ -18,10 +19,12 @@ from wdstudy.words import abridged, printable
 from wdstudy.workers import is_gone
 
 
-def forget_study(name: str, storage: str | None = None) -> None:
+def forget_study(
+    name: str, storage: str | None = None, say: Callable[[str], None] | None = None
+) -> None:
     """Delete a study, if it is there, with all of its trials."""
     with suppress(KeyError, StorageError):  # what is wrong with the storage, its next user says
-        optuna.delete_study(study_name=name, storage=open_storage(storage, create=False))
+        optuna.delete_study(study_name=name, storage=open_storage(storage, create=False, say=say))
 
 
 def delete_study(study: optuna.Study) -> None:
