@@ -109,7 +109,9 @@ def test_a_click_draws_the_cells_curves(open_page: Any, reports: Reports) -> Non
     )
     assert set(drawn) == {"val_loss", "primary_loss", "decay_loss", "total_loss", "best"}
     entries = page.locator("[data-part=legend] li").all_inner_texts()
-    assert "decay loss" in [entry.strip() for entry in entries]
+    assert [entry.strip() for entry in entries] == [
+        "validation loss", "primary loss", "decay loss", "total loss", "the same of the best cell",
+    ]  # fmt: skip
     assert "trial 3, 15" in page.locator("[data-part=facts]").inner_text()
 
 

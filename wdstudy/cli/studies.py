@@ -33,12 +33,16 @@ def list_studies(
     if as_json:
         typer.echo(frame.to_json(orient="records", indent=1, double_precision=15))
         return
+    mixed = frame.pop("also_varies")
     table = Table(box=None, pad_edge=False)
     for column in frame.columns:
         table.add_column(column, overflow="fold")
     for row in frame.itertuples(index=False):
         table.add_row(*map(_shown, row))
     Console().print(table, markup=False)
+    for name, others in zip(frame["study"], mixed, strict=True):
+        if others:
+            typer.echo(f"'{printable(name)}' varies {others} as well: its cells mix them")
 
 
 def _shown(value: object) -> str:

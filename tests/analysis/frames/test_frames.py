@@ -11,6 +11,7 @@ from optuna.trial import TrialState, create_trial
 
 from wdstudy.analysis.frames.curves import curves_frame, series_at
 from wdstudy.analysis.frames.trials import trials_frame
+from wdstudy.analysis.numbers.landscape import landscape
 from wdstudy.errors import StudyError
 
 
@@ -55,6 +56,36 @@ def test_a_foreign_study_is_read_with_what_it_has() -> None:
     assert trials["seed"].tolist() == [0, 0]
     assert trials.attrs["notes"] == ["2 finished trials without curves"]
     assert curves_frame(study).empty
+
+
+def test_other_parameters_are_columns_and_those_that_vary_are_named() -> None:
+    """A plain Optuna study may vary what wdstudy has no axis for."""
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+
+    def objective(trial: optuna.Trial) -> float:
+        lr = trial.suggest_categorical("lr", [0.01, 0.1])
+        weight_decay = trial.suggest_categorical("weight_decay", [0.0, 0.1])
+        trial.suggest_categorical("seed", [0, 1])
+        trial.suggest_float("momentum", 0.0, 0.9)
+        trial.suggest_float("dropout", 0.5, 0.5)
+        if trial.suggest_categorical("activation", ["relu", "tanh\x1b[2J", None]) == "relu":
+            trial.suggest_int("slope", 3, 3)
+        return lr + weight_decay
+
+    study.optimize(objective, n_trials=40)
+    study.enqueue_trial({"lr": 0.1, "weight_decay": 0.1, "momentum": 0.95})  # not run
+    trials = trials_frame(study)
+    assert trials["params_momentum"].tolist() == [t.params["momentum"] for t in study.trials[:40]]
+    assert trials["params_dropout"].tolist() == [0.5] * 40
+    others = trials.attrs["others"]
+    assert list(others) == ["activation", "momentum", "slope"]  # no seed, and nothing that is fixed
+    assert others["activation"] == r"None, relu, tanh\x1b[2J"
+    assert others["slope"] == "3, None"
+    assert others["momentum"].startswith("40 values, 0.0")
+    (best, mixed, *_) = landscape(trials).verdict
+    assert "trials)" in best.text
+    assert "seed" not in best.text
+    assert "Something else varies too (activation: None, relu" in mixed.text
 
 
 def test_series_cut_short_by_a_killed_worker_are_filled_with_nan() -> None:

@@ -88,7 +88,7 @@ def test_initial_loss_does_not_cap_what_is_no_loss() -> None:
     frame = frame.rename(columns={"value": "final_val_error"})
     found = landscape(frame, "final_val_error")
     assert found.lr_sensitivity.value == pytest.approx(0.5)
-    assert found.name == "val error"
+    assert found.name == "validation error"
 
 
 def test_valley_width_by_hand() -> None:

@@ -7,16 +7,20 @@ program. What is missing is NaN; `frame.attrs["notes"]` says once what that is.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import optuna
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from wdstudy.errors import StudyError
 from wdstudy.record import StudyRecord
-from wdstudy.space import SEED
-from wdstudy.words import counted
+from wdstudy.space import LR, SEED, WEIGHT_DECAY
+from wdstudy.words import abridged, counted, number, printable
+
+FEW = 5
+"""Values of another parameter that are listed rather than counted."""
 
 
 def record_of(study: optuna.Study) -> StudyRecord:
@@ -66,6 +70,41 @@ def placed(study: optuna.Study) -> tuple[list[tuple[FrozenTrial, dict[str, Any]]
         left = counted(len(trials) - len(found), "trial")
         notes.append(f"{left} without a number lr > 0 and weight_decay ≥ 0 left out")
     return found, notes
+
+
+def other_parameters(trial: FrozenTrial) -> dict[str, Any]:
+    """What a program varied beside lr, weight_decay and the seed, as Optuna's frames name it."""
+    own = (LR, WEIGHT_DECAY, SEED)
+    return {f"params_{name}": value for name, value in trial.params.items() if name not in own}
+
+
+def varying(trials: Iterable[FrozenTrial]) -> dict[str, str]:
+    """The other parameters of which finished trials have different values: name → which, in words.
+
+    A cell of the plane holds trials of all these values, so they are part of its noise.
+    """
+    done = [
+        other_parameters(t) for t in trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED)
+    ]
+    names = sorted({name for others in done for name in others})
+    values = {name: {str(others.get(name)): others.get(name) for others in done} for name in names}
+    return {
+        printable(name.removeprefix("params_")): _which(list(known.values()))
+        for name, known in values.items()
+        if len(known) > 1
+    }
+
+
+def _which(values: list[Any]) -> str:
+    """The values of a parameter: all of a few, else how many and between which ends."""
+    numeric = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+    words = sorted(abridged(printable(str(value)), 30) for value in values)
+    if len(numeric) == len(values):
+        words = [number(float(value)) for value in sorted(numeric)]
+    if len(values) <= FEW:
+        return ", ".join(words)
+    ends = f", {words[0]} … {words[-1]}" if len(numeric) == len(values) else ""
+    return f"{counted(len(values), 'value')}{ends}"
 
 
 def _cell(trial: FrozenTrial) -> dict[str, Any] | None:

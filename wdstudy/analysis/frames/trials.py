@@ -10,7 +10,13 @@ import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
-from wdstudy.analysis.frames.study import attributes_of, number_of, placed
+from wdstudy.analysis.frames.study import (
+    attributes_of,
+    number_of,
+    other_parameters,
+    placed,
+    varying,
+)
 from wdstudy.curves import DIVERGED_AT, LR_X_WD, is_series
 from wdstudy.words import counted
 
@@ -21,8 +27,9 @@ def trials_frame(study: optuna.Study) -> pd.DataFrame:
     """One row a trial that has its parameters.
 
     Returns:
-        Columns `trial, state, lr, weight_decay, lr_x_wd, seed, value, diverged` and every scalar
-        attribute. `value` is NaN unless the trial is complete; what a trial lacks is NaN.
+        Columns `trial, state, lr, weight_decay, lr_x_wd, seed, value, diverged`, every scalar
+        attribute, and every other parameter as `params_<name>`. `value` is NaN unless the trial is
+        complete; what a trial lacks is NaN. `attrs["others"]` names the other parameters that vary.
 
     Raises:
         StudyError: the study has several objectives, or no trial with lr and weight_decay.
@@ -34,7 +41,8 @@ def trials_frame(study: optuna.Study) -> pd.DataFrame:
     others = sorted(set(frame.columns) - set(TRIAL_COLUMNS))
     frame = frame.reindex(columns=[*TRIAL_COLUMNS, *others])
     frame["diverged"] = frame["diverged"].astype(bool)
-    frame.attrs = {**attrs, "notes": [*notes, *_no_curves(trials)]}
+    mixed = varying(trial for trial, _ in trials)
+    frame.attrs = {**attrs, "others": mixed, "notes": [*notes, *_no_curves(trials)]}
     return frame
 
 
@@ -48,6 +56,7 @@ def _trial_row(trial: FrozenTrial, cell: dict[str, Any]) -> dict[str, Any]:
     lost = trial.state == TrialState.COMPLETE and not math.isfinite(number_of(value))
     return {
         **scalars,
+        **other_parameters(trial),
         **cell,
         "trial": trial.number,
         "state": trial.state.name,

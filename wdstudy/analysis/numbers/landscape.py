@@ -26,7 +26,7 @@ from wdstudy.analysis.numbers.ridge import fit_ridge
 from wdstudy.analysis.numbers.separability import product, separability
 from wdstudy.analysis.numbers.surface import Surface, surface
 from wdstudy.analysis.numbers.verdict import sentences
-from wdstudy.curves import FINAL_PREFIX
+from wdstudy.curves import FINAL_PREFIX, series_named
 from wdstudy.record import StudyRecord
 
 
@@ -63,7 +63,10 @@ def landscape(
     capped = "loss" in words or words == "value"
     cells = measured(trials, value, minimize=minimize, capped=capped)
     found = _numbers(cells, cells.sign + words, np.random.default_rng(seed))
-    return replace(found, verdict=sentences(found, pruned=cells.pruned, adaptive=adaptive))
+    told = sentences(
+        found, pruned=cells.pruned, adaptive=adaptive, others=trials.attrs.get("others") or {}
+    )
+    return replace(found, verdict=told)
 
 
 def landscape_of_study(trials: pd.DataFrame, record: StudyRecord) -> Landscape:
@@ -78,8 +81,8 @@ def landscape_of_study(trials: pd.DataFrame, record: StudyRecord) -> Landscape:
 
 
 def _words(value: str) -> str:
-    """The word for a column: "final_val_loss" is "val loss"."""
-    return value.removeprefix(FINAL_PREFIX).replace("_", " ")
+    """The word for a column: "final_val_loss" is "validation loss"."""
+    return series_named(value.removeprefix(FINAL_PREFIX)).label
 
 
 def _numbers(cells: Cells, name: str, rng: np.random.Generator) -> Landscape:

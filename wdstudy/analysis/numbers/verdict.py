@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from wdstudy.analysis.numbers.edges import Edge
 from wdstudy.analysis.numbers.estimate import Estimate
@@ -12,15 +12,25 @@ from wdstudy.analysis.numbers.findings import Landscape, Sentence
 from wdstudy.words import MINUS, counted, number, signed
 
 
-def sentences(found: Landscape, *, pruned: int, adaptive: bool) -> tuple[Sentence, ...]:
-    """The verdict, the most useful first."""
+def sentences(
+    found: Landscape, *, pruned: int, adaptive: bool, others: Mapping[str, str] | None = None
+) -> tuple[Sentence, ...]:
+    """The verdict, the most useful first.
+
+    Args:
+        found: The numbers.
+        pruned: How many trials were pruned.
+        adaptive: Whether the sampler looked at results.
+        others: What varies beside lr and weight_decay: parameter → its values in words.
+    """
     if found.best.seeds == 0:
         text = f"Nothing can be said: none of {found.trials} trials finished with a finite value."
         gone = _diverged(found) if found.trials else None
         diverged = () if gone is None else (Sentence(_spaced(gone.text), gone.about),)
         return (Sentence(text if found.trials else "No trial finished.", "best"), *diverged)
     told = [
-        _best(found),
+        _best(found, "trial" if others else "seed"),
+        _mixed(others or {}),
         _slope(found),
         _frontier(found),
         _apart(found),
@@ -34,21 +44,33 @@ def sentences(found: Landscape, *, pruned: int, adaptive: bool) -> tuple[Sentenc
     return tuple(Sentence(_spaced(s.text), s.about) for s in told if s is not None)
 
 
-def _best(found: Landscape) -> Sentence:
+def _best(found: Landscape, replica: str) -> Sentence:
     best, loss = found.best, found.best.loss
     text = (
         f"Best cell: lr {number(best.lr)}, weight_decay {number(best.weight_decay)} "
-        f"({found.name} {_with_interval(loss)}, {counted(best.seeds, 'seed')})."
+        f"({found.name} {_with_interval(loss)}, {counted(best.seeds, replica)})."
     )
     if best.ties > 0:
         text += f" The noise does not tell it from {counted(best.ties, 'other cell')}."
     elif best.ties == 0 and best.gap.known:
         text += f" It beats its neighbours by {_amount(found, best.gap)}, beyond the noise."
     elif best.ties < 0:
-        text += " No cell has two seeds, so how sure that is can't be said."
+        text += f" No cell has two {replica}s, so how sure that is can't be said."
     if best.diverged_seeds > 0:
         text += f" {best.diverged_seeds:.0%} of its trials diverged."
     return Sentence(text, "best")
+
+
+def _mixed(others: Mapping[str, str]) -> Sentence | None:
+    if not others:
+        return None
+    told = "; ".join(f"{name}: {values}" for name, values in others.items())
+    text = (
+        f"Something else varies too ({told}). Trials have their cell by lr and weight_decay alone, "
+        "so what the others do to the result is noise here: cells are told apart less surely, and "
+        "one may look good or bad by the values that it happened to get."
+    )
+    return Sentence(text, "trials")
 
 
 def _slope(found: Landscape) -> Sentence:

@@ -17,7 +17,7 @@ import pandas as pd
 from matplotlib.colors import to_hex
 
 from wdstudy.analysis.frames.cells import FINISHED, CellGrid, cell_grid, counts, rounded_values
-from wdstudy.analysis.views.looks import label_of
+from wdstudy.analysis.views.looks import LINES, label_of
 from wdstudy.analysis.views.scales import LOG_SPAN
 from wdstudy.curves import (
     ANGULAR_UPDATE,
@@ -77,11 +77,13 @@ def explorer_data(trials: pd.DataFrame, curves: pd.DataFrame) -> dict[str, Any]:
         "weight_decay": [_number(v) for v in cells["weight_decay"]],
         "trials": _numbers_of(trials, cells),
         "seeds": [int(v) for v in cells["seeds"]],
+        "replica": "trial" if trials.attrs.get("others") else "seed",
         "diverged": [_number(v) for v in cells["diverged"]],
         "final": final,
         "final_label": label_of(trials, "value"),
         "best": None if best is None else _place_of(cells, *best),
         "series": series,
+        "labels": {name: series_named(name).label for name in LINES},
         "colours": [to_hex(mpl.colormaps["viridis"](v)) for v in np.linspace(0, 1, 33)],
         "note": note.strip(),
     }

@@ -123,6 +123,7 @@ def _summary(read: Read) -> str:
         "diverged": int(read.trials["diverged"].sum()),
         "objective": read.trials.attrs.get("objective"),
         "minimize": read.trials.attrs.get("minimize"),
+        "other_parameters": read.trials.attrs.get("others", {}),
         "landscape": read.found.as_data(),
         "still_improving": still_improving(read.trials, read.curves),
         "caveats": caveats(read.trials, read.curves),

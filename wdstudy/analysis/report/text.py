@@ -109,9 +109,10 @@ def how_it_was_run(trials: pd.DataFrame, record: StudyRecord) -> list[tuple[str,
         ("objective", _objective(trials, spec)),
         ("optimizer", f"{spec.optimizer}({options})" if spec.optimizer else None),
         ("weight decay", trials.attrs.get("decay")),
-        ("lr", _axis(space.lr if space else ())),
-        ("weight_decay", _axis(space.weight_decay if space else ())),
-        ("seeds", _axis(space.seed_list if space else ())),
+        ("lr", axis_words(space.lr if space else ())),
+        ("weight_decay", axis_words(space.weight_decay if space else ())),
+        ("seeds", axis_words(space.seed_list if space else ())),
+        ("varied as well", "; ".join(f"{k}: {v}" for k, v in _others(trials).items())),
         ("sampler", spec.sampler),
         ("pruner", spec.pruner),
         ("epochs", spec.epochs),
@@ -152,7 +153,7 @@ def estimates(found: Landscape, record: StudyRecord) -> list[tuple[str, str, str
         ("valley width in lr at fixed lr · weight_decay, decades", found.valley_width.fixed_product,
          number),
         ("diverged", found.diverged_share, _percent),
-        ("standard deviation of log loss over seeds", found.noise, number),
+        ("standard deviation of log loss within a cell", found.noise, number),
     ]  # fmt: skip
     told = [_told(name, estimate, form) for name, estimate, form in rows]
     return [*told, *_timescale(found, record)]
@@ -175,12 +176,12 @@ def still_improving(trials: pd.DataFrame, curves: pd.DataFrame) -> str:
     if not better:
         return (
             f"The best {len(falls)} trials had stopped improving: over the last fifth of the run "
-            f"their val loss fell by no more than {_percent(IMPROVING)}."
+            f"their validation loss fell by no more than {_percent(IMPROVING)}."
         )
     return (
         f"{len(better)} of the best {len(falls)} trials still improved at the end: over the last "
-        f"fifth of the run their val loss fell by {_percent(float(np.median(better)))} (median of "
-        "these). A longer run may move the best cell."
+        f"fifth of the run their validation loss fell by {_percent(float(np.median(better)))} "
+        "(median of these). A longer run may move the best cell."
     )
 
 
@@ -189,6 +190,7 @@ def trial_table(trials: pd.DataFrame) -> tuple[list[str], list[list[tuple[str, s
     wanted = ["trial", "state", "lr", "weight_decay", LR_X_WD, "seed", "value"]
     objective = FINAL_PREFIX + str(trials.attrs.get("objective"))  # the column value, once more
     finals = [c for c in trials.columns if c.startswith(FINAL_PREFIX) and c != objective]
+    wanted += [c for c in trials.columns if c.startswith("params_")]
     wanted += [*finals, "decay_share", "initial_loss", DIVERGED_AT, TRAIN_SECONDS]
     columns = [c for c in wanted if c in trials.columns and trials[c].notna().any()]
     ranked = trials.sort_values(
@@ -248,7 +250,7 @@ def _objective(trials: pd.DataFrame, spec: RecordedSpec) -> str:
     return f"{spec.objective or 'value'}, {way}"
 
 
-def _axis(values: Sequence[float]) -> str | None:
+def axis_words(values: Sequence[float]) -> str | None:
     """The values of an axis, or its ends if they are many."""
     if not values:
         return None
@@ -278,6 +280,11 @@ def caveats(trials: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
     open_trials = int((trials["state"] == "RUNNING").sum())
     if open_trials:
         notes.append(f"{counted(open_trials, 'trial')} still running, shown in the table only")
-    if finished_trials(trials)["seed"].nunique() < 2:
+    if finished_trials(trials)["seed"].nunique() < 2 and not _others(trials):
         notes.append("one seed only: differences between cells can't be told from seed noise")
     return notes
+
+
+def _others(trials: pd.DataFrame) -> dict[str, str]:
+    """What varies beside lr and weight_decay: parameter → its values in words."""
+    return dict(trials.attrs.get("others") or {})

@@ -68,4 +68,6 @@ def described(attrs: Mapping[str, Any], trials: int, seeds: int) -> str:
         counted(seeds, "seed"),
         *(str(attrs[key]) for key in ("optimizer", "decay") if attrs.get(key)),
     ]
+    if attrs.get("others"):
+        parts.append(f"mixes {shortened(', '.join(attrs['others']))}")
     return " · ".join(parts)

@@ -347,7 +347,7 @@
     };
     for (const name of names) {
       const [stroke, dash] = LINES[name] || ["var(--ink)", ""];
-      entry(name in LINES ? name.replace("_", " ") : series.label, stroke, dash, 2);
+      entry(data.labels[name] || series.label, stroke, dash, 2);
     }
     if (withBest) entry("the same of the best cell", "var(--rule-strong)", "", 1);
   }
@@ -355,7 +355,7 @@
   function facts(i) {
     const parts = [data.final_label + " " + (data.final[i] === null
       ? (diverged(i) ? "none: diverged" : "none") : words(data.final[i]))];
-    parts.push(data.seeds[i] + (data.seeds[i] === 1 ? " seed" : " seeds"));
+    parts.push(data.seeds[i] + " " + data.replica + (data.seeds[i] === 1 ? "" : "s"));
     parts.push("lr · weight_decay " + words(data.lr[i] * data.weight_decay[i]));
     parts.push("trial " + data.trials[i]);
     if (i === data.best) parts.push("the best cell");
