@@ -14,7 +14,7 @@ from optuna.storages import BaseStorage
 from wdstudy.curves import DECAY_LOSS, PRIMARY_LOSS, VAL_LOSS, VAL_PREFIX
 from wdstudy.decay import decayed_weights
 from wdstudy.errors import DataError, SpecError, StudyError, WdstudyError, fault
-from wdstudy.record import SCHEMA, STUDY_KEY, StudyRecord
+from wdstudy.record import FINGERPRINT, SCHEMA, STUDY_KEY, StudyRecord, parts_changed
 from wdstudy.run.provenance import provenance
 from wdstudy.run.sampling import is_adaptive
 from wdstudy.storage.opening import study_names
@@ -22,7 +22,7 @@ from wdstudy.study.directions import Direction
 from wdstudy.study.optimizers import build_optimizer
 from wdstudy.study.spec import StudySpec
 from wdstudy.training.data import TaskData
-from wdstudy.training.fingerprint import fingerprint, what_changed
+from wdstudy.training.fingerprint import fingerprint
 from wdstudy.training.randomness import seeded
 
 
@@ -144,11 +144,12 @@ def _continued(spec: StudySpec, study: optuna.Study, record: StudyRecord) -> Stu
             f"the study '{name}' was recorded with another spec: {'; '.join(found)}; "
             "give this one another --name, or go back to what was recorded"
         )
-    changed = what_changed(recorded.fingerprint, record.fingerprint, spec.precision)
+    changed = parts_changed(recorded.fingerprint, record.fingerprint, spec.precision)
     if changed and not spec.same:
+        told = "; ".join(FINGERPRINT[part] for part in changed)
         raise StudyError(
             f"the study '{name}' was recorded with other code, for these differ: "
-            f"{'; '.join(changed)}. Give this one another --name; or say --same, if you know better"
+            f"{told}. Give this one another --name; or say --same, if you know better"
         )
     if record.fingerprint and (changed or not recorded.fingerprint):
         recorded = replace(recorded, fingerprint=record.fingerprint)

@@ -13,7 +13,6 @@ import hashlib
 import math
 import re
 import zlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,19 +33,6 @@ _PARAMS = TrialParams(lr=1e-3, weight_decay=1e-2)
 _DIRECTIONS = 3
 _MOST, _MOST_WHOLE = 100_000, 10_000_000
 """Numbers of a tensor of floats, and of one of whole numbers, that are looked at, evenly."""
-
-_NEAR = 1e-3
-_NEAR_LOSS = {"float32": 2e-3, "bfloat16": 5e-2}
-
-_WORDS = {
-    "model": "the model's layers, as it prints them",
-    "weights": "the initial weights",
-    "data": "the data (is what is random in it seeded?)",
-    "augmented": "what augment makes of it",
-    "losses": "the losses of the first steps",
-    "metrics": "the metrics of the first validation batch",
-    "source": "the code of the loop",
-}
 
 
 def fingerprint(spec: StudySpec, data: TaskData | None, device: torch.device) -> dict[str, Any]:
@@ -78,29 +64,6 @@ def fingerprint(spec: StudySpec, data: TaskData | None, device: torch.device) ->
         found["losses"] = _losses(spec, model, x, y, device)
         found["metrics"] = _metrics(spec, model, *batches[1])
     return found
-
-
-def what_changed(recorded: Mapping[str, Any], now: Mapping[str, Any], precision: str) -> list[str]:
-    """What differs between two fingerprints, in words; nothing where there is none.
-
-    Losses are compared on one kind of device only; the code of a file only where nothing else
-    tells what it trains.
-    """
-    if not recorded or not now:
-        return []
-    parts = {part for part in _WORDS if part in recorded and part in now}
-    if now.keys() != {"source"}:
-        parts.discard("source")
-    if not recorded.get("source") or not now.get("source"):
-        parts.discard("source")  # of a spec that came from no file
-    if recorded.get("device") != now.get("device"):
-        parts -= {"losses", "metrics"}
-    near = dict.fromkeys(("losses", "metrics"), _NEAR_LOSS.get(precision, _NEAR))
-    return [
-        _WORDS[part]
-        for part in _WORDS
-        if part in parts and not _alike(recorded[part], now[part], near.get(part, _NEAR))
-    ]
 
 
 def sketch(tensor: Any) -> list[Any]:
@@ -168,11 +131,3 @@ def _source(spec: StudySpec) -> str:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _alike(a: Any, b: Any, near: float) -> bool:
-    if isinstance(a, list) and isinstance(b, list):
-        return len(a) == len(b) and all(_alike(x, y, near) for x, y in zip(a, b, strict=True))
-    if isinstance(a, float) or isinstance(b, float):
-        return isinstance(a, int | float) and math.isclose(a, b, rel_tol=near, abs_tol=near)
-    return bool(a == b)

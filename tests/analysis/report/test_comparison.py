@@ -5,8 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 from made_studies import grid_study, placed, study_of
+from optuna.distributions import FloatDistribution
+from optuna.trial import create_trial
 from pages import Page
 
 from wdstudy.analysis.report.comparison import write_reports
@@ -40,6 +43,97 @@ def test_several_studies_are_compared(tmp_path: Path) -> None:
     assert [(paths[-1].parent / link).resolve() for link in links] == paths[:2]
     data = json.loads((paths[-1].parent / "summary.json").read_text(), parse_constant=pytest.fail)
     assert list(data["studies"]) == ["sgd", "adam w"]
+
+
+def told(studies: list[optuna.Study], folder: Path) -> dict[str, Any]:
+    """The summary of a comparison."""
+    page = write_reports(studies, folder)[-1]
+    found: dict[str, Any] = json.loads((page.parent / "summary.json").read_text())
+    shown = Page(page.read_text(encoding="utf-8")).text
+    for name, difference in found["differences"].items():
+        assert f"{name} {' '.join(difference['values'].values())}" in shown  # a row of the table
+    assert all(" ".join(warning.split()) in shown.replace("\xa0", " ")
+               for warning in found["warnings"])  # fmt: skip
+    return found
+
+
+def with_record(study: optuna.Study, **fields: Any) -> optuna.Study:
+    study.set_user_attr("wdstudy", {**study.user_attrs["wdstudy"], **fields})
+    return study
+
+
+def test_all_that_differs_is_named_and_what_it_means(tmp_path: Path) -> None:
+    other = {"optimizer": "AdamW", "optimizer_options": {"eps": 1e-8}, "decay_kind": "decoupled",
+             "epochs": 10, "batch_size": 32, "settings": {"noise": 0.5}}  # fmt: skip
+    space = {"lr": [0.1, 1.0], "weight_decay": [0.01, 0.1], "seeds": [0]}
+    a = with_record(
+        grid_study("a", **SMALL, space=space),
+        versions={"torch": "2.7", "numpy": "2"}, device="cpu", steps_per_epoch=10,
+    )  # fmt: skip
+    b = with_record(
+        grid_study("b", **SMALL, **other, space={**space, "seeds": [0, 1]}),
+        versions={"torch": "2.8", "numpy": "2"}, device="NVIDIA A100", steps_per_epoch=20,
+        parameters={"total": 200, "decayed": 80},
+    )  # fmt: skip
+    found = told([a, b], tmp_path)
+    assert {name: list(d["values"].values()) for name, d in found["differences"].items()} == {
+        "optimizer": ["SGD", "AdamW"],
+        "optimizer option momentum": ["0.9", "none"],
+        "optimizer option eps": ["none", "1e-08"],
+        "decay kind": ["coupled", "decoupled"],
+        "epochs": ["5", "10"],
+        "batch size": ["none", "32"],
+        "setting noise": ["none", "0.5"],
+        "steps per epoch": ["10", "20"],
+        "total parameters": ["100", "200"],
+        "seeds": ["0", "0, 1"],
+        "torch": ["2.7", "2.8"],
+        "device": ["cpu", "NVIDIA A100"],
+    }
+    trained, swept, ground = found["warnings"]
+    assert "no comparison of the optimizers alone" in trained
+    assert "epochs (5 in 'a', 10 in 'b')" in trained
+    assert "total parameters (100 in 'a', 200 in 'b')" in trained
+    assert "momentum" not in trained  # it is the optimizer's own
+    assert "seeds" in swept
+    assert "(torch, device)" in ground
+
+
+def test_the_optimizer_alone_is_no_warning(tmp_path: Path) -> None:
+    studies = [grid_study("a", **SMALL), grid_study("b", **SMALL, optimizer="RMSprop")]
+    found = told(studies, tmp_path)
+    assert list(found["differences"]) == ["optimizer"]
+    assert found["warnings"] == []
+
+
+def test_other_data_under_the_same_name_is_told_by_the_fingerprint(tmp_path: Path) -> None:
+    def printed(name: str, data: float, losses: float) -> optuna.Study:
+        marks = {"data": [[[64, 8], data]], "losses": [losses], "model": "ab"}
+        return with_record(grid_study(name, **SMALL), fingerprint=marks)
+
+    studies = [printed("a", 1.0, 0.1), printed("b", 1.5, 0.2), printed("c", 1.00001, 0.3)]
+    found = told(studies, tmp_path)["differences"]
+    assert found == {
+        "the data itself": {"kind": "training", "values": {"a": "A", "b": "B", "c": "A"}}
+    }
+
+
+def test_studies_without_a_record_and_mixed_ones_are_named(tmp_path: Path) -> None:
+    rows = [
+        create_trial(
+            params={"lr": 0.1, "weight_decay": w, "momentum": m},
+            distributions=dict.fromkeys(
+                ("lr", "weight_decay", "momentum"), FloatDistribution(0, 1)
+            ),
+            value=w + m,
+        )
+        for w in (0.1, 0.2)
+        for m in (0.0, 0.5)
+    ]
+    plain = study_of([placed(0.1, 0.1, 1.0)], "plain")
+    unknown, mixed = told([plain, study_of(rows, "mixed")], tmp_path)["warnings"]
+    assert "No description of 'plain', 'mixed' was recorded" in unknown
+    assert "In 'mixed' something else varies too (momentum: 0, 0.5)" in mixed
 
 
 def test_a_study_named_comparison_keeps_its_folder(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from wdstudy.analysis.frames.cells import cells_of, finished_trials
 from wdstudy.analysis.numbers.findings import Landscape
 from wdstudy.analysis.numbers.landscape import landscape
 from wdstudy.analysis.numbers.reading import Read, read_study
+from wdstudy.analysis.report.differences import Difference, differences, warnings
 from wdstudy.analysis.report.drawing import check_format, draw_all
 from wdstudy.analysis.report.files import folder_name, make_folder, write_text
 from wdstudy.analysis.report.page import render, unbroken, write_read
@@ -57,7 +58,10 @@ def write_reports(
     pages = [write_read(read, out, format) for read in reads]
     if len(reads) > 1:
         found = {read.name: _landscape(read, value) for read in reads}
-        pages.append(_write_comparison(frames, found, value, Path(out), format))
+        differing = differences({read.name: read.record for read in reads})
+        unknown = [read.name for read in reads if not read.record.schema]
+        careful = [*warnings(differing, unknown), *_mixed(frames)]
+        pages.append(_write_comparison(frames, found, value, differing, careful, Path(out), format))
     return pages
 
 
@@ -65,6 +69,8 @@ def _write_comparison(
     frames: dict[str, pd.DataFrame],
     found: dict[str, Landscape],
     value: str,
+    differing: Sequence[Difference],
+    careful: Sequence[str],
     out: Path,
     format: str,
 ) -> Path:
@@ -79,6 +85,8 @@ def _write_comparison(
     data = {
         "value": value,
         "verdict": verdict,
+        "warnings": careful,
+        "differences": {d.name: {"kind": d.kind, "values": d.values} for d in differing},
         "studies": {n: f.as_data() for n, f in found.items()},
     }
     text = json.dumps(data, indent=1, allow_nan=False, ensure_ascii=False)
@@ -88,11 +96,24 @@ def _write_comparison(
         names=list(frames),
         value=label_of(next(iter(frames.values())), value),
         verdict=[unbroken(sentence) for sentence in verdict],
+        warnings=[unbroken(sentence) for sentence in careful],
+        differences=differing,
         rows=[_row(name, links[name], frames[name], found[name]) for name in frames],
         figures=shown,
         missing=missing,
     )
     return write_text(folder / "report.html", page)
+
+
+def _mixed(frames: dict[str, pd.DataFrame]) -> Iterator[str]:
+    """The studies whose cells hold trials that differ in more than lr, weight_decay and seed."""
+    for name, frame in frames.items():
+        if others := frame.attrs["others"]:
+            told = "; ".join(f"{parameter}: {values}" for parameter, values in others.items())
+            yield (
+                f"In '{name}' something else varies too ({told}): its trials have their cell by lr "
+                "and weight_decay alone, and what the others do counts as noise."
+            )
 
 
 def _landscape(read: Read, value: str) -> Landscape:
@@ -128,12 +149,12 @@ def _verdict(
     for place, name in enumerate(order):
         best = known[name].best
         rank = "The best cell of all is" if place == 0 else "Then"
-        loss = number(best.loss.value)
+        loss, replica = number(best.loss.value), _replica(frames[name])
         if math.isfinite(best.loss.low):
             loss += f" (95 % {number(best.loss.low)} … {number(best.loss.high)})"
         yield (
             f"{rank} '{name}' at lr {number(best.lr)}, weight_decay {number(best.weight_decay)}: "
-            f"{known[name].name} {loss}, {counted(best.seeds, 'seed')}."
+            f"{known[name].name} {loss}, {counted(best.seeds, replica)}."
         )
     for first, second in pairwise(order):
         a, b = known[first].best.loss, known[second].best.loss
@@ -153,6 +174,10 @@ def _verdict(
         )
     if len({frozenset(cells_of(finished_trials(frame))) for frame in frames.values()}) > 1:
         yield "The studies cover different cells, so a part of any difference may come from that."
+
+
+def _replica(frame: pd.DataFrame) -> str:
+    return "trial" if frame.attrs["others"] else "seed"
 
 
 def _row(name: str, link: str, frame: pd.DataFrame, found: Landscape) -> dict[str, Any]:
