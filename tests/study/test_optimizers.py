@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -92,6 +93,93 @@ def test_the_independent_form_shrinks_by_weight_decay_whatever_the_lr() -> None:
 def test_an_optimizer_that_cannot_be_swept_is_named(choice: object, says: str) -> None:
     with pytest.raises(OptimizerError, match=says):
         optimizer_kind(choice)  # type: ignore[arg-type]
+
+
+class _Look:
+    """A wrapper that is no optimizer."""
+
+    def __init__(self, inner: torch.optim.Optimizer) -> None:
+        self.inner = inner
+
+
+def _returns_nothing(params: Any, **options: Any) -> Any:
+    torch.optim.SGD(params, **options)
+
+
+def _takes_nothing() -> torch.optim.Optimizer:
+    return torch.optim.SGD([nn.Parameter(torch.zeros(1))])
+
+
+def _takes_names(named: Any, lr: float, weight_decay: float) -> torch.optim.Optimizer:
+    weights = [p for name, p in named if not name.endswith("bias")]
+    return torch.optim.SGD(weights, lr=lr, weight_decay=weight_decay)
+
+
+def _takes_tensors(params: Any, lr: float, weight_decay: float) -> torch.optim.Optimizer:
+    return torch.optim.SGD([p for p in params if p.ndim > 1], lr=lr, weight_decay=weight_decay)
+
+
+def _makes_its_own(groups: Any, lr: float, weight_decay: float) -> torch.optim.Optimizer:
+    params = [p for group in groups for p in group["params"]]
+    decayed = {"params": [p for p in params if p.ndim > 1], "weight_decay": weight_decay}
+    others = {"params": [p for p in params if p.ndim < 2], "weight_decay": 0.0}
+    return torch.optim.SGD([decayed, others], lr=lr)
+
+
+def _forgets(groups: Any, lr: float, weight_decay: float) -> torch.optim.Optimizer:
+    weights = [p for group in groups for p in group["params"] if p.ndim > 1]
+    return torch.optim.SGD(weights, lr=lr, weight_decay=weight_decay)
+
+
+def _decides(groups: Any, lr: float, weight_decay: float) -> torch.optim.Optimizer:
+    return torch.optim.SGD([p for group in groups for p in group["params"]], lr=0.5)
+
+
+@pytest.mark.parametrize(
+    ("factory", "says"),
+    [
+        (_returns_nothing, "returns None"),
+        (lambda params, **options: torch.optim.SGD, "returns the class SGD"),
+        (lambda params, **options: _Look(torch.optim.SGD(params)), "returns a _Look, which is no"),
+        (_takes_nothing, "unexpected keyword argument 'lr'"),
+        (_takes_names, "too many values to unpack"),
+        (_takes_tensors, "no attribute 'ndim'"),
+        (_makes_its_own, "gives parameters weight_decay 0 where the trial has 0.02"),
+        (_forgets, "leaves 2 parameters out"),
+        (_decides, "gives parameters lr 0.5 where the trial has 0.1"),
+    ],
+)
+def test_a_factory_that_can_not_serve_is_told_how_it_is_called(factory: Any, says: str) -> None:
+    with pytest.raises(OptimizerError) as refused:
+        build_optimizer(partial(factory), [named()], PARAMS)
+    assert says in str(refused.value)
+    for cure in ("(groups, lr=…, weight_decay=…)", "dicts of params", "no_decay="):
+        assert cure in str(refused.value)
+
+
+def test_a_factory_may_look_into_the_groups_and_split_them() -> None:
+    """As optimizers do that treat matrices in another way than the rest."""
+
+    def split(groups: Any, lr: float, weight_decay: float) -> torch.optim.Optimizer:
+        assert groups[0]["params"]
+        halves = [
+            {**group, "params": [p for p in group["params"] if (p.ndim > 1) == matrix]}
+            for group in groups
+            for matrix in (True, False)
+        ]
+        return torch.optim.SGD(halves, lr=lr, weight_decay=weight_decay)
+
+    lanes = [named(), named()]
+    trials = [TrialParams(0.1, 0.02), TrialParams(0.3, 0.04)]
+    found = build_optimizer(split, lanes, trials).param_groups
+    assert [(g["lr"], len(g["params"])) for g in found] == [(0.1, 2), (0.1, 2), (0.3, 2), (0.3, 2)]
+    with pytest.raises(OptimizerError, match="changes the order of the groups"):
+        build_optimizer(lambda groups, **_: split(groups[::-1], **_), lanes, trials)
+
+
+def test_an_optimizer_that_is_built_already_is_refused() -> None:
+    with pytest.raises(OptimizerError, match=r"a built SGD.*optimizer=SGD"):
+        optimizer_kind(torch.optim.SGD([nn.Parameter(torch.zeros(1))]))  # type: ignore[arg-type]
 
 
 def test_an_optimizer_that_refuses_the_parameters_says_why() -> None:

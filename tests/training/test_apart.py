@@ -88,6 +88,16 @@ def hooked(params: Any, **options: Any) -> SGD:
     return optimizer
 
 
+def by_rank(groups: Any, **options: Any) -> SGD:
+    """It sorts the groups: matrices of all lanes first, then all the rest."""
+    halves = [
+        {**group, "params": [p for p in group["params"] if (p.ndim > 1) == matrix]}
+        for matrix in (True, False)
+        for group in groups
+    ]
+    return SGD(halves, **options)
+
+
 for _class in (ClipsAll, Counts, Shared, PerLane):
     register_decay(_class, "coupled")
 register_decay(OneScale, "decoupled")
@@ -116,6 +126,7 @@ def _doubles() -> Any:
         (Counts, "together"),
         (ClipsAll, "apart"),
         (hooked, "apart"),
+        (by_rank, "apart"),
         (OneScale, "apart"),
         (Shared, "alone"),
     ],
@@ -124,7 +135,7 @@ def test_the_probe_tells_who_mixes_lanes(optimizer: Any, mode: str) -> None:
     assert how_lanes_may_train(spec_for(optimizer)) == mode
 
 
-@pytest.mark.parametrize("optimizer", [ClipsAll, hooked, OneScale, Counts, PerLane])
+@pytest.mark.parametrize("optimizer", [ClipsAll, hooked, by_rank, OneScale, Counts, PerLane])
 def test_a_study_of_lanes_is_the_study_of_one_lane_at_a_time(
     in_folder: Path, optimizer: Any
 ) -> None:

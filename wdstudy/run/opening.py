@@ -165,6 +165,8 @@ def lacks_fingerprint(study: optuna.Study) -> bool:
 def _fingerprint(spec: StudySpec, data: TaskData | None, device: torch.device) -> dict[str, object]:
     try:
         return fingerprint(spec, data, device)
+    except WdstudyError:
+        raise
     except Exception as error:
         raise SpecError(f"the first steps can't be trained: {fault(error)}") from error
 

@@ -14,6 +14,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
+from wdstudy.errors import OptimizerError
 from wdstudy.space import TrialParams
 from wdstudy.study.optimizers import NamedParameters, build_optimizer
 from wdstudy.study.spec import StudySpec
@@ -111,12 +112,18 @@ def how_lanes_may_train(spec: StudySpec) -> LaneMode:
     with torch.random.fork_rng():
         named = [(n, p) for n, p in spec.task.model().named_parameters() if p.requires_grad]
         shapes = _probed_shapes(named)
-        first, _ = _build_probe(spec, shapes, [0], apart=False)
-        if isinstance(first, Optimizer) and is_torchs_own(first):
-            return "together"
         everyone = range(len(_PROBED))
+        first, _ = _build_probe(spec, shapes, [0], apart=False)
+        try:
+            _build_probe(spec, shapes, everyone, apart=False)
+        except OptimizerError:  # it can't keep the groups of several lanes apart
+            mixes = True
+        else:
+            mixes = False
+            if isinstance(first, Optimizer) and is_torchs_own(first):
+                return "together"
         alone = [_trained(spec, shapes, [lane], apart=False)[0] for lane in everyone]
-        if _same(_trained(spec, shapes, everyone, apart=False), alone):
+        if not mixes and _same(_trained(spec, shapes, everyone, apart=False), alone):
             return "together"
         return "apart" if _same(_trained(spec, shapes, everyone, apart=True), alone) else "alone"
 
