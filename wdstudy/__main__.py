@@ -52,7 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _complain(line: str) -> int:
-    line = abridged(printable(" ".join(line.split())), LONGEST)
+    # Line by line: a path in it may have two spaces.
+    line = abridged(printable(" ".join(part.strip() for part in line.splitlines())), LONGEST)
     print(f"wdstudy: {line}", file=sys.stderr)  # noqa: T201
     return USER_ERROR
 

@@ -23,7 +23,9 @@ from optuna.trial import TrialState
 
 import wdstudy.errors
 from wdstudy.__main__ import main
+from wdstudy.cli.flags import called
 from wdstudy.errors import WdstudyError
+from wdstudy.run.progress import console, say
 from wdstudy.storage.opening import open_storage
 
 README = Path(__file__).parents[2] / "README.md"
@@ -53,6 +55,25 @@ def test_run_list_report_export(study_file: StudyFile, capfd: pytest.CaptureFixt
     assert len(curves) == 12 * 5 * 2
     assert main(["export", "linear", "--what", "trials", "--out", "trials.csv"]) == 0
     assert len(pd.read_csv("trials.csv")) == 12
+
+
+def test_a_printed_command_does_the_same_in_a_shell(
+    study_file: StudyFile, in_folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = in_folder / "meine  \u00a0übung" / "it's  mine.py"  # with a space that is no space
+    path.parent.mkdir()
+    path.write_bytes(study_file().read_bytes())
+    url = f"sqlite:///{path.parent.name}/a@b.db"
+    assert main(["run", str(path), "--epochs", "1", "--storage", url]) == 0
+    (said,) = re.findall("next: python -m (.*)", capfd.readouterr().err)
+    subprocess.run(["bash", "-c", f"{sys.executable} -m {said}"], check=True, capture_output=True)
+    assert len(list(in_folder.glob("reports/*/report.html"))) == 1
+    assert [p.name for p in in_folder.rglob("*.db")] == ["a@b.db"]
+
+
+def test_what_is_said_is_no_picture(capsys: pytest.CaptureFixture[str]) -> None:
+    say(console(), called(["run", "a.py", "--lr", "0.001:100:5"]))
+    assert capsys.readouterr().err == "python -m wdstudy run a.py --lr 0.001:100:5\n"
 
 
 def test_flags_change_the_study(study_file: StudyFile) -> None:

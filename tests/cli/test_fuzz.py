@@ -4,6 +4,7 @@ What is drawn depends on a seed alone. `counted` is what the tests are made of; 
 Python prompt with other seeds it looks further.
 """
 
+# ruff: noqa: E501, RUF001
 from __future__ import annotations
 
 import contextlib

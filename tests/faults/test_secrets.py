@@ -43,9 +43,19 @@ def test_a_password_is_nowhere_in_what_is_printed_and_written(
         wdstudy("export", "linear", "--storage", postgres, "--out", "t.csv", "--what", "trials"),
     ]
     assert [done.returncode for done in said] == [0, 2, 0, 0, 0, 2, 0, 0], said
-    for url in (dead, wrong, odd, query, f"postgres://wd:{PASSWORD}@h/db"):
+    mistyped = [
+        f"postgres://wd:{PASSWORD}@h/db", f"postgresql:wd:{PASSWORD}@h", f"wd:{PASSWORD}@h/db",
+        f"postgresql:/wd:{PASSWORD}@h/db", f"postgresql://wd:p@{PASSWORD}@127.0.0.1:{port}/db",
+        f"postgresql://wd:{PASSWORD}/db", f"postgresql://wd/{PASSWORD}@127.0.0.1:{port}/db",
+        f"postgresql://wd:{PASSWORD}@127.0.0.1:port/db",
+    ]  # fmt: skip
+    for url in (dead, wrong, odd, query, *mistyped):
         said.append(wdstudy("run", path, "--storage", url))
         assert said[-1].returncode == 2, said[-1]
+    for url in mistyped:
+        said.append(wdstudy("list", OPTUNA_STORAGE=url))
+        said.append(wdstudy("report", "linear", f"--storage={url}"))
+        assert [done.returncode for done in said[-2:]] == [2, 2], said[-2:]
     for done in said:
         assert PASSWORD not in done.stdout + done.stderr, done.stdout + done.stderr
     for file in in_folder.rglob("*"):

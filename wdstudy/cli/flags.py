@@ -18,7 +18,19 @@ def called(arguments: list[str]) -> str:
     from wdstudy.storage.url import masked
 
     shown = [masked(item) if "://" in item else item for item in arguments]
-    return f"python -m wdstudy {shlex.join(shown)}"
+    return " ".join(["python -m wdstudy", *map(_quoted, shown)])
+
+
+def _quoted(item: str) -> str:
+    """One word for a shell; what would move the cursor, or is no letter, as bash spells bytes."""
+    if item.isprintable():
+        return shlex.quote(item)
+    spelled = (
+        c if c.isprintable() and c not in "'\\"
+        else "".join(f"\\x{byte:02x}" for byte in c.encode("utf-8", "surrogateescape"))
+        for c in item
+    )  # fmt: skip
+    return f"$'{''.join(spelled)}'"
 
 
 StudyName = Annotated[str, Argument(metavar="NAME", help="A study.", autocompletion=known_studies)]

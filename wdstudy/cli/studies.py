@@ -39,7 +39,7 @@ def list_studies(
         table.add_column(column, overflow="fold")
     for row in frame.itertuples(index=False):
         table.add_row(*map(_shown, row))
-    Console().print(table, markup=False)
+    Console(emoji=False).print(table, markup=False)
     for name, others in zip(frame["study"], mixed, strict=True):
         if others:
             typer.echo(f"'{printable(name)}' varies {others} as well: its cells mix them")

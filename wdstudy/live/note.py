@@ -36,7 +36,7 @@ def live_note(
     lines += [f"- {escaped(sentence)}" for sentence in _verdict(trials, record)]
     lines += ["", "### How the decay is counted", ""]
     lines += [f"{escaped(paragraph)}\n" for paragraph in decay_meaning(record)]
-    lines += ["### The report", "", "    " + " ".join(command.split())]
+    lines += ["### The report", "", "    " + command.replace("\n", " ")]
     return "\n".join(lines)
 
 

@@ -70,11 +70,8 @@ class Forecast:
     def __str__(self) -> str:
         """`112 trials: about 2 min · 2 processes · 7 lanes: 1.5 times one at a time`."""
         known = self.wall_seconds
-        when = (
-            f"about {lasting(known)}"
-            if known is not None
-            else "its time is known after the first trial"
-        )
+        unknown = "its time is known after the first trial"
+        when = unknown if known is None else f"about {lasting(known)}"
         parts = [f"{counted(self.trials, 'trial')} to train: {when}"]
         parts += [f"{self.jobs} {self.workers}"] if self.jobs > 1 else []
         lanes = self.choice.lanes

@@ -169,9 +169,13 @@ def display_for(console: Console) -> Display:
 
 def say(console: Console, line: str) -> None:
     """Print a line as it is: not wrapped, so that a command in it can be copied."""
-    console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+    console.print(printable(line), markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
 def console(**options: Any) -> Console:
     """Where progress goes: standard error, so that output can be piped, or `file`."""
-    return Console(stderr="file" not in options, **options)
+    return Console(
+        stderr="file" not in options,
+        emoji=False,  # or 0.001:100:5 is a picture
+        **options,
+    )

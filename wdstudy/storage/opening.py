@@ -5,21 +5,19 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import optuna
 import sqlalchemy
 from optuna.storages import BaseStorage, RDBStorage, get_storage
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, IntegrityError
+from sqlalchemy.exc import IntegrityError
 
 from wdstudy.errors import MissingPackageError, StorageError, StudyError, nearest
 from wdstudy.storage.journal import JournalTrials
 from wdstudy.storage.patient import PATIENCE_SECONDS, Outage, PatientStorage, cause_of
 from wdstudy.storage.tables import TrialTables
-from wdstudy.storage.url import file_of, kind_of, masked, resolve_url
+from wdstudy.storage.url import file_of, kind_of, masked, resolve_url, without_password
 
 BUSY_SECONDS = 5
 """So long SQLite itself waits for a lock, before we say that we wait."""
@@ -59,7 +57,7 @@ def open_storage(
     base = kind_of(url)
     scheme, _, rest = url.partition("://")
     if (file := file_of(url)) is not None:
-        _check_file(url, file, create)
+        _check_file(masked(url), file, create)
     if base == "journal":
         try:
             journal = JournalTrials(rest.removeprefix("/"))
@@ -220,10 +218,7 @@ def _check_file(url: str, path: Path, create: bool) -> None:
 def _unusable(url: str, error: Exception) -> StorageError:
     cause = getattr(error, "orig", None) or error
     says = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
-    says = says.replace(url, masked(url))
-    with suppress(ArgumentError, ValueError):
-        if password := make_url(url).password:
-            says = says.replace(str(password), "***")
+    says = without_password(says, url)
     remedy = (
         "check the path, its permissions and that it is a database"
         if url.startswith(("sqlite", "journal"))
