@@ -185,3 +185,8 @@ def test_an_optimizer_that_is_built_already_is_refused() -> None:
 def test_an_optimizer_that_refuses_the_parameters_says_why() -> None:
     with pytest.raises(OptimizerError, match=r"Muon can't be built: .*2D"):
         build_optimizer("muon", [named()], PARAMS)
+
+
+def test_a_rule_of_no_decay_that_fails_is_named() -> None:
+    with pytest.raises(OptimizerError, match=r"no_decay\('.*', parameter\) fails: .*Error"):
+        build_optimizer("sgd", [named()], PARAMS, no_decay=lambda name, p: name.index("?") > 0)

@@ -9,7 +9,7 @@ from torch import nn
 from torch.optim import lr_scheduler
 
 from wdstudy.errors import SpecError
-from wdstudy.study.schedules import SCHEDULES, resolve_schedule
+from wdstudy.study.schedules import SCHEDULES, Schedule, check_schedule, resolve_schedule
 
 TOTAL = 40
 
@@ -70,3 +70,24 @@ def test_a_callable_is_taken_as_it_is() -> None:
 def test_what_cannot_be_scheduled_is_named(schedule: str, warmup: float, says: str) -> None:
     with pytest.raises(SpecError, match=says):
         resolve_schedule(schedule, warmup)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "says"),
+    [
+        (lambda step, total: 1 / 0, "fails: .*ZeroDivisionError"),
+        (lambda step: 1.0, "fails: .*takes 1 positional argument"),
+        (lambda step, total: "high", "fails: .*could not convert string to float"),
+        (lambda step, total: math.nan, "returns nan"),
+        (lambda step, total: 1.0 if step == 0 else -0.1, r"step=39, .*returns -0.1"),
+    ],
+)
+def test_what_is_no_multiplier_is_found_before_training(schedule: Schedule, says: str) -> None:
+    with pytest.raises(SpecError, match=says):
+        check_schedule(schedule, TOTAL)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_every_schedule_by_name_passes(name: str) -> None:
+    for total in (1, 2, TOTAL):
+        check_schedule(resolve_schedule(name, 0.1), total)

@@ -46,6 +46,8 @@ def test_differences_name_the_field_and_both_values(make_spec: MakeSpec) -> None
         ({"epochs": 0}, "epochs=0"),
         ({"batch_size": 2.5}, "batch_size=2.5"),
         ({"decay": "l2"}, "unknown decay 'l2'"),
+        ({"no_decay": "biases"}, "unknown no_decay 'biases'; Known: biases_and_norms"),
+        ({"no_decay": True}, "unknown no_decay True"),
         ({"precision": "float16"}, "did you mean 'bfloat16'"),
         ({"direction": "up"}, "unknown direction"),
         ({"schedule": "cosin"}, "unknown schedule"),

@@ -134,7 +134,15 @@ def _lane_groups(
 
 
 def _is_exempt(rule: NoDecay, name: str, parameter: nn.Parameter) -> bool:
-    return rule(name, parameter) if callable(rule) else parameter.ndim < 2
+    if not callable(rule):
+        return parameter.ndim < 2
+    try:
+        return bool(rule(name, parameter))
+    except Exception as error:
+        raise OptimizerError(
+            f"no_decay('{name}', parameter) fails: {fault(error)}; give a function of a name and "
+            "a parameter that says whether it is left out of weight decay"
+        ) from error
 
 
 def _build(factory: OptimizerFactory, lanes: Sequence[list[Group]]) -> Optimizer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from wdstudy.errors import SpecError, nearest
+from wdstudy.errors import SpecError, fault, nearest
 
 Schedule = Callable[[int, int], float]
 """`(step, total) -> multiplier`, with `step` counted from 0 to `total - 1`."""
@@ -77,3 +77,24 @@ def resolve_schedule(schedule: str | Schedule, warmup: float) -> Schedule:
         return decay(step - rise, total - rise)
 
     return warmed_up
+
+
+def check_schedule(schedule: Schedule, total: int) -> None:
+    """Try a schedule at the first and the last step.
+
+    Raises:
+        SpecError: it fails there, or returns what lr can't be multiplied with.
+    """
+    for step in dict.fromkeys((0, total - 1)):
+        try:
+            multiplier = float(schedule(step, total))
+        except Exception as error:
+            raise SpecError(
+                f"schedule(step={step}, total_steps={total}) fails: {fault(error)}; "
+                "return the multiplier of lr, a number"
+            ) from error
+        if not math.isfinite(multiplier) or multiplier < 0:
+            raise SpecError(
+                f"schedule(step={step}, total_steps={total}) returns {multiplier:g}; "
+                "return the multiplier of lr, at least 0"
+            )

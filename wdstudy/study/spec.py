@@ -148,6 +148,8 @@ class StudySpec:
             if value is not None and (not isinstance(value, int) or value < 1):
                 raise SpecError(f"{name}={value!r}; give a whole number of at least 1")
         self._check_choice("decay", ("pytorch", "independent"))
+        if self.no_decay is not None and not callable(self.no_decay):
+            self._check_choice("no_decay", ("biases_and_norms",))
         if self.direction == "auto":
             object.__setattr__(self, "direction", direction_of(self.objective))
         self._check_choice("direction", ("minimize", "maximize"))

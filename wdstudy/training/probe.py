@@ -15,6 +15,7 @@ from wdstudy.errors import SpecError, fault
 from wdstudy.space import TrialParams
 from wdstudy.study.metrics import split
 from wdstudy.study.optimizers import optimizer_name
+from wdstudy.study.schedules import check_schedule, resolve_schedule
 from wdstudy.study.spec import StudySpec, Task
 from wdstudy.training.apart import LaneMode, how_lanes_may_train
 from wdstudy.training.data import Batch, TaskData
@@ -54,9 +55,11 @@ def dry_run(spec: StudySpec, data: TaskData, device: torch.device) -> None:
     """Train one lane on one batch and validate it on one, to find what doesn't fit.
 
     Raises:
-        SpecError: model, data, loss or a metric fail; the message says where and why.
+        SpecError: model, data, loss, a metric or the schedule fail; the message says where and why.
     """
     assert spec.task is not None
+    schedule = resolve_schedule(spec.schedule, spec.warmup)
+    check_schedule(schedule, spec.epochs * data.train.steps)
     try:
         with torch.random.fork_rng():
             model, batches = spec.task.model().to(device), _first_batches(data)
