@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import logging
 import sys
 
 import typer
@@ -28,6 +29,8 @@ def main(arguments: list[str] | None = None) -> int:
     """
     from wdstudy.cli.commands import app
 
+    # Of a text that is no UTF-8 Optuna's storage warns in two lines; our errors say it in one.
+    logging.getLogger("optuna.storages._rdb.storage").setLevel(logging.ERROR)
     atexit.register(gc.freeze)  # to look for garbage in all of torch takes an ending process 1 s
     try:
         # Commands show in `obj` how they were called, for the line that says how to go on.

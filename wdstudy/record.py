@@ -232,8 +232,9 @@ def _read(cls: type, data: Mapping[str, Any], damage: list[str]) -> dict[str, An
         if name in ("spec", "damage") or value is None:
             continue
         try:
+            json.dumps(value, ensure_ascii=False).encode()  # half a letter is no text
             found[name] = _typed(hint, value)
-        except (AttributeError, KeyError, TypeError, SpaceError):
+        except (AttributeError, KeyError, TypeError, UnicodeError, SpaceError):
             damage.append(f"{name} is {_short(value)}")
     return found
 

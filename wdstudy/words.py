@@ -21,6 +21,15 @@ def printable(text: str) -> str:
     )
 
 
+def encodable(text: str) -> str:
+    r"""The text with halves of letters spelled out, which no file of UTF-8 can hold.
+
+    >>> encodable("a\ud800b✓")
+    'a\\ud800b✓'
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def abridged(text: str, most: int) -> str:
     """A long text without its middle."""
     return text if len(text) <= most else f"{text[: most // 2]}…{text[len(text) - most // 2 :]}"

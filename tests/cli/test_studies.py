@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import signal
@@ -135,3 +136,17 @@ def test_a_failed_copy_leaves_the_study_alone(
         assert main(["rename", "linear", "new", "--yes"]) == 130
     assert names(URLS[0]) == ["linear"]
     assert len(open_study("linear", URLS[0]).trials) == 12
+
+
+def test_list_as_json_is_what_list_shows(
+    study_file: StudyFile, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", str(study_file()), "--seeds", "2"]) == 0
+    capfd.readouterr()
+    assert main(["list", "--json"]) == 0
+    (study,) = json.loads(capfd.readouterr().out)
+    assert study["study"] == "linear"
+    assert (study["trials"], study["complete"], study["running"]) == (24, 24, 0)
+    assert study["cells"] == "3 lr × 4 weight_decay × 2 seeds"
+    assert (study["metric"], study["direction"]) == ("val_loss", "minimize")
+    assert isinstance(study["best"], float)

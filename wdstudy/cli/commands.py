@@ -18,6 +18,7 @@ from wdstudy.cli.flags import Artifacts, StorageURL, StudyName, StudyNames, call
 from wdstudy.cli.run import STOPS, run
 from wdstudy.cli.studies import delete, list_studies, rename
 from wdstudy.errors import FlagError, nearest
+from wdstudy.words import printable
 
 app = typer.Typer(
     help="How do learning rate and weight decay work together, for your model?",
@@ -70,12 +71,15 @@ def report(
     Example: wdstudy report sgd adamw --format pdf
     """
     from wdstudy.analysis.report.comparison import write_reports
-    from wdstudy.storage.opening import open_study
+    from wdstudy.storage.opening import left_out, open_study
 
-    studies = [open_study(name, storage) for name in names]
+    studies = [open_study(name, storage, leave_out=True) for name in names]
     paths = write_reports(studies, out, format)
     for path in paths:
         typer.echo(f"report: {path}")
+    for study in studies:
+        for told in left_out(study):
+            typer.echo(f"left out of '{study.study_name}': {printable(told)}", err=True)
     if publish:
         pages = dict(zip(names, paths, strict=False))  # the comparison's page comes after theirs
         _publish(pages, format, storage, artifacts)

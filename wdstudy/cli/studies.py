@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer import Argument, Option
 
 from wdstudy.cli.flags import Artifacts, StorageURL, StudyName, StudyNames, Yes
 from wdstudy.errors import FlagError, StudyError
-from wdstudy.words import counted, printable
+from wdstudy.words import counted, printable, sized
 
 if TYPE_CHECKING:
     import optuna
@@ -21,7 +20,8 @@ def list_studies(
     storage: StorageURL = None,
     as_json: Annotated[bool, Option("--json", help="As JSON, a list of objects.")] = False,
 ) -> None:
-    """List the studies of a storage: metric, and the best cell by its mean over seeds."""
+    """List the studies of a storage: trials, metric, and the best cell by its mean over seeds."""
+    from pandas import isna
     from rich.console import Console
     from rich.table import Table
 
@@ -33,22 +33,34 @@ def list_studies(
     if as_json:
         typer.echo(frame.to_json(orient="records", indent=1, double_precision=15))
         return
-    mixed = frame.pop("also_varies")
     table = Table(box=None, pad_edge=False)
-    for column in frame.columns:
+    for column in ("study", "trials", "metric", "best", "lr", "weight_decay", "optimizer",
+                   "started", "size"):  # fmt: skip
         table.add_column(column, overflow="fold")
-    for row in frame.itertuples(index=False):
-        table.add_row(*map(_shown, row))
+    rows = [{k: None if isna(v) else v for k, v in row.items()} for row in frame.to_dict("records")]
+    for row in rows:
+        table.add_row(*_cells(row))
     Console(emoji=False).print(table, markup=False)
-    for name, others in zip(frame["study"], mixed, strict=True):
-        if others:
-            typer.echo(f"'{printable(name)}' varies {others} as well: its cells mix them")
+    for row in rows:
+        if row["also_varies"]:
+            told = f"'{row['study']}' varies {row['also_varies']} as well: its cells mix them"
+            typer.echo(printable(told))
+        if row["damage"]:
+            typer.echo(f"damaged: {printable(row['damage'])}", err=True)
 
 
-def _shown(value: object) -> str:
-    if not isinstance(value, float):
-        return printable(str(value))
-    return "—" if math.isnan(value) else f"{value:.4g}"
+def _cells(row: dict[str, Any]) -> list[str]:
+    """A study's row of the table, as text."""
+    others = [f"{row[state]} {state}" for state in ("diverged", "failed", "running", "waiting")
+              if row[state]]  # fmt: skip
+    trials = "damaged" if row["trials"] is None else f"{row['trials']}"
+    metric = row["metric"] and f"{row['direction'][:3]} {row['metric']}"
+    numbers = [f"{row[name]:.4g}" if row[name] is not None else None
+               for name in ("best", "lr", "weight_decay")]  # fmt: skip
+    size = None if row["size"] is None else sized(row["size"])
+    texts = [row["study"], ", ".join([trials, *others]), metric, *numbers, row["optimizer"],
+             row["started"], size]  # fmt: skip
+    return [printable(text or "—") for text in texts]
 
 
 def delete(
@@ -68,8 +80,9 @@ def delete(
     from wdstudy.storage.studies import delete_study
     from wdstudy.storage.url import resolve_url
 
-    opened = open_storage(storage, create=False)
-    studies = [open_study(name, opened) for name in dict.fromkeys(names)]  # all of them, or none
+    reading = open_storage(storage, create=False)
+    names = [open_study(name, reading).study_name for name in dict.fromkeys(names)]  # all, or none
+    studies = [open_study(name, open_storage(storage)) for name in names]
     folder = artifacts or artifacts_folder(resolve_url(storage))
     for study in studies:
         _confirm(f"delete {_described(study)}?", yes)
@@ -93,11 +106,12 @@ def rename(
     """
     import optuna
 
-    from wdstudy.storage.opening import open_study
+    from wdstudy.storage.opening import open_storage, open_study
     from wdstudy.storage.studies import rename_study
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = open_study(name, storage)
+    _ = open_study(name, storage)  # which makes nothing
+    study = open_study(name, open_storage(storage))
     _confirm(f"rename {_described(study)} to '{printable(new_name)}'?", yes)
     rename_study(study, new_name)
     typer.echo(f"renamed: {printable(name)} is {printable(new_name)} now")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -29,13 +29,15 @@ def params_of(trial: FrozenTrial) -> TrialParams | None:
     """The trial's lr, weight_decay and seed; None where it has not got them yet.
 
     A study of one seed has no parameter for it: an attribute tells which it was, so that
-    seeds can be added later.
+    seeds can be added later. Where these are no numbers, the trial stands in no cell either.
     """
-    values = {**trial.system_attrs.get(FIXED_PARAMS, {}), **trial.params}
-    if LR not in values or WEIGHT_DECAY not in values:
-        return None
+    fixed = trial.system_attrs.get(FIXED_PARAMS)
+    values = {**(fixed if isinstance(fixed, Mapping) else {}), **trial.params}
     seed = values.get(SEED, trial.user_attrs.get(SEED, 0))
-    return TrialParams(float(values[LR]), float(values[WEIGHT_DECAY]), int(seed))
+    try:
+        return TrialParams(float(values[LR]), float(values[WEIGHT_DECAY]), int(seed))
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
 
 
 def missing(trials: Iterable[FrozenTrial], cells: Iterable[TrialParams]) -> list[TrialParams]:

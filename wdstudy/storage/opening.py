@@ -13,9 +13,13 @@ import sqlalchemy
 from optuna.storages import BaseStorage, RDBStorage, get_storage
 from sqlalchemy.exc import IntegrityError
 
-from wdstudy.errors import MissingPackageError, StorageError, StudyError, nearest
+from wdstudy.errors import MissingPackageError, StorageError, StudyError, WdstudyError, nearest
+from wdstudy.storage.damage import explained
+from wdstudy.storage.ids import id_of_study, storage_of
 from wdstudy.storage.journal import JournalTrials
-from wdstudy.storage.patient import PATIENCE_SECONDS, Outage, PatientStorage, cause_of
+from wdstudy.storage.outage import Outage, cause_of
+from wdstudy.storage.patient import PATIENCE_SECONDS, PatientStorage, patient
+from wdstudy.storage.reading import open_to_read, refuse_anothers
 from wdstudy.storage.tables import TrialTables
 from wdstudy.storage.url import file_of, kind_of, masked, resolve_url, without_password
 
@@ -45,7 +49,8 @@ def open_storage(
     Args:
         url: `sqlite:///FILE`, `journal:///FILE`, `postgresql://…` or `mysql://…`, or `@FILE`
             that holds it; the default storage where it is None.
-        create: Make the file if it is not there. Reading commands don't.
+        create: Make the file and Optuna's tables if they are not there. Where it is False, the
+            storage is for reading: nothing in it is made or changed.
         say: Told when the storage is out of reach, now and later. A server that is away, or has
             no connection left, is then waited for; where nobody is told, that is an error at once.
 
@@ -66,22 +71,28 @@ def open_storage(
         return _patient(PatientStorage(journal.storage, masked(url), journal), say)
     database = _database(_DRIVERS.get(scheme, scheme) + "://" + rest, url, create, say)
     cached = get_storage(database)  # with its cache of finished trials
-    tables = TrialTables.of(database)
+    tables = TrialTables.of(database) if create else None
     return _patient(PatientStorage(cached, masked(url), tables, database), say)
 
 
-def open_study(name: str, storage: str | BaseStorage | None = None) -> optuna.Study:
+def open_study(
+    name: str, storage: str | BaseStorage | None = None, *, leave_out: bool = False
+) -> optuna.Study:
     """An existing study, for reading.
 
     Args:
         name: The study's name.
         storage: A URL or an Optuna storage; the default storage where it is None.
+        leave_out: Leave out the trials that can't be read, rather than refuse the study;
+            `left_out` tells what is wrong with them.
 
     Raises:
-        StudyError: there is no such study; the message lists those there are.
+        StudyError: there is no such study; the message lists those there are. Or it is damaged.
         StorageError: as `open_storage`.
     """
     opened = storage if isinstance(storage, BaseStorage) else open_storage(storage, create=False)
+    if isinstance(opened, PatientStorage):
+        opened.leaves_out = leave_out
     try:
         return optuna.load_study(study_name=name, storage=opened)
     except KeyError:
@@ -91,9 +102,16 @@ def open_study(name: str, storage: str | BaseStorage | None = None) -> optuna.St
         ) from None
 
 
+def left_out(study: optuna.Study) -> list[str]:
+    """The trials of a study that can't be read, and what is wrong with each, once it was read."""
+    storage = storage_of(study)
+    lost = storage.left_out if isinstance(storage, PatientStorage) else {}
+    return lost.get(id_of_study(study), [])
+
+
 def study_names(storage: BaseStorage) -> list[str]:
-    """The names of the studies in a storage, in order of creation."""
-    return [study.study_name for study in storage.get_all_studies()]
+    """The names of the studies in a storage, in order of creation; of damaged ones too."""
+    return patient(storage).study_names()
 
 
 def _patient(storage: PatientStorage, say: Callable[[str], None] | None) -> PatientStorage:
@@ -109,10 +127,10 @@ def _database(
     except ImportError as error:
         extra = "mysql" if "mysql" in url.partition("://")[0] else "postgres"
         raise MissingPackageError(f"the storage {masked(shown)}", extra) from error
-    except StorageError:
+    except WdstudyError:
         raise
     except Exception as error:  # drivers raise anything over a port, an option or a host's name
-        raise _unusable(shown, error) from error
+        raise explained(error, masked(shown), None, "", None) or _unusable(shown, error) from error
     weakref.finalize(storage, storage.engine.dispose)  # drivers warn of connections left open
     return storage
 
@@ -141,13 +159,16 @@ def _opened_together(
 
 
 def _opened(url: str, for_writing: bool) -> RDBStorage:
+    if not for_writing:
+        return open_to_read(url, BUSY_SECONDS)
+    refuse_anothers(url, BUSY_SECONDS)
     if not url.startswith("sqlite"):
         options: dict[str, Any] = {"pool_pre_ping": True}
         if url.startswith("postgresql+psycopg") and "connect_timeout" not in url:
             options["connect_args"] = {"connect_timeout": _CONNECT_SECONDS}  # else it has none
         return RDBStorage(url, engine_kwargs=options)
     storage = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": BUSY_SECONDS}})
-    _tune_sqlite(storage.engine, for_writing)
+    _tune_sqlite(storage.engine)
     return storage
 
 
@@ -159,13 +180,13 @@ def _was_made_meanwhile(error: BaseException) -> bool:
     )
 
 
-def _tune_sqlite(engine: sqlalchemy.Engine, for_writing: bool) -> None:
+def _tune_sqlite(engine: sqlalchemy.Engine) -> None:
     """Make SQLite fast to commit to and safe to share.
 
     Write-ahead logging lets readers and a writer work side by side and commits without a full
     sync; a power cut may lose the last commits, never the database (https://sqlite.org/wal.html).
 
-    Writers begin every transaction by taking the write lock. Optuna claims a trial by reading
+    Every transaction begins by taking the write lock. Optuna claims a trial by reading
     its state `FOR UPDATE` and then changing it, but SQLite has no `FOR UPDATE`: with its usual
     lazy transactions two processes both read WAITING, and both train the trial.
     """
@@ -178,7 +199,7 @@ def _tune_sqlite(engine: sqlalchemy.Engine, for_writing: bool) -> None:
         cursor.close()
 
     def on_begin(connection: sqlalchemy.Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if for_writing else "BEGIN")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     sqlalchemy.event.listen(engine, "connect", on_connect)
     sqlalchemy.event.listen(engine, "begin", on_begin)
@@ -219,6 +240,11 @@ def _unusable(url: str, error: Exception) -> StorageError:
     cause = getattr(error, "orig", None) or error
     says = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
     says = without_password(says, url)
+    if isinstance(error, RuntimeError) and "optuna storage upgrade" in says:
+        return StorageError(
+            f"the storage {masked(url)} was made by an older Optuna; keep a copy of it, and bring "
+            f"it up to date: optuna storage upgrade --storage {masked(url)}"
+        )
     remedy = (
         "check the path, its permissions and that it is a database"
         if url.startswith(("sqlite", "journal"))

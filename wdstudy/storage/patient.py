@@ -5,94 +5,23 @@ from __future__ import annotations
 import functools
 import gc
 import itertools
-import random
-import threading
-import time
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, Protocol
 
-from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, PendingRollbackError
 
-from wdstudy.errors import StorageError
+from wdstudy.errors import StudyError, WdstudyError
+from wdstudy.storage.damage import damaged_trials, explained, studies_in, trials_apart, unsound
 from wdstudy.storage.forwarding import Forwarding
+from wdstudy.storage.outage import Outage, cause_of
 
 PATIENCE_SECONDS = 300.0
 """So long a server may be restarted, a disk full or a database locked before a run stops."""
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0
-
-
-class Outage:
-    """Says once that a storage is out of reach, and once that it is back.
-
-    Args:
-        shown: Its URL without a password.
-        say: Told so.
-        quiet: Seconds of an outage that are not worth a word.
-    """
-
-    def __init__(self, shown: str, say: Callable[[str], None], quiet: float = 0.0) -> None:
-        self._shown, self._say, self._quiet = shown, say, quiet
-        self._told = threading.Event()  # several threads ask one storage
-
-    def outlast(
-        self,
-        attempt: Callable[[], Any],
-        seconds: float,
-        cause_of: Callable[[Exception], BaseException | None],
-    ) -> Any:
-        """What an attempt returns, made again while it fails for a cause that may pass.
-
-        Raises:
-            StorageError: it failed for so many seconds.
-        """
-        began, pause = time.monotonic(), _FIRST_PAUSE
-        while True:
-            try:
-                answer = attempt()
-            except Exception as error:
-                cause = cause_of(error)
-                if cause is None:
-                    raise
-                waited = time.monotonic() - began
-                if waited > seconds:
-                    raise StorageError(
-                        f"the storage {self._shown} was out of reach for {seconds:.0f} s "
-                        f"({_says(cause)}); what was finished is kept: mend it, and run the same "
-                        "command again"
-                    ) from error
-                if waited >= self._quiet and not self._told.is_set():
-                    self._told.set()
-                    self._say(
-                        f"the storage {self._shown} is out of reach ({_says(cause)}): "
-                        f"trying again for {seconds:.0f} s"
-                    )
-            else:
-                if pause > _FIRST_PAUSE and self._told.is_set():
-                    self._told.clear()
-                    self._say(f"the storage {self._shown} is back")
-                return answer
-            time.sleep(pause * random.uniform(0.5, 1.5))  # those who collided part ways
-            pause = min(2 * pause, _LONGEST_PAUSE)
-
-
-def cause_of(error: BaseException) -> BaseException | None:
-    """What is wrong with the storage itself; None if what was asked of it was wrong."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OperationalError | InterfaceError):
-            return seen.orig or seen
-        if isinstance(seen, PendingRollbackError) or (
-            isinstance(seen, DBAPIError) and seen.connection_invalidated
-        ):  # a connection lost inside a read, which Optuna went on to use
-            return ConnectionError("the connection was lost")
-        if isinstance(seen, OSError):
-            return seen
-        seen = seen.__cause__ if isinstance(seen, StorageInternalError) else None
-    return None
+_LOOKING = ("get_study_id_from_name", "get_trial_id_from_study_id_trial_number")
+"""Whether something is there is what these ask."""
 
 
 class WritesTrials(Protocol):
@@ -120,9 +49,13 @@ class PatientStorage(Forwarding):
 
     Attributes:
         patience: Seconds to go on asking; less where somebody waits for the end.
+        leaves_out: Whether trials that can't be read are left out, instead of refused.
+        left_out: What was wrong with them, by their study's id.
 
     Raises:
-        StorageError: the storage stayed out of reach for so long.
+        StorageError: the storage stayed out of reach for so long, its file is damaged, or it
+            can't be written.
+        StudyError: what stands in a study can't be read, or the study is there no more.
     """
 
     def __init__(
@@ -133,10 +66,14 @@ class PatientStorage(Forwarding):
         database: RDBStorage | None = None,
     ) -> None:
         super().__init__(storage)
+        self._shown = shown
         self._outage = Outage(shown, lambda line: self.say(line) if self.say is not None else None)
         self._database = database
         self._at_once = at_once
+        self._names: dict[int, str] = {}
         self.patience = PATIENCE_SECONDS
+        self.leaves_out = False
+        self.left_out: dict[int, list[str]] = {}
         self.say: Callable[[str], None] | None = None
         """Told once when the storage goes and once when it is back."""
 
@@ -175,8 +112,38 @@ class PatientStorage(Forwarding):
         past_cache = states is not None and not any(state in states for state in finished)
         source = self._database if past_cache and self._database is not None else self.storage
         read = _without_garbage_collection(source.get_all_trials)
-        found: list[FrozenTrial] = self._ask(read, study_id, deepcopy, states)
+        try:
+            found: list[FrozenTrial] = self._ask(read, study_id, deepcopy, states)
+        except StudyError:
+            if not self.leaves_out:
+                raise
+            return self._readable(study_id, states)
+        if any(map(unsound, found)):
+            return self._readable(study_id, states)
         return found
+
+    def study_names(self) -> list[str]:
+        """The names of all studies, in order of creation; of damaged ones too."""
+        if self._database is None:
+            return [study.study_name for study in self.get_all_studies()]
+        found: dict[int, str] = self._ask(studies_in, self._database)
+        return list(found.values())
+
+    def get_study_id_from_name(self, study_name: str) -> int:
+        """As Optuna's."""
+        found: int = self._ask(self.storage.get_study_id_from_name, study_name)
+        self._names[found] = study_name
+        return found
+
+    def _readable(self, study_id: int, states: Container[TrialState] | None) -> list[FrozenTrial]:
+        """The trials that can be read, where the others may be left out."""
+        source = self.storage if self._database is None else self._database
+        found, lost = self._ask(trials_apart, source, study_id)
+        if lost and not self.leaves_out:
+            name = self._names.get(study_id, str(study_id))
+            raise damaged_trials(name, self._shown, lost)
+        self.left_out[study_id] = lost
+        return [trial for trial in found if states is None or trial.state in states]
 
     def _ask(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         attempts = itertools.count()
@@ -190,8 +157,26 @@ class PatientStorage(Forwarding):
                 if again and told and self._is_in(*args, **kwargs):
                     return True  # it was done, only the answer was lost
                 raise
+            except Exception as error:
+                if (line := self._explained(error, method.__name__, *args)) is not None:
+                    raise line from error
+                raise
 
         return self._outage.outlast(attempt, self.patience, cause_of)
+
+    def _explained(self, error: Exception, method: str, *args: Any) -> WdstudyError | None:
+        """What to say of an error that patience does not mend; None where it may, or is wanted."""
+        if isinstance(error, KeyError) and method not in _LOOKING:
+            known = set(self.study_names())
+            gone = next((name for name in self._names.values() if name not in known), None)
+            if gone is not None:
+                return StudyError(
+                    f"the study '{gone}' was deleted from {self._shown} meanwhile, with its "
+                    "trials; to begin it anew, run the same command again"
+                )
+            if method.startswith("get_"):  # what it asked for is there, and lacks something
+                error = ValueError(f"it lacks {error}")
+        return explained(error, self._shown, self._database, method, args[0] if args else None)
 
     def _is_in(self, trial_id: int, state: Any, *_: Any, **__: Any) -> bool:
         return bool(self.storage.get_trial(trial_id).state == state)
@@ -211,12 +196,6 @@ def _without_garbage_collection(method: Callable[..., Any]) -> Callable[..., Any
                 gc.enable()
 
     return call
-
-
-def _says(cause: BaseException) -> str:
-    """The first line of what a driver says; it never holds a password, only host and user."""
-    lines = str(cause).strip().splitlines()
-    return lines[0] if lines else type(cause).__name__
 
 
 def patient(storage: BaseStorage) -> PatientStorage:

@@ -10,7 +10,7 @@ from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import TrialState
 
 from wdstudy.curves import WORKER
-from wdstudy.errors import StorageError, StudyError
+from wdstudy.errors import StudyError, WdstudyError
 from wdstudy.record import MAX_NAME
 from wdstudy.storage.ids import id_of_study, storage_of
 from wdstudy.storage.opening import open_storage, open_study, study_names
@@ -23,8 +23,9 @@ def forget_study(
     name: str, storage: str | None = None, say: Callable[[str], None] | None = None
 ) -> None:
     """Delete a study, if it is there, with all of its trials."""
-    with suppress(KeyError, StorageError):  # what is wrong with the storage, its next user says
-        optuna.delete_study(study_name=name, storage=open_storage(storage, create=False, say=say))
+    with suppress(KeyError, WdstudyError):  # what is wrong with the storage, its next user says
+        if name in study_names(open_storage(storage, create=False, say=say)):
+            optuna.delete_study(study_name=name, storage=open_storage(storage, say=say))
 
 
 def delete_study(study: optuna.Study) -> None:

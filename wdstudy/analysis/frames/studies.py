@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import math
+from typing import Any, NamedTuple
 
 import optuna
 import pandas as pd
+from optuna.storages import BaseStorage
+from optuna.trial import TrialState
 
 from wdstudy.analysis.frames.cells import CellGrid, gather
 from wdstudy.analysis.frames.study import record_of
@@ -14,55 +16,101 @@ from wdstudy.errors import StudyError
 from wdstudy.storage.opening import open_storage
 from wdstudy.words import counted, number
 
+STATES = {
+    "complete": TrialState.COMPLETE,
+    "diverged": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+    "running": TrialState.RUNNING,
+    "waiting": TrialState.WAITING,
+}
+"""A column → the trials that it counts. Those that a pruner ended count as diverged."""
+
+COLUMNS = ("study", "cells", "trials", *STATES, "metric", "direction", "best", "lr",
+           "weight_decay", "optimizer", "started", "size", "also_varies", "damage")  # fmt: skip
+
+_OF_BEST = {"best": "value", "lr": "lr", "weight_decay": "weight_decay"}
+
 
 def studies_frame(url: str | None = None) -> pd.DataFrame:
     """One row a study of a storage.
 
     Returns:
-        Columns `study, trials, metric, best, lr, weight_decay, optimizer, started, also_varies`:
-        `best` is the mean over seeds of the best cell, as a report names it; NaN where there is
-        none. `also_varies` names the other parameters that a study's cells mix.
+        The columns `COLUMNS`. `cells`: the space. `complete` to `waiting`: how many trials are
+        in each state. `best`: the mean over seeds of the best cell, as a report names it; NaN
+        where there is none. `size`: bytes of what its trials hold. `also_varies`: the other
+        parameters that its cells mix. `damage`: what can't be read of it, None where all can be;
+        of a study that can't be read at all, nothing else but its name is known.
+
+    Raises:
+        StorageError: the storage can't be read at all.
     """
     storage = open_storage(url, create=False)
-    rows = []
-    for summary in optuna.get_all_study_summaries(storage):
-        study = optuna.load_study(study_name=summary.study_name, storage=storage)
-        metric, grid, others = _judged(study)
-        best = grid.ranked.iloc[0] if grid is not None and grid.best else {}
-        started = summary.datetime_start
-        rows.append(
-            {
-                "study": study.study_name,
-                "trials": summary.n_trials,
-                "metric": metric,
-                "best": float(best.get("value", math.nan)),
-                "lr": float(best.get("lr", math.nan)),
-                "weight_decay": float(best.get("weight_decay", math.nan)),
-                "optimizer": record_of(study).spec.optimizer or "—",
-                "started": f"{started:%Y-%m-%d}" if started else "—",
-                "also_varies": others,
-            }
-        )
-    return pd.DataFrame(rows)
+    rows = [_row(name, storage) for name in storage.study_names()]
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    numbers = dict.fromkeys(("best", "lr", "weight_decay"), "float64")
+    whole = dict.fromkeys(("trials", *STATES, "size"), "Int64")
+    return frame.astype({**numbers, **whole})
+
+
+def _row(name: str, storage: BaseStorage) -> dict[str, Any]:
+    row: dict[str, Any] = dict.fromkeys(COLUMNS) | {"study": name}
+    try:
+        study = optuna.load_study(study_name=name, storage=storage)
+        trials, record = study.get_trials(deepcopy=False), record_of(study)
+        judged = _judged(study)
+    except (StudyError, KeyError) as error:  # deleted since it was named, or not to be read
+        return {**row, "damage": str(error)}
+    if judged is not None:
+        best = judged.grid.ranked.iloc[0] if judged.grid.best else {}
+        row |= {
+            "metric": judged.metric,
+            "direction": judged.direction,
+            **{key: best.get(column) for key, column in _OF_BEST.items()},
+            "also_varies": judged.others,
+        }
+    started = min((t.datetime_start for t in trials if t.datetime_start), default=None)
+    damage = f"the record of the study '{name}': {'; '.join(record.damage)}"
+    return {
+        **row,
+        "cells": None if record.spec.space is None else str(record.spec.space),
+        "trials": len(trials),
+        **{column: sum(t.state == state for t in trials) for column, state in STATES.items()},
+        "optimizer": record.spec.optimizer,
+        "started": started and f"{started:%Y-%m-%d}",
+        "size": sum(len(str(t.user_attrs)) + len(str(t.intermediate_values)) for t in trials),
+        "damage": damage if record.damage else None,
+    }
 
 
 def best_line(study: optuna.Study) -> str:
     """The best cell of a study, as its report names it; empty where there is none."""
-    metric, grid, _ = _judged(study)
-    if grid is None or grid.best is None:
+    judged = _judged(study)
+    if judged is None or judged.grid.best is None:
         return ""
+    grid = judged.grid
     best = grid.ranked.iloc[0]
-    lr, weight_decay = (number(float(value)) for value in grid.best)
+    lr, weight_decay = (number(float(value)) for value in judged.grid.best)
     of = f", mean of {counted(int(best['seeds']), 'seed')}" if grid.seeds > 1 else ""
-    return f"best cell: lr {lr}, weight_decay {weight_decay} ({metric} {best['value']:.4g}{of})"
+    found = f"{judged.direction[:3]} {judged.metric} {best['value']:.4g}{of}"
+    return f"best cell: lr {lr}, weight_decay {weight_decay} ({found})"
 
 
-def _judged(study: optuna.Study) -> tuple[str, CellGrid | None, str]:
-    """A study's metric with its direction, its cells, and what they mix; none if unreadable."""
+class _Judged(NamedTuple):
+    """What a study is judged by: metric and direction, its cells, and what these mix."""
+
+    metric: str
+    direction: str
+    grid: CellGrid
+    others: str
+
+
+def _judged(study: optuna.Study) -> _Judged | None:
+    """What a study is judged by; None where its values can't be told apart by cells."""
     try:
         trials = trials_frame(study)
     except StudyError:
-        return "—", None, ""
+        return None
     low = bool(trials.attrs["minimize"])
-    metric = f"{'min' if low else 'max'} {trials.attrs['objective']}"
-    return metric, gather(trials, "value", minimize=low), ", ".join(trials.attrs["others"])
+    grid = gather(trials, "value", minimize=low)
+    direction = "minimize" if low else "maximize"
+    return _Judged(trials.attrs["objective"], direction, grid, ", ".join(trials.attrs["others"]))

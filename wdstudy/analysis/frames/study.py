@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from wdstudy.errors import StudyError
 from wdstudy.record import StudyRecord
 from wdstudy.space import LR, SEED, WEIGHT_DECAY
+from wdstudy.storage.opening import left_out
 from wdstudy.words import abridged, counted, number, printable
 
 FEW = 5
@@ -66,6 +67,7 @@ def placed(study: optuna.Study) -> tuple[list[tuple[FrozenTrial, dict[str, Any]]
             f"weight_decay ≥ 0; its parameters are: {', '.join(names)}"
         )
     notes = [f"the study's record is damaged: {told}" for told in record_of(study).damage]
+    notes += [f"left out, because it can't be read: {told}" for told in left_out(study)]
     if len(found) < len(trials):
         left = counted(len(trials) - len(found), "trial")
         notes.append(f"{left} without a number lr > 0 and weight_decay ≥ 0 left out")

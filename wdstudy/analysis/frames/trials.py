@@ -18,7 +18,7 @@ from wdstudy.analysis.frames.study import (
     varying,
 )
 from wdstudy.curves import DIVERGED_AT, LR_X_WD, is_series
-from wdstudy.words import counted
+from wdstudy.words import counted, encodable
 
 TRIAL_COLUMNS = ["trial", "state", "lr", "weight_decay", LR_X_WD, "seed", "value", "diverged"]
 
@@ -48,7 +48,7 @@ def trials_frame(study: optuna.Study) -> pd.DataFrame:
 
 def _trial_row(trial: FrozenTrial, cell: dict[str, Any]) -> dict[str, Any]:
     scalars = {
-        name: value
+        encodable(name): encodable(value) if isinstance(value, str) else value
         for name, value in trial.user_attrs.items()
         if not isinstance(value, list | dict) and not is_series(name)
     }

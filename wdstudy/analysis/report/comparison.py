@@ -21,7 +21,7 @@ from wdstudy.analysis.numbers.landscape import landscape
 from wdstudy.analysis.numbers.reading import Read, read_study
 from wdstudy.analysis.report.differences import Difference, differences, warnings
 from wdstudy.analysis.report.drawing import check_format, draw_all
-from wdstudy.analysis.report.files import folder_name, make_folder, write_text
+from wdstudy.analysis.report.files import folder_name, make_folder, whole_folder, write_text
 from wdstudy.analysis.report.page import render, unbroken, write_read
 from wdstudy.analysis.views.looks import label_of
 from wdstudy.errors import StudyError
@@ -61,8 +61,19 @@ def write_reports(
         differing = differences({read.name: read.record for read in reads})
         unknown = [read.name for read in reads if not read.record.schema]
         careful = [*warnings(differing, unknown), *_mixed(frames)]
-        pages.append(_write_comparison(frames, found, value, differing, careful, Path(out), format))
+        folder = _folder(frames, Path(out))
+        with whole_folder(folder):
+            pages.append(
+                _write_comparison(frames, found, value, differing, careful, folder, format)
+            )
     return pages
+
+
+def _folder(frames: dict[str, pd.DataFrame], out: Path) -> Path:
+    """Where the comparison goes: a study may be called `comparison` too."""
+    taken = {folder_name(name) for name in frames}
+    names = (FOLDER, *(f"{FOLDER}-{i}" for i in range(2, 99)))
+    return out / next(name for name in names if name not in taken)
 
 
 def _write_comparison(
@@ -71,13 +82,9 @@ def _write_comparison(
     value: str,
     differing: Sequence[Difference],
     careful: Sequence[str],
-    out: Path,
+    folder: Path,
     format: str,
 ) -> Path:
-    taken = {folder_name(name) for name in frames}
-    folder = out / next(
-        n for n in (FOLDER, *(f"{FOLDER}-{i}" for i in range(2, 99))) if n not in taken
-    )
     make_folder(folder / "figures")
     shown, missing = draw_all(_drawings(frames, value), folder / "figures", format)
     links = {name: f"../{folder_name(name)}/report.html" for name in frames}

@@ -17,7 +17,7 @@ from wdstudy.analysis.numbers.estimate import as_data
 from wdstudy.analysis.numbers.reading import Read, read_study
 from wdstudy.analysis.report.drawing import Shown, check_format, draw_all
 from wdstudy.analysis.report.explorer import as_script, explorer_data
-from wdstudy.analysis.report.files import folder_name, make_folder, write_text
+from wdstudy.analysis.report.files import folder_name, make_folder, whole_folder, write_text
 from wdstudy.analysis.report.references import REFERENCES
 from wdstudy.analysis.report.text import (
     caveats,
@@ -57,6 +57,11 @@ def write_report(study: optuna.Study, out: str | Path = "reports", format: str =
 def write_read(read: Read, out: str | Path, format: str) -> Path:
     """Write the report of a study that is already read."""
     folder = Path(out) / folder_name(read.name)
+    with whole_folder(folder):
+        return _write(read, folder, format)
+
+
+def _write(read: Read, folder: Path, format: str) -> Path:
     make_folder(folder / "figures")
     drawings = list(planned_figures(read))
     shown, missing = draw_all(drawings, folder / "figures", format)
