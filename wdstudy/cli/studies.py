@@ -10,7 +10,7 @@ from typer import Argument, Option
 
 from wdstudy.cli.flags import Artifacts, StorageURL, StudyName, StudyNames, Yes
 from wdstudy.errors import FlagError, StudyError
-from wdstudy.words import counted, printable, sized
+from wdstudy.words import counted, printable
 
 if TYPE_CHECKING:
     import optuna
@@ -35,7 +35,7 @@ def list_studies(
         return
     table = Table(box=None, pad_edge=False)
     for column in ("study", "trials", "metric", "best", "lr", "weight_decay", "optimizer",
-                   "started", "size"):  # fmt: skip
+                   "started"):  # fmt: skip
         table.add_column(column, overflow="fold")
     rows = [{k: None if isna(v) else v for k, v in row.items()} for row in frame.to_dict("records")]
     for row in rows:
@@ -57,9 +57,8 @@ def _cells(row: dict[str, Any]) -> list[str]:
     metric = row["metric"] and f"{row['direction'][:3]} {row['metric']}"
     numbers = [f"{row[name]:.4g}" if row[name] is not None else None
                for name in ("best", "lr", "weight_decay")]  # fmt: skip
-    size = None if row["size"] is None else sized(row["size"])
     texts = [row["study"], ", ".join([trials, *others]), metric, *numbers, row["optimizer"],
-             row["started"], size]  # fmt: skip
+             row["started"]]  # fmt: skip
     return [printable(text or "—") for text in texts]
 
 

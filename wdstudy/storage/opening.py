@@ -151,7 +151,7 @@ def _opened_together(
         return found if away or _was_made_meanwhile(found) else None
 
     seconds = _MAKING_SECONDS if for_writing else _READING_SECONDS
-    outage = Outage(masked(shown), say or (lambda _: None), quiet=_QUIET_SECONDS)
+    outage = Outage(masked(shown), say, quiet=_QUIET_SECONDS)
     storage: RDBStorage = outage.outlast(
         lambda: _opened(url, for_writing), seconds if say is None else PATIENCE_SECONDS, cause
     )

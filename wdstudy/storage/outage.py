@@ -21,12 +21,12 @@ class Outage:
 
     Args:
         shown: Its URL without a password.
-        say: Told so.
+        say: Told so; None for nobody.
         quiet: Seconds of an outage that are not worth a word.
     """
 
-    def __init__(self, shown: str, say: Callable[[str], None], quiet: float = 0.0) -> None:
-        self._shown, self._say, self._quiet = shown, say, quiet
+    def __init__(self, shown: str, say: Callable[[str], None] | None, quiet: float = 0.0) -> None:
+        self._shown, self.say, self._quiet = shown, say, quiet
         self._told = threading.Event()  # several threads ask one storage
 
     def outlast(
@@ -57,17 +57,21 @@ class Outage:
                     ) from error
                 if waited >= self._quiet and not self._told.is_set():
                     self._told.set()
-                    self._say(
+                    self._tell(
                         f"the storage {self._shown} is out of reach ({_says(cause)}): "
                         f"trying again for {seconds:.0f} s"
                     )
             else:
                 if pause > _FIRST_PAUSE and self._told.is_set():
                     self._told.clear()
-                    self._say(f"the storage {self._shown} is back")
+                    self._tell(f"the storage {self._shown} is back")
                 return answer
             time.sleep(pause * random.uniform(0.5, 1.5))  # those who collided part ways
             pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _tell(self, line: str) -> None:
+        if self.say is not None:
+            self.say(line)
 
 
 def cause_of(error: BaseException) -> BaseException | None:

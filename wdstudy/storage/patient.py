@@ -67,15 +67,22 @@ class PatientStorage(Forwarding):
     ) -> None:
         super().__init__(storage)
         self._shown = shown
-        self._outage = Outage(shown, lambda line: self.say(line) if self.say is not None else None)
+        self._outage = Outage(shown, None)
         self._database = database
         self._at_once = at_once
         self._names: dict[int, str] = {}
         self.patience = PATIENCE_SECONDS
         self.leaves_out = False
         self.left_out: dict[int, list[str]] = {}
-        self.say: Callable[[str], None] | None = None
+
+    @property
+    def say(self) -> Callable[[str], None] | None:
         """Told once when the storage goes and once when it is back."""
+        return self._outage.say
+
+    @say.setter
+    def say(self, say: Callable[[str], None] | None) -> None:
+        self._outage.say = say
 
     def write_trial(
         self,

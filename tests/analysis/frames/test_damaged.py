@@ -61,7 +61,7 @@ def test_others_are_listed_and_the_damaged_one_is_named(
     assert main(["list", "--storage", URL]) == 0
     out, err = capfd.readouterr()
     assert [line.split()[:3] for line in out.splitlines()[1:]] == [
-        ["a", "—", "damaged"],
+        ["a", "damaged", "—"],
         ["b", "12", "min"],
     ]
     (line,) = err.splitlines()
