@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 def list_studies(
     storage: StorageURL = None,
     as_json: Annotated[bool, Option("--json", help="As JSON, a list of objects.")] = False,
+    mend: Annotated[
+        bool, Option("--mend", help="First leave out a journal's broken lines, a copy put aside.")
+    ] = False,
 ) -> None:
     """List the studies of a storage: trials, metric, and the best cell by its mean over seeds."""
     from pandas import isna
@@ -27,6 +30,11 @@ def list_studies(
 
     from wdstudy.analysis.frames.studies import studies_frame
 
+    if mend:
+        from wdstudy.storage.mending import mend as mend_journal
+
+        for told in mend_journal(storage):
+            typer.echo(printable(told), err=True)
     frame = studies_frame(storage)
     if frame.empty:
         raise StudyError("the storage holds no study yet; begin with: wdstudy run STUDY_FILE")

@@ -15,6 +15,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import FrozenTrial
 
+from wdstudy.storage.mending import broken_line, check_journal, is_operation
+
 LOCK_SECONDS = 20.0
 """So long another process may write before the journal counts as out of reach."""
 
@@ -27,9 +29,13 @@ class JournalTrials:
 
     Attributes:
         storage: Optuna's storage on it.
+
+    Raises:
+        StorageError: the file is no journal, or a line of it is broken.
     """
 
     def __init__(self, path: str) -> None:
+        check_journal(Path(path))
         self._file = _GatheringFile(path, _WholeLinesLock(path))
         self.storage = JournalStorage(self._file)
 
@@ -64,7 +70,18 @@ class _GatheringFile(JournalFileBackend):
 
     def __init__(self, path: str, lock: JournalFileSymlinkLock) -> None:
         super().__init__(path, lock_obj=lock)
+        self._path = Path(path)
         self._of_thread = threading.local()
+
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:  # type: ignore[override]
+        """The operations from a number on; a StorageError at a line that holds none."""
+        try:
+            for log in super().read_logs(log_number_from):
+                if not is_operation(log):
+                    raise broken_line(self._path)
+                yield log
+        except ValueError as error:  # it is no JSON, or no UTF-8
+            raise broken_line(self._path) from error
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Append operations, or keep them for the end of `gathered`."""

@@ -66,7 +66,9 @@ def open_storage(
     if base == "journal":
         try:
             journal = JournalTrials(rest.removeprefix("/"))
-        except (OSError, ValueError) as error:
+        except WdstudyError:
+            raise
+        except Exception as error:  # an operation may hold anything
             raise _unusable(url, error) from error
         return _patient(PatientStorage(journal.storage, masked(url), journal), say)
     database = _database(_DRIVERS.get(scheme, scheme) + "://" + rest, url, create, say)
