@@ -10,7 +10,7 @@ from pathlib import Path
 import optuna
 import pytest
 import torch
-from small_tasks import accuracy, blobs, mlp
+from small_tasks import STUDY_FILE, accuracy, blobs, mlp
 from torch import nn
 
 from wdstudy import SearchSpace, StudySpec, Task
@@ -60,29 +60,6 @@ def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     monkeypatch.delenv("OPTUNA_STORAGE", raising=False)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-STUDY_FILE = """
-import time
-import torch
-from torch import nn
-from wdstudy import SearchSpace, StudySpec, Task
-
-def data():
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(96, 4, generator=generator)
-    return (x[:64], x[:64].sum(1)), (x[64:], x[64:].sum(1))
-
-def loss(output, y):
-    time.sleep(PAUSE)
-    return nn.functional.mse_loss(output.squeeze(-1), y)
-
-STUDY = StudySpec(
-    task=Task(model=lambda: nn.Linear(4, 1), data=data, loss=loss),
-    space=SearchSpace(lr=[0.001, 0.01, 0.1], weight_decay=[0, 0.001, 0.01, 0.1]),
-    optimizer="sgd", epochs=2, batch_size=32, device="cpu",
-)
-"""
 
 
 @pytest.fixture

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import math
 import random
-from contextlib import suppress
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
+from ground import run, wait_for, workers_of
 from made_studies import grid_study
+from small_tasks import STUDY_FILE
 
 from wdstudy import write_report
+from wdstudy.__main__ import main
 from wdstudy.analysis.frames.studies import best_line
 from wdstudy.analysis.numbers.nextsweep import next_sweep
 from wdstudy.analysis.numbers.reading import read_study
@@ -27,6 +34,7 @@ from wdstudy.analysis.report.text import (
 )
 from wdstudy.errors import WdstudyError
 from wdstudy.record import STUDY_KEY
+from wdstudy.storage.opening import open_storage
 
 pytestmark = [
     pytest.mark.slow,
@@ -101,3 +109,129 @@ def test_a_report_of_a_damaged_study_is_written(tmp_path: Path, seed: int) -> No
     rng = random.Random(100 + seed)
     with suppress(WdstudyError):
         assert write_report(damaged(rng), tmp_path).is_file()
+
+
+ATTRIBUTES = [
+    (f"{of}_{kind}_attributes", "value_json") for of in ("study", "trial")
+    for kind in ("user", "system")
+]  # fmt: skip
+COLUMNS = [
+    *ATTRIBUTES * 3, ("trial_params", "distribution_json"), ("trials", "state"),
+    ("trials", "datetime_start"), ("trial_values", "value"), ("study_directions", "direction"),
+]  # fmt: skip
+TEXTS: list[str | bytes] = [
+    "", "{", "[1.0,", '"\\ud800"', '"\\ud', "NaN", '"abc"', '{"lr": NaN}', "null", "[[]]",
+    b'"\xff"', b"\x00", '{"name": "FloatDistribution", "attributes": {}}',
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a study file, and a database and a journal that hold what it trains, twice."""
+    folder = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        Path("linear.py").write_text(STUDY_FILE.replace("PAUSE", "0"))
+        for url in ("sqlite:///wd.db", "journal:///wd.journal"):
+            for name in ("linear", "other"):
+                assert main(run_of(name, url)) == 0
+    return folder
+
+
+def run_of(name: str, url: str) -> list[str]:
+    flags = ["--jobs", "1", "--lanes", "12", "--no-live"]
+    return ["run", "linear.py", "--name", name, "--storage", url, *flags]
+
+
+def cut_text(rng: random.Random) -> str:
+    """Something in the database that is cut, or no JSON, or of another type."""
+    with closing(sqlite3.connect("wd.db")) as connection:
+        for _ in range(rng.choice([1, 1, 3])):
+            table, column = rng.choice(COLUMNS)
+            ids = connection.execute(f"SELECT rowid, {column} FROM {table}").fetchall()
+            if not ids:
+                continue
+            row, old = rng.choice(ids)
+            new = rng.choice(TEXTS)
+            if rng.random() < 0.4 and isinstance(old, str):
+                new = old[: rng.randrange(len(old))]
+            value = "CAST(? AS TEXT)" if isinstance(new, bytes) else "?"
+            with suppress(sqlite3.IntegrityError):
+                query = f"UPDATE {table} SET {column} = {value} WHERE rowid = ?"
+                connection.execute(query, (new, row))
+        connection.commit()
+    return "sqlite:///wd.db"
+
+
+def broken_pages(rng: random.Random) -> str:
+    """Bytes, or whole pages, overwritten at random places."""
+    content = bytearray(Path("wd.db").read_bytes())
+    for _ in range(rng.choice([1, 3, 10])):
+        size = rng.choice([1, 16, 200, 4096])
+        at = rng.randrange(100, len(content) - size)
+        content[at : at + size] = rng.randbytes(size)
+    Path("wd.db").write_bytes(content)
+    return "sqlite:///wd.db"
+
+
+def broken_lines(rng: random.Random) -> str:
+    """Lines of the journal cut, garbled, doubled, taken away or put in."""
+    lines = Path("wd.journal").read_bytes().splitlines(keepends=True)
+    for _ in range(rng.choice([1, 1, 3])):
+        at = rng.randrange(len(lines))
+        line = lines[at]
+        lines[at] = rng.choice([
+            line[: rng.randrange(len(line))] + b"\n", line[:-1], line + b"\n", b"[1]\n" + line,
+            line.replace(b"0", b"\x00"), rng.randbytes(50) + b"\n", line[: len(line) // 2],
+            line.replace(b'"op_code":8', b'"op_code":99'), line.replace(b"trial_id", b"trial"),
+            line.replace(b'"value', b'"valu\xff'), line + b'{"op_code":6}\n',
+        ])  # fmt: skip
+    Path("wd.journal").write_bytes(b"".join(lines))
+    return "journal:///wd.journal"
+
+
+@pytest.mark.parametrize("harm", [cut_text, broken_pages, broken_lines])
+@pytest.mark.parametrize("seed", range(4))
+def test_every_command_on_a_damaged_storage_does_its_work_or_says_why_in_a_line(
+    whole: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    harm: Callable[[random.Random], str],
+    seed: int,
+) -> None:
+    monkeypatch.setattr("wdstudy.storage.patient.PATIENCE_SECONDS", 3.0)
+    rng = random.Random(seed)
+    for round in range(6):
+        folder = tmp_path / str(round)
+        shutil.copytree(whole, folder)
+        monkeypatch.chdir(folder)
+        url = harm(rng)
+        reading = [["list"], ["suggest", "linear"], ["export", "linear", "--out", "a.csv"]]
+        reading += [["report", "linear"]] if round == 0 else []
+        commands = [[*arguments, "--storage", url] for arguments in reading]
+        for command in [*commands, run_of("other", url), run_of("linear", url)]:
+            code = main(command)
+            told = [s for s in capfd.readouterr().err.splitlines() if s.startswith("wdstudy: ")]
+            assert (code, len(told)) in ((0, 0), (2, 1)), (round, command, told)
+            assert not any("out of reach" in line for line in told), (round, command, told)
+        assert all((page / "report.html").is_file() for page in Path().glob("reports/*"))
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("kind", ["sqlite", "journal"])
+def test_a_study_that_is_deleted_while_it_runs_ends_the_run_in_a_line(
+    study_file: Callable[..., Path], kind: str, jobs: int
+) -> None:
+    url = f"{kind}:///wd.{kind}"
+    process = run(study_file(0.1), url, "--jobs", str(jobs), "--no-live")
+    wait_for(url, 2)
+    workers = workers_of(process.pid)
+    optuna.delete_study(study_name="linear", storage=open_storage(url))
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 2, told
+    assert "Traceback" not in told
+    (line,) = [line for line in told.splitlines() if line.startswith("wdstudy: ")]
+    assert "the study 'linear' was deleted from" in line
+    assert len(workers) == (jobs if jobs > 1 else 0)
+    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)

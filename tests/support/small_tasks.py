@@ -25,3 +25,27 @@ def accuracy(output: Tensor, y: Tensor) -> Tensor:
 
 def read_trials(name: str, url: str = "sqlite:///wdstudy.db") -> list[optuna.trial.FrozenTrial]:
     return optuna.load_study(study_name=name, storage=url).trials
+
+
+STUDY_FILE = """
+import time
+import torch
+from torch import nn
+from wdstudy import SearchSpace, StudySpec, Task
+
+def data():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(96, 4, generator=generator)
+    return (x[:64], x[:64].sum(1)), (x[64:], x[64:].sum(1))
+
+def loss(output, y):
+    time.sleep(PAUSE)
+    return nn.functional.mse_loss(output.squeeze(-1), y)
+
+STUDY = StudySpec(
+    task=Task(model=lambda: nn.Linear(4, 1), data=data, loss=loss),
+    space=SearchSpace(lr=[0.001, 0.01, 0.1], weight_decay=[0, 0.001, 0.01, 0.1]),
+    optimizer="sgd", epochs=2, batch_size=32, device="cpu",
+)
+"""
+"""A study file of 12 cells of 6 batches; every batch takes PAUSE seconds."""

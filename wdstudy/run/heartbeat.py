@@ -17,7 +17,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from wdstudy.curves import ERROR, LAST_SEEN, WORKER
-from wdstudy.errors import StorageError
+from wdstudy.errors import WdstudyError
 from wdstudy.run.cells import LOST
 from wdstudy.storage.ids import id_of_trial
 from wdstudy.storage.patient import patient
@@ -116,7 +116,7 @@ class Heartbeat:
             for trial_id in list(self._trials):
                 # A missed beat is mended by the next one; STALE_SECONDS is many beats long.
                 with contextlib.suppress(
-                    StorageError, StorageInternalError, UpdateFinishedTrialError, KeyError
+                    WdstudyError, StorageInternalError, UpdateFinishedTrialError, KeyError
                 ):
                     self._storage.set_trial_user_attr(trial_id, LAST_SEEN, time.time())
         self._storage.remove_session()
