@@ -3,6 +3,7 @@ says what to do, and the same command finishes the study."""
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import sqlite3
@@ -14,7 +15,16 @@ from typing import Any
 
 import optuna
 import pytest
-from ground import complete, finished, run, trials, wait_for, wait_until, workers_of
+from ground import (
+    complete,
+    finished,
+    fork_servers_of,
+    run,
+    trials,
+    wait_for,
+    wait_until,
+    workers_of,
+)
 from optuna.trial import TrialState
 
 from wdstudy import open_study, trials_frame
@@ -330,4 +340,23 @@ def test_workers_that_are_killed_again_and_again(study_file: StudyFile, in_folde
             subprocess.run(["kill", "-9", str(workers[-1])], check=False)
     _, said = process.communicate(timeout=240)
     assert process.returncode == 0, said
+    assert_whole(URL, {})
+
+
+@pytest.mark.slow
+def test_the_server_that_forks_workers_is_killed_while_one_is_started(
+    study_file: StudyFile, in_folder: Path
+) -> None:
+    process = run(study_file(pause=0.01), URL, "--jobs", "2")
+    while not (servers := fork_servers_of(process.pid)):
+        time.sleep(0.01)
+    os.kill(servers[0], signal.SIGSTOP)  # whoever asks it for a worker now waits
+    assert process.stderr is not None
+    while "2 processes" not in process.stderr.readline():
+        assert process.poll() is None
+    time.sleep(1)
+    os.kill(servers[0], signal.SIGKILL)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert "a worker was lost (the process that starts them ended" in said
     assert_whole(URL, {})

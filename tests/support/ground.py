@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -94,8 +95,17 @@ def open_together(url: str, ready: Barrier, opened: SimpleQueue[str]) -> None:
 
 def workers_of(pid: int) -> list[int]:
     """The worker processes of a run: what its fork server has forked."""
-    servers = [c for c in _children(pid) if "forkserver" in Path(f"/proc/{c}/cmdline").read_text()]
-    return [worker for server in servers for worker in _children(server)]
+    return [worker for server in fork_servers_of(pid) for worker in _children(server)]
+
+
+def fork_servers_of(pid: int) -> list[int]:
+    """What forks the workers of a run; none before it has begun."""
+    found = []
+    for child in _children(pid):
+        with suppress(OSError):  # git and others come and go
+            if "forkserver" in Path(f"/proc/{child}/cmdline").read_text():
+                found.append(child)
+    return found
 
 
 def _children(pid: int) -> list[int]:

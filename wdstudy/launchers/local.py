@@ -125,7 +125,7 @@ class _Team:
         self._events: ProcessQueue[Any] = self._context.Queue()
         self._board = Board(self._events, display, runner.status)
         self._workers: dict[int, BaseProcess] = {}
-        self._started = 0
+        self._started = self._losses = 0
         self._jobs = jobs
 
     def run(self, opened: Callable[[optuna.Study], None]) -> Status:
@@ -146,8 +146,20 @@ class _Team:
         return replace(self._board.status, failed=self._runner.status.failed)
 
     def _start(self) -> None:
-        number = self._started
-        self._started += 1
+        """Start a worker; again, where the server that forks them is killed meanwhile."""
+        while True:
+            number = self._started
+            self._started += 1
+            worker = self._process(number)
+            try:
+                worker.start()
+            except (EOFError, ConnectionError) as error:  # the next start starts a server as well
+                self._note_loss(f"the process that starts them ended: {type(error).__name__}")
+            else:
+                self._workers[number] = worker
+                return
+
+    def _process(self, number: int) -> BaseProcess:
         place = self._places[number % len(self._places)]
         task = _Task(
             replace(self._job, device=place, number=1 + number),  # 0 is who leads
@@ -159,9 +171,7 @@ class _Team:
         )
         # No daemon, or it could have no children: a DataLoader with workers of its own starts
         # some. That it ends with its parent it sees to itself.
-        worker = self._context.Process(target=_work, args=(task, self._events), daemon=False)
-        worker.start()
-        self._workers[number] = worker
+        return self._context.Process(target=_work, args=(task, self._events), daemon=False)
 
     def _look_after(self) -> None:
         for number, worker in list(self._workers.items()):
@@ -170,14 +180,18 @@ class _Team:
             del self._workers[number]
             if worker.exitcode == 0:
                 continue
-            if self._started - self._jobs >= MAX_LOSSES * self._jobs:
-                raise StudyError(
-                    f"stopped: {counted(self._started - self._jobs + 1, 'worker')} were lost, the "
-                    f"last with exit code {worker.exitcode}; finished trials are kept"
-                )
-            self._display.say(f"a worker was lost (exit code {worker.exitcode}): starting another")
+            self._note_loss(f"exit code {worker.exitcode}")
             self._runner.release()  # at once: a cell that kills its workers is to be found out
             self._start()
+
+    def _note_loss(self, how: str) -> None:
+        self._losses += 1
+        if self._losses > MAX_LOSSES * self._jobs:
+            raise StudyError(
+                f"stopped: {counted(self._losses, 'worker')} were lost, the last with {how}; "
+                "finished trials are kept"
+            )
+        self._display.say(f"a worker was lost ({how}): starting another")
 
     def _stop(self) -> None:
         """End every worker: first by asking, so that it can give its trials back."""

@@ -18,9 +18,10 @@ def interrupt_on(*numbers: int) -> None:
     Python prints and forgets what a finalizer raises; then the signal is sent once more.
     """
 
-    def interrupt(number: int, _frame: FrameType | None) -> None:
-        # Once is enough; but who presses Ctrl-C twice means now.
-        signal.signal(number, signal.SIG_DFL if number == signal.SIGINT else signal.SIG_IGN)
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        # Once is enough, whichever it was; but who then presses Ctrl-C means now.
+        for each in numbers:
+            signal.signal(each, signal.SIG_DFL if each == signal.SIGINT else signal.SIG_IGN)
         raise KeyboardInterrupt
 
     def again(unraisable: Any) -> None:
@@ -42,9 +43,9 @@ def uninterrupted() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    caught: list[tuple[int, FrameType | None]] = []
+    caught: list[int] = []
     before = {
-        number: signal.signal(number, lambda *received: caught.append(received))
+        number: signal.signal(number, lambda received, _frame: caught.append(received))
         for number in (signal.SIGINT, signal.SIGTERM)
     }
     try:
@@ -52,5 +53,5 @@ def uninterrupted() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    if caught and callable(handler := before[signal.Signals(caught[0][0])]):
-        handler(*caught[0])
+    for number in caught:  # every one: who ignores Ctrl-C may be ended by the other
+        signal.raise_signal(number)
