@@ -23,37 +23,43 @@ def as_before() -> Iterator[None]:
     sys.unraisablehook = hook
 
 
+def receive(*signals: signal.Signals, after: list[str]) -> None:
+    """Get signals in a block, and one more after it; what was done in full is noted."""
+    try:
+        with uninterrupted():
+            for number in signals:
+                signal.raise_signal(number)
+            after.append("block")
+    finally:
+        signal.raise_signal(signal.SIGTERM)
+        after.append("end")
+
+
 @pytest.mark.parametrize("first", SIGNALS)
 def test_a_signal_waits_for_the_end_of_the_block(first: signal.Signals) -> None:
     interrupt_on(*SIGNALS)
-    done = False
-    with pytest.raises(KeyboardInterrupt), uninterrupted():
-        signal.raise_signal(first)
-        done = True
-    assert done
+    done: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        receive(first, after=done)
+    assert done == ["block", "end"]
 
 
 def test_a_sigterm_after_a_ctrl_c_that_is_ignored_ends_the_worker() -> None:
     """Ctrl-C reaches workers as well, which ignore it; then their parent ends them."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     interrupt_on(signal.SIGTERM)
-    with pytest.raises(KeyboardInterrupt), uninterrupted():
-        signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(signal.SIGTERM)
+    done: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        receive(signal.SIGINT, signal.SIGTERM, after=done)
+    assert done == ["block", "end"]  # or the one after the block would have raised
 
 
 def test_a_sigterm_after_a_ctrl_c_does_not_disturb_the_end() -> None:
     interrupt_on(*SIGNALS)
-    ended = False
+    done: list[str] = []
     with pytest.raises(KeyboardInterrupt):
-        try:
-            with uninterrupted():
-                signal.raise_signal(signal.SIGINT)
-                signal.raise_signal(signal.SIGTERM)
-        finally:
-            signal.raise_signal(signal.SIGTERM)
-            ended = True
-    assert ended
+        receive(signal.SIGINT, signal.SIGTERM, after=done)
+    assert done == ["block", "end"]
 
 
 def test_where_nobody_handles_it_a_sigterm_ends_the_process_after_the_block() -> None:

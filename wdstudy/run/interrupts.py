@@ -53,5 +53,5 @@ def uninterrupted() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    for number in caught:  # every one: who ignores Ctrl-C may be ended by the other
-        signal.raise_signal(number)
+    for received in caught:  # every one: who ignores Ctrl-C may be ended by the other
+        signal.raise_signal(received)
