@@ -360,3 +360,29 @@ def test_the_server_that_forks_workers_is_killed_while_one_is_started(
     assert process.returncode == 0, said
     assert "a worker was lost (the process that starts them ended" in said
     assert_whole(URL, {})
+
+
+@pytest.mark.slow
+def test_a_file_that_is_edited_while_it_runs_changes_nothing(
+    study_file: StudyFile, in_folder: Path
+) -> None:
+    path = study_file(pause=0.1)
+    process = run(path, URL, "--jobs", "2")
+    wait_for(URL, 2)
+    text = path.read_text()
+    edited = text.replace("STUDY = StudySpec(", "STUDY = StudySpec(name='renamed',")
+    path.write_text(edited.replace("nn.functional.mse_loss", "100 * nn.functional.mse_loss"))
+    subprocess.run(["kill", "-9", *map(str, workers_of(process.pid))], check=True)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert "a worker was lost" in said
+    assert_whole(URL, {})
+    found = {t.number: t.value for t in trials(URL) if t.value is not None}
+    path.write_text(text)
+    assert main(["run", str(path), "--name", "again", "--jobs", "1", "--lanes", "1"]) == 0
+    cells = {tuple(t.params.values()): t.value for t in trials(URL, "again")}
+    assert found == {
+        t.number: pytest.approx(cells[tuple(t.params.values())])
+        for t in trials(URL)
+        if t.value is not None
+    }

@@ -129,7 +129,8 @@ def run(
         "dry_run": dry_run or None,
     }
     keywords, options = split_settings(_settings(settings))
-    source = SpecSource(str(study_file), keywords, _given(changes), _given(space), quick, only)
+    changed = _given(changes), _given(space)
+    source = SpecSource(str(study_file), keywords, *changed, quick, only).read()
     workers: dict[str, Any] = {
         "jobs": processes,
         "lanes": _count_or_auto("--lanes", lanes),

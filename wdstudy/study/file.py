@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import linecache
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,6 +31,7 @@ class SpecSource:
         quick: Make every study a small one, with a name of its own; what `changes` and `space`
             ask for still holds.
         only: Names of studies in the file, divided by commas; all of them where it is empty.
+        code: What stood in the file when it was read; None to read it whenever it is asked for.
     """
 
     path: str
@@ -38,6 +40,14 @@ class SpecSource:
     space: Mapping[str, Any] = field(default_factory=dict)
     quick: bool = False
     only: str = ""
+    code: bytes | None = field(default=None, repr=False)
+
+    def read(self) -> SpecSource:
+        """The same with the file's text in hand, for a run: whatever is edited meanwhile, every
+        worker trains what the run began with.
+        """
+        path = Path(self.path)
+        return replace(self, code=path.read_bytes()) if path.is_file() else self
 
     def specs(self) -> list[StudySpec]:
         """The specs, changed.
@@ -45,7 +55,7 @@ class SpecSource:
         Raises:
             SpecError: as `load_specs`, one name is given to several studies, or `only` names none.
         """
-        every = load_specs(self.path, self.settings)
+        every = load_specs(self.path, self.settings, self.code)
         specs = self._chosen(every)
         if "name" in self.changes and len(specs) > 1:
             raise SpecError(
@@ -97,12 +107,15 @@ class SpecSource:
         return next(spec for spec in self.specs() if spec.name == name)
 
 
-def load_specs(path: str | Path, settings: Mapping[str, str] | None = None) -> list[StudySpec]:
+def load_specs(
+    path: str | Path, settings: Mapping[str, str] | None = None, code: bytes | None = None
+) -> list[StudySpec]:
     """The studies that a file describes. The file is run: name only files you trust.
 
     Args:
         path: A Python file that holds `STUDY`, `STUDIES`, or a function `study`.
         settings: Texts for the keywords of `def study(...)`, read by the type of their defaults.
+        code: What stands in the file, where it was read before.
 
     Returns:
         At least one spec, each with a name: the spec's own, else the file's.
@@ -111,9 +124,9 @@ def load_specs(path: str | Path, settings: Mapping[str, str] | None = None) -> l
         SpecError: the file is missing, fails, or holds no study; settings don't fit.
     """
     path = Path(path)
-    if not path.is_file():
+    if code is None and not path.is_file():
         raise SpecError(f"no study file '{path}'{_neighbours(path)}")
-    module = _run(path)
+    module = _run(path, path.read_bytes() if code is None else code)
     found = _find(module, path, dict(settings or {}))
     specs = list(found) if isinstance(found, Sequence) else [found]
     for spec in specs:
@@ -177,7 +190,7 @@ def _typed(name: str, text: str, default: Any) -> Any:
         raise SpecError(f"--set {name}={text}: give {kind}, like {default!r}") from None
 
 
-def _run(path: Path) -> ModuleType:
+def _run(path: Path, code: bytes) -> ModuleType:
     """Run the file as a module named after it, with its folder importable, as `python FILE` has."""
     name = f"study_file_{path.stem}"  # never the name of an installed module
     module = ModuleType(name)
@@ -186,8 +199,11 @@ def _run(path: Path) -> ModuleType:
     if folder not in sys.path:
         sys.path.insert(0, folder)
     sys.modules[name] = module  # dataclasses and pickle look their module up
+    # Tracebacks and `inspect` show the lines that run, not those that stand there meanwhile.
+    lines = code.decode(errors="replace").splitlines(keepends=True)
+    linecache.cache[str(path)] = (len(code), None, lines, str(path))
     try:
-        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
+        exec(compile(code, str(path), "exec"), module.__dict__)
     except Exception as error:
         raise SpecError(fault(error)) from error
     return module
