@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 import re
+import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from optuna.samplers import RandomSampler, TPESampler
 from wdstudy import SearchSpace, StudySpec, landscape, run_study, trials_frame, write_report
 from wdstudy.analysis.frames.study import record_of
 from wdstudy.analysis.numbers.landscape import landscape_of_study
+from wdstudy.analysis.report.text import how_it_was_run
 from wdstudy.errors import SpecError, StudyError
 from wdstudy.record import STUDY_KEY, RecordedSpec, StudyRecord
 
@@ -94,6 +97,7 @@ def test_a_study_of_another_program_has_an_empty_record() -> None:
         ({"versions": "abc"}, "versions is 'abc'"),
         ({"parameters": {"total": "x"}}, "parameters is {'total': 'x'}"),
         ({"spec": {"metrics": "accuracy"}}, "metrics is 'accuracy'"),
+        ({"later": [1]}, "later is [1]"),
         ({"schema": 9, "new": 1}, "its layout, 9, is newer than this version's, 1"),
     ],
 )
@@ -123,6 +127,30 @@ def test_numbers_that_are_not_finite_are_reported(in_folder: Path, make_spec: Ma
     run_study(spec, URL)
     study = run_study(spec, URL)  # which finds its own record again
     assert write_report(study, in_folder / "reports").is_file()
+
+
+def test_every_commit_that_worked_on_a_study_is_in_its_record(
+    in_folder: Path, make_spec: MakeSpec
+) -> None:
+    def commit() -> str:
+        identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        subprocess.run(["git", *identity, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
+        asked = ["git", "rev-parse", "--short=12", "HEAD"]
+        return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+
+    subprocess.run(["git", "init", "-q"], check=True)
+    commits, spec = [], make_spec(epochs=1)
+    for lrs in ([0.01], [0.01, 0.1], [0.01, 0.1], [0.01, 0.1, 1.0]):
+        if lrs != spec.space.lr:
+            commits.append(commit())
+        spec = replace(spec, space=replace(spec.space, lr=lrs))
+        study = run_study(spec, URL)
+    record = record_of(study)
+    assert not record.damage
+    found = [record.commit, *(later["commit"] for later in record.later)]
+    assert [str(each).removesuffix("-dirty") for each in found] == commits
+    shown = dict(how_it_was_run(trials_frame(study), record))["later runs"]
+    assert "; ".join(f"commit {each}" for each in found[1:]) == shown
 
 
 def test_a_larger_space_keeps_what_it_had() -> None:

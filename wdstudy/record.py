@@ -28,6 +28,9 @@ MAX_NAME = 200
 GRID = "grid"
 """The sampler that trains every cell of the space."""
 
+MAKER = ("versions", "device", "platform", "commit")
+"""The fields that say what a study was recorded on, and with."""
+
 NOT_ADAPTIVE = (GRID, "random", "qmc", "RandomSampler", "QMCSampler", "GridSampler",
                 "BruteForceSampler")  # fmt: skip
 """Samplers that place trials without a look at results, by name or exact class."""
@@ -119,6 +122,7 @@ class StudyRecord:
         steps_per_epoch: Optimizer steps; None where a loop of one's own decides.
         parameters: How many weights there are: `total`, `trained`, `decayed`.
         fingerprint: What is trained, in a few numbers: see `training.fingerprint`.
+        later: What it was gone on with where that differs: each a mapping of `MAKER` to values.
         damage: What stands in the record and can't be read, in words.
     """
 
@@ -133,6 +137,7 @@ class StudyRecord:
     steps_per_epoch: int | None = None
     parameters: Mapping[str, int] = field(default_factory=dict)
     fingerprint: Mapping[str, Any] = field(default_factory=dict)
+    later: tuple[Mapping[str, Any], ...] = ()
     damage: tuple[str, ...] = ()
 
     @classmethod
@@ -161,6 +166,14 @@ class StudyRecord:
     def as_data(self) -> dict[str, Any]:
         """The attribute's value, as JSON has it; what is not known is left out."""
         return {**_known(self), "spec": _known(self.spec)}
+
+    def with_maker(self, other: StudyRecord) -> StudyRecord:
+        """The same study, gone on with by what made another record."""
+        mine, made = _known(self), _known(other)
+        maker = {name: made[name] for name in MAKER if name in made}
+        if not maker or maker in ({n: mine[n] for n in MAKER if n in mine}, *self.later):
+            return self
+        return replace(self, later=(*self.later, maker))
 
     def with_space(self, space: SearchSpace) -> StudyRecord:
         """The same study with its space enlarged by another."""
@@ -246,6 +259,10 @@ def _typed(hint: Any, value: Any) -> Any:
     name = str(hint)
     if kind is SearchSpace:
         return SearchSpace(value["lr"], value["weight_decay"], value.get("seeds", (0,)))
+    if "tuple" in name and "Mapping" in name:
+        if not isinstance(value, list) or not all(isinstance(v, Mapping) for v in value):
+            raise TypeError(name)
+        return tuple(dict(v) for v in value)
     if "Mapping" in name and isinstance(value, Mapping):
         if kinds[-1] is int and not all(isinstance(v, int) for v in value.values()):
             raise TypeError(name)

@@ -48,7 +48,7 @@ def study_record(
     spec: StudySpec, data: TaskData | None, device: torch.device, *, joins: bool = False
 ) -> StudyRecord:
     """What the study says about itself: spec, sizes, provenance, and a fingerprint of what is
-    trained; that is left out where a worker joins a run whose leader took it.
+    trained; both are left out where a worker joins a run whose leader took them.
 
     The model and the optimizer are built once to count parameters, so whatever they refuse is
     known before anything is written.
@@ -69,7 +69,7 @@ def study_record(
         steps_per_epoch=data.train.steps if data is not None else None,
         parameters=_parameter_counts(spec) if data is not None else {},
         fingerprint={} if joins else _fingerprint(spec, data, device),
-        **provenance(device),
+        **({} if joins else provenance(device)),
     )
     try:
         return StudyRecord.of({STUDY_KEY: record.as_data()})  # as whoever reads it will have it
@@ -153,7 +153,7 @@ def _continued(spec: StudySpec, study: optuna.Study, record: StudyRecord) -> Stu
         )
     if record.fingerprint and (changed or not recorded.fingerprint):
         recorded = replace(recorded, fingerprint=record.fingerprint)
-    return recorded.with_space(record.spec.space)
+    return recorded.with_maker(record).with_space(record.spec.space)
 
 
 def lacks_fingerprint(study: optuna.Study) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -126,8 +126,25 @@ def how_it_was_run(trials: pd.DataFrame, record: StudyRecord) -> list[tuple[str,
         ("training time, all trials", _duration(float(seconds)) if seconds else None),
         ("versions", versions),
         ("commit", record.commit),
+        ("later runs", "; ".join(_what_changed(record, later) for later in record.later)),
     ]
     return [(label, str(text)) for label, text in rows if text not in (None, "", "None")]
+
+
+def _what_changed(record: StudyRecord, later: Mapping[str, Any]) -> str:
+    """In what a later run was made otherwise than the first."""
+    versions = later.get("versions")
+    parts = [
+        f"{name} {version}"
+        for name, version in (versions if isinstance(versions, Mapping) else {}).items()
+        if record.versions.get(name) != version
+    ]
+    parts += [
+        f"{name} {later[name]}"
+        for name in ("commit", "device", "platform")
+        if name in later and later[name] != getattr(record, name)
+    ]
+    return ", ".join(parts)
 
 
 def estimates(found: Landscape, record: StudyRecord) -> list[tuple[str, str, str, str]]:
