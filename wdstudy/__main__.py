@@ -7,8 +7,6 @@ import gc
 import logging
 import sys
 
-import typer
-
 from wdstudy.errors import WdstudyError
 from wdstudy.words import abridged, printable
 
@@ -17,9 +15,6 @@ USER_ERROR, INTERRUPTED = 2, 130
 LONGEST = 1200
 """Characters of a line that tells what is wrong."""
 
-# Typer ships click under a private name; its public BadParameter leads to the base class.
-_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
-
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line.
@@ -27,16 +22,26 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code: 0; 2 for anything the user can mend, told in one line; 130 for Ctrl-C.
     """
+    try:
+        return _run(sys.argv[1:] if arguments is None else arguments)
+    except KeyboardInterrupt:  # also while all this is still being imported
+        return INTERRUPTED
+
+
+def _run(arguments: list[str]) -> int:
+    import typer
+
     from wdstudy.cli.commands import app
 
     # Of a text that is no UTF-8 Optuna's storage warns in two lines; our errors say it in one.
     logging.getLogger("optuna.storages._rdb.storage").setLevel(logging.ERROR)
+    # Typer ships click under a private name; its public BadParameter leads to the base class.
+    usage_error: type[Exception] = typer.BadParameter.__mro__[1]
     atexit.register(gc.freeze)  # to look for garbage in all of torch takes an ending process 1 s
     try:
         # Commands show in `obj` how they were called, for the line that says how to go on.
-        given = sys.argv[1:] if arguments is None else arguments
-        code = app(given, prog_name="wdstudy", standalone_mode=False, obj=given)
-    except _UsageError as error:
+        code = app(arguments, prog_name="wdstudy", standalone_mode=False, obj=arguments)
+    except usage_error as error:
         says: str = error.format_message()  # type: ignore[attr-defined]
         if says.startswith("Usage:"):  # no arguments at all: the message is the help text
             print(says)  # noqa: T201
@@ -44,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _complain(says)
     except WdstudyError as error:
         return _complain(f"{error} (README: {error.section})" if error.section else str(error))
-    except (KeyboardInterrupt, typer.Abort):
+    except typer.Abort:
         return INTERRUPTED
     except BrokenPipeError:  # `wdstudy list | head`
         sys.stderr.close()

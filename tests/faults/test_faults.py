@@ -386,3 +386,28 @@ def test_a_file_that_is_edited_while_it_runs_changes_nothing(
         for t in trials(URL)
         if t.value is not None
     }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_stop_while_it_starts_leaves_no_trace_and_no_folder(
+    study_file: StudyFile, in_folder: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    temporary = in_folder / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    path = study_file(pause=0.1)
+    for delay in (0.0, 1.0):
+        process = run(path, URL, "--jobs", "2", start_new_session=True)
+        while not (servers := fork_servers_of(process.pid)):
+            time.sleep(0.01)
+        time.sleep(delay)
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)  # as Ctrl-C does
+        else:
+            process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+        assert "Traceback" not in said
+        while Path(f"/proc/{servers[0]}").exists():
+            time.sleep(0.01)
+        assert list(temporary.glob("pymp-*")) == []

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Mapping
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker, util
 from multiprocessing.context import ForkServerContext, SpawnContext
 
 PRELOADED = "wdstudy.launchers.preloaded"
 THREADS = "OMP_NUM_THREADS"
+SOCKETS = "WDSTUDY_SOCKETS"
+"""Names the folder in which the server listens: it removes it, should its parent be killed."""
 
 
 def warm_up(processes: int | None) -> None:
@@ -27,15 +30,27 @@ def warm_up(processes: int | None) -> None:
     if processes == 1 or cores() == 1 or not isinstance(context, ForkServerContext):
         return
     context.set_forkserver_preload([PRELOADED])
-    before = os.environ.get(THREADS)
-    # Read by linear algebra when it is loaded: as many threads as a worker will have.
-    os.environ[THREADS] = str(max(1, cores() // (processes or cores())))
+    told = {
+        # Read by linear algebra when it is loaded: as many threads as a worker will have.
+        THREADS: str(max(1, cores() // (processes or cores()))),
+        SOCKETS: util.get_temp_dir(),
+    }
+    before = dict(os.environ)
+    os.environ.update(told)
+    try:
+        _start_server()
+    finally:
+        take_environment(before)
+
+
+def _start_server() -> None:
+    """Start it deaf to Ctrl-C, which reaches it as well, until it has come to ignore it."""
+    resource_tracker.ensure_running()  # it masks the same, and would unmask it too early
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         forkserver.ensure_running()
     finally:
-        os.environ.pop(THREADS)
-        if before is not None:
-            os.environ[THREADS] = before
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def worker_context() -> ForkServerContext | SpawnContext:
