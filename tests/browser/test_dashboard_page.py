@@ -6,15 +6,20 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
+from optuna.artifacts import get_all_artifact_meta
 
 from wdstudy.analysis.views.heatmap import short
 from wdstudy.errors import WdstudyError
+from wdstudy.live.artifacts import publish
+from wdstudy.live.server import address, open_dashboard
 from wdstudy.storage.opening import open_storage, open_study
 
 pytestmark = pytest.mark.slow
@@ -135,3 +140,25 @@ def test_the_panels_appear_while_the_study_runs_and_are_renewed(
     assert f"stopped: {len(finished)} of 12 trials done" in note
     assert "python -m wdstudy report linear" in note
     assert "How the decay is counted" in note
+
+
+def test_a_page_among_the_artifacts_can_not_read_the_dashboard(
+    tmp_path: Path, browser: Any
+) -> None:
+    page_of_theirs = tmp_path / "page.html"
+    page_of_theirs.write_text(
+        "<script>fetch('/api/studies').then(() => { document.title = 'it reads' })"
+        ".catch(() => { document.title = 'refused' })</script>"
+    )
+    storage = open_storage(f"sqlite:///{tmp_path}/a.db")
+    study = optuna.create_study(storage=storage)
+    publish(study, [page_of_theirs], tmp_path / "kept")
+    (artifact,) = get_all_artifact_meta(study)
+    with open_dashboard(storage, tmp_path / "kept", "127.0.0.1", 0) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        page = browser.new_page()
+        page.goto(f"{address(server)}artifacts/{study._study_id}/{artifact.artifact_id}")
+        page.wait_for_function("document.title !== ''")
+        assert page.title() == "refused"
+        page.close()
+        server.shutdown()

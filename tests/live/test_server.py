@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import socket
 import threading
@@ -21,7 +22,8 @@ from optuna.trial import FrozenTrial
 
 from wdstudy.errors import SpecError, StorageError
 from wdstudy.live.artifacts import artifacts_folder, publish
-from wdstudy.live.server import REPORTING, REPORTS, address, is_local, open_dashboard
+from wdstudy.live.guards import at_home, is_local
+from wdstudy.live.server import REPORTING, REPORTS, address, open_dashboard
 from wdstudy.storage.opening import open_storage
 
 SCHEMES = ["sqlite:///{}/a.db", "journal:///{}/a.journal"]
@@ -138,6 +140,54 @@ def test_a_thousand_trials_of_300_epochs_are_a_small_reply(tmp_path: Path) -> No
     assert len(body) < 3_000_000
 
 
+@pytest.mark.parametrize(
+    ("called", "status"),
+    [
+        ("127.0.0.1:{}", 200), ("localhost:{}", 200), ("LOCALHOST.:9000", 200), ("[::1]:{}", 200),
+        ("192.168.1.4", 200), ("evil.example:{}", 403), ("127.0.0.1.evil.example:{}", 403),
+        ("localhost.evil.example", 403), ("", 403), ("evil.example@127.0.0.1", 403),
+        ("[evil.example]:80", 403), (socket.gethostname() + ":{}", 403),
+    ],
+)  # fmt: skip
+def test_a_page_whose_name_points_here_is_refused(tmp_path: Path, called: str, status: int) -> None:
+    """DNS rebinding: the browser believes that it speaks with evil.example, and says so."""
+    url = f"sqlite:///{tmp_path}/a.db"
+    stored(grid_study(), url)
+    with served(url) as where:
+        port = where.rstrip("/").rpartition(":")[2]
+        connection = http.client.HTTPConnection("127.0.0.1", int(port))
+        connection.request("GET", "/api/studies", headers={"Host": called.format(port)})
+        answer = connection.getresponse()
+        assert (answer.status, b"made" in answer.read()) == (status, status == 200)
+        connection.close()
+
+
+def test_a_server_for_others_is_called_by_the_machines_names(tmp_path: Path) -> None:
+    def asked(host: str, name: str) -> str:
+        said: list[str] = []
+        guarded = at_home(lambda environ, start: [start("200 OK", []) or b""], host)
+        list(guarded({"HTTP_HOST": name}, lambda status, headers: said.append(status)))
+        return said[0]
+
+    for name in (socket.gethostname(), f"{socket.getfqdn()}:8080", "10.0.0.7:8080"):
+        assert asked("0.0.0.0", name) == "200 OK"
+    assert asked("gpu7.lab", "gpu7.lab:8080") == "200 OK"
+    assert asked("0.0.0.0", "evil.example") == "403 Forbidden"
+
+
+def test_it_may_listen_on_an_address_of_version_6(tmp_path: Path) -> None:
+    storage = open_storage(f"sqlite:///{tmp_path}/a.db")
+    try:
+        server = open_dashboard(storage, tmp_path, "::1", 0)
+    except SpecError:
+        pytest.skip("this machine has no IPv6")
+    with server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        assert address(server).startswith("http://[::1]:")
+        assert b"<html" in reply(f"{address(server)}dashboard")
+        server.shutdown()
+
+
 def test_addresses_that_can_not_be_taken_are_one_line(tmp_path: Path) -> None:
     storage = open_storage(f"sqlite:///{tmp_path}/a.db")
     with socket.socket() as taken:
@@ -189,6 +239,25 @@ def test_published_figures_are_served_and_replaced_rather_than_piled_up(tmp_path
             if a["filename"] == "heatmap.png"
         }
     assert shown == {b"mine", b"newer"}
+
+
+@pytest.mark.parametrize(
+    ("name", "boxed"), [("page.html", True), ("a.svg", True), ("a.png", True), ("a.pdf", False)]
+)
+def test_an_artifact_is_a_document_of_its_own(tmp_path: Path, name: str, boxed: bool) -> None:
+    url = f"sqlite:///{tmp_path}/a.db"
+    study = stored(grid_study(), url)
+    publish(study, figures(tmp_path / "f", name), tmp_path / "kept")
+    (artifact,) = get_all_artifact_meta(study)
+    with served(url, tmp_path / "kept") as where:
+        path = f"{where}artifacts/{study._study_id}/{artifact.artifact_id}"
+        with urllib.request.urlopen(path) as answer:
+            policies = answer.headers.get_all("Content-Security-Policy") or []
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            assert answer.headers.get("Access-Control-Allow-Origin") is None
+        with urllib.request.urlopen(f"{where}dashboard") as answer:
+            assert "sandbox" not in str(answer.headers.get_all("Content-Security-Policy"))
+    assert ("sandbox allow-scripts" in policies) == boxed
 
 
 def test_a_figure_that_was_deleted_in_the_dashboard_comes_back(tmp_path: Path) -> None:

@@ -119,7 +119,8 @@ def dashboard(
     import webbrowser
 
     from wdstudy.live.artifacts import artifacts_folder
-    from wdstudy.live.server import address, is_local, open_dashboard
+    from wdstudy.live.guards import is_local
+    from wdstudy.live.server import address, open_dashboard
     from wdstudy.run.interrupts import interrupt_on
     from wdstudy.storage.opening import open_storage
     from wdstudy.storage.url import masked, resolve_url

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import errno
-import ipaddress
-import json
 import re
+import socket
 import sys
 from collections.abc import Callable, Container, Iterable
 from contextlib import suppress
@@ -23,6 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 from optuna_dashboard import wsgi
 
 from wdstudy.errors import FlagError
+from wdstudy.live.guards import Application, at_home, read_only, sandboxed
 from wdstudy.storage.forwarding import Forwarding
 from wdstudy.storage.ids import id_of_trial
 
@@ -31,10 +31,6 @@ REPORTING = 40
 
 REPORTS = 50
 """Reports shown of a trial."""
-
-READING = ("GET", "HEAD", "OPTIONS")
-
-Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 def open_dashboard(storage: BaseStorage, artifacts: Path, host: str, port: int) -> WSGIServer:
@@ -51,9 +47,10 @@ def open_dashboard(storage: BaseStorage, artifacts: Path, host: str, port: int) 
     """
     store = FileSystemArtifactStore(artifacts) if artifacts.is_dir() else None
     light = LightStorage(storage)
-    application = reading_ahead(read_only(wsgi(light, artifact_store=store)), light)
+    application = reading_ahead(read_only(sandboxed(wsgi(light, artifact_store=store))), light)
+    server = _Server6 if ":" in host else _Server
     try:
-        return make_server(host, port, application, _Server, _Handler)
+        return make_server(host, port, at_home(application, host), server, _Handler)
     except (OSError, OverflowError) as error:
         raise FlagError(_untakable(host, port, error)) from error
 
@@ -120,31 +117,11 @@ def _read(storage: BaseStorage, study_id: int) -> None:
         storage.get_all_trials(study_id, deepcopy=False)
 
 
-def read_only(application: Application) -> Application:
-    """The application without what writes: creating, renaming, deleting, uploading, annotating."""
-
-    def reading(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        if environ["REQUEST_METHOD"] in READING:
-            return application(environ, start_response)
-        start_response("403 Forbidden", [("Content-Type", "application/json")])
-        reason = "this dashboard only reads; to change a study, start optuna-dashboard itself"
-        return [json.dumps({"reason": reason}).encode()]
-
-    return reading
-
-
 def address(server: WSGIServer) -> str:
     """Where a browser finds the server."""
     host, port = server.server_address[:2]
-    return f"http://{host!s}:{port}/"
-
-
-def is_local(host: str) -> bool:
-    """Whether only this machine can reach a server on this address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    shown = f"[{host!s}]" if ":" in str(host) else str(host)
+    return f"http://{shown}:{port}/"
 
 
 def _untakable(host: str, port: int, error: OSError | OverflowError) -> str:
@@ -165,6 +142,10 @@ class _Server(ThreadingMixIn, WSGIServer):
         """A browser that went away is no error."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
+
+
+class _Server6(_Server):
+    address_family = socket.AF_INET6
 
 
 class _Handler(WSGIRequestHandler):
