@@ -108,3 +108,13 @@ def test_several_processes_and_a_run_that_goes_on_make_one_run_a_trial(
         assert listed[run].status == SUCCESS
         losses = [e.value for e in read(Path("events", run)).Scalars("Loss/primary")]
         assert losses == pytest.approx(trial.user_attrs["primary_loss"], rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["..", ".", "../up", "a/../../b", "é" * 200])
+def test_no_name_leads_out_of_the_folder(in_folder: Path, make_spec: MakeSpec, name: str) -> None:
+    from wdstudy.trackers.tensorboard import TensorBoard
+
+    run_study(make_spec(name=name, epochs=1), URL, trackers=[TensorBoard("below/runs")])
+    found = {path.parts[0] for path in Path().rglob("events*")}
+    assert found == {"below"}
+    assert len(list(Path("below/runs").glob("*/trial-*/events*"))) == 4

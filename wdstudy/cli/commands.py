@@ -192,7 +192,7 @@ def export(
     Example: wdstudy export resnet --what trials --out - | head
     """
     from wdstudy.analysis.frames.curves import curves_frame
-    from wdstudy.analysis.frames.files import write_frame
+    from wdstudy.analysis.frames.files import write_csv, write_frame
     from wdstudy.analysis.frames.trials import trials_frame
     from wdstudy.storage.opening import open_study
 
@@ -201,7 +201,7 @@ def export(
         raise FlagError(f"--what {what}: {nearest(what, frames)}")
     frame = frames[what](open_study(name, storage))
     if str(out) == "-":
-        frame.to_csv(sys.stdout, index=False)
+        write_csv(frame, sys.stdout)
         return
     write_frame(frame, out)
     typer.echo(f"{what} of '{name}': {out}")

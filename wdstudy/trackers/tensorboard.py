@@ -35,6 +35,10 @@ except ImportError as error:
     raise MissingPackageError("the tracker tensorboard", "tensorboard") from error
 
 
+_LONGEST = 240
+"""Bytes of a folder's name; a letter has up to four."""
+
+
 @dataclass(frozen=True)
 class TensorBoard:
     """Writes event files for TensorBoard.
@@ -53,7 +57,7 @@ class TensorBoard:
 
     def open(self, info: RunInfo) -> EventFile:
         """Begin a run, in a folder of its own."""
-        parts = [re.sub(r"[^\w.+-]+", "_", part) for part in (info.study.name, info.name) if part]
+        parts = [_safe(part) for part in (info.study.name, info.name) if part]
         return EventFile(_new_folder(Path(self.dir, *parts)), info.params)
 
     def finish(self, study: StudyRun, completed: bool) -> None:
@@ -133,6 +137,12 @@ class EventFile:
 
     def _write(self, event: Event) -> None:
         self._records.write(event.SerializeToString())
+
+
+def _safe(name: str) -> str:
+    """A folder's name that stays in the folder it is made in, and that a file system takes."""
+    safe = re.sub(r"^\.+$", "_", re.sub(r"[^\w.+-]+", "_", name))
+    return safe if len(safe.encode()) <= _LONGEST else safe[: _LONGEST // 4]
 
 
 def _new_folder(wanted: Path) -> Path:

@@ -208,3 +208,19 @@ def test_a_report_needs_no_torch(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "small" / "report.html").is_file()
+
+
+@pytest.mark.parametrize("format", ["png", "pdf"])
+def test_links_in_its_folder_are_replaced_and_not_followed(tmp_path: Path, format: str) -> None:
+    study = grid_study("linked")
+    page = write_report(study, tmp_path, format)
+    files = [path for path in page.parent.rglob("*") if path.is_file()]
+    theirs = tmp_path / "theirs"
+    theirs.write_text("precious")
+    for path in files:
+        path.unlink()
+        path.symlink_to(theirs)
+    write_report(study, tmp_path, format)
+    assert theirs.read_text() == "precious"
+    assert sorted(p for p in page.parent.rglob("*") if p.is_file()) == sorted(files)
+    assert not [path for path in files if path.is_symlink()]

@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from wdstudy.analysis.figures.registry import Drawing
+from wdstudy.analysis.frames.files import written_whole
 from wdstudy.analysis.report.files import unwritable
 from wdstudy.errors import FlagError, StudyError, nearest
 
@@ -77,10 +78,11 @@ def _save(drawing: Drawing, number: int, figure: Figure, folder: Path, format: s
     buffer = io.BytesIO()
     try:
         figure.savefig(buffer, dpi=DPI, format="png")
-        if format == "png":
-            (folder / f"{drawing.key}.png").write_bytes(buffer.getvalue())
-        else:
-            figure.savefig(folder / f"{drawing.key}.{format}", metadata=_NO_DATE[format])
+        with written_whole(folder / f"{drawing.key}.{format}", binary=True) as file:
+            if format == "png":
+                file.write(buffer.getvalue())
+            else:
+                figure.savefig(file, format=format, metadata=_NO_DATE[format])
     except OSError as error:
         raise unwritable(folder, error) from error
     finally:

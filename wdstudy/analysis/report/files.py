@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from wdstudy.analysis.frames.files import written_whole
 from wdstudy.errors import StorageError
 
 _STEM = 60
@@ -47,9 +48,8 @@ def whole_folder(folder: Path) -> Iterator[None]:
 def write_text(path: Path, text: str) -> Path:
     """Write a file whole or not at all."""
     try:
-        draft = path.with_name(path.name + ".part")
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
+        with written_whole(path) as file:
+            file.write(text)
     except OSError as error:
         raise unwritable(path.parent, error) from error
     return path
