@@ -7,7 +7,7 @@ import gc
 import logging
 import sys
 
-from wdstudy.errors import WdstudyError
+from wdstudy.errors import WdstudyError, fault
 from wdstudy.words import abridged, printable
 
 USER_ERROR, INTERRUPTED = 2, 130
@@ -51,6 +51,11 @@ def _run(arguments: list[str]) -> int:
         return _complain(f"{error} (README: {error.section})" if error.section else str(error))
     except typer.Abort:
         return INTERRUPTED
+    except SystemExit as error:  # nobody here raises it: the study file has called exit()
+        return _complain(
+            f"{fault(error)}: the study's own code ended the program, before all was trained; "
+            "take that out of it"
+        )
     except BrokenPipeError:  # `wdstudy list | head`
         sys.stderr.close()
         return 0

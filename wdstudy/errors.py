@@ -107,7 +107,7 @@ def fault(error: BaseException) -> str:
     Frames of this package, of installed packages and of Python itself are passed over.
     """
     kind = "" if isinstance(error, WdstudyError) else f"{type(error).__name__}: "
-    says = f"{kind}{error}".splitlines()[0].rstrip(": ")
+    says = f"{kind}{_text_of(error)}".rstrip(": ")
     if isinstance(error, SyntaxError):
         return f"'{error.filename}', line {error.lineno}: {says}"
     theirs = [f for f in traceback.extract_tb(error.__traceback__) if not _is_installed(f.filename)]
@@ -115,6 +115,17 @@ def fault(error: BaseException) -> str:
         return says
     code = f" ({theirs[-1].line})" if theirs[-1].line else ""
     return f"'{theirs[-1].filename}', line {theirs[-1].lineno}{code}: {says}"
+
+
+def _text_of(error: BaseException) -> str:
+    """The first line of what it says, which somebody's own class may fail to."""
+    if isinstance(error, SystemExit) and error.code is None:
+        return ""
+    try:
+        lines = str(error).strip().splitlines()
+    except Exception as failure:
+        return f"(its text can't be told: {type(failure).__name__})"
+    return lines[0] if lines else ""
 
 
 def _is_installed(filename: str) -> bool:

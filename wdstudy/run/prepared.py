@@ -102,7 +102,10 @@ class Prepared:
         """One thread, unless so many are clearly faster: small tensors wait for the slowest."""
         if self.data is None or left <= 0:
             return most
-        return choose_threads(self.spec, self.data, self.device, most)
+        try:
+            return choose_threads(self.spec, self.data, self.device, most)
+        except Exception:  # what is wrong will show again, in a trial
+            return 1
 
 
 def prepare(

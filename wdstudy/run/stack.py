@@ -58,7 +58,7 @@ class StackTrainer:
                 for log in stack:
                     self._train_loop(log)
             self._failures = 0
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # exit() in somebody's code ends its trial alone
             self._mend(stack, error)
 
     def _train_task(self, stack: list[TrialLog], data: TaskData) -> None:
@@ -133,7 +133,7 @@ class StackTrainer:
             self._told = True
             self._display.say(f"the loop {' and '.join(found)}: is the map one of what it trains?")
 
-    def _mend(self, stack: list[TrialLog], error: Exception) -> None:
+    def _mend(self, stack: list[TrialLog], error: BaseException) -> None:
         """After an error in a stack: a smaller one if memory ran out, one that is not compiled if
         it was; else its trials failed.
         """
@@ -159,7 +159,7 @@ class StackTrainer:
             self._note(log, log.fail(fault(error)))
         self._note_failure(stack[0], error)
 
-    def _note_failure(self, log: TrialLog, error: Exception) -> None:
+    def _note_failure(self, log: TrialLog, error: BaseException) -> None:
         """Go on after a stack that failed, unless nothing ever worked, or it happens again."""
         self._failures += 1
         self._display.say(f"a trial failed: {fault(error)}")

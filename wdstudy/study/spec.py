@@ -39,6 +39,17 @@ UserLoop = Callable[[TrialParams, "LossRecorder"], None]
 
 PRECISIONS = ("float32", "bfloat16")
 
+_TYPES: dict[str, tuple[Any, str]] = {
+    "name": (str, "a text"),
+    "objective": (str, "the name of a series, such as 'val_loss'"),
+    "device": (str, "a name, such as 'cpu'"),
+    "warmup": (int | float, "the share of the run to warm up in"),
+    "diverged_factor": (int | float, "a number above 1"),
+    "settings": (Mapping, "a dict"),
+    **dict.fromkeys(("compile", "angular_update", "same"), (bool, "True or False")),
+}
+"""What fields of a StudySpec are, and what to say where they are something else."""
+
 
 @dataclass(frozen=True)
 class Task:
@@ -68,6 +79,20 @@ class Task:
             raise SpecError(
                 f"model= is a {name}, and every trial needs a fresh one: give what builds it, "
                 f"model={name} or model=lambda: {name}(…)"
+            )
+        for name in ("data", "loss", "augment"):
+            part = getattr(self, name)
+            if isinstance(part, type) and issubclass(part, nn.Module):
+                kind = part.__name__
+                raise SpecError(f"{name}={kind} is a class; give an object of it: {name}={kind}()")
+            if not callable(part) and not (name == "augment" and part is None):
+                raise SpecError(f"{name}={part!r} is no function, and is called to train")
+        if not isinstance(self.metrics, Mapping) or not all(
+            isinstance(name, str) for name in self.metrics
+        ):
+            raise SpecError(
+                f"metrics={self.metrics!r}; give a dict of names and functions, "
+                "metrics={'accuracy': accuracy}"
             )
 
 
@@ -138,6 +163,15 @@ class StudySpec:
 
     def __post_init__(self) -> None:
         self._check_what_is_trained()
+        for name, (kind, wanted) in _TYPES.items():
+            value = getattr(self, name)
+            if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+                raise SpecError(f"{name}={value!r}; give {wanted}")
+        if not (self.no_decay in (None, "biases_and_norms") or callable(self.no_decay)):
+            raise SpecError(
+                f"no_decay={self.no_decay!r}; give 'biases_and_norms', or a function "
+                "(name, parameter) -> bool"
+            )
         if len(self.name) > MAX_NAME or not self.name.isprintable():
             raise SpecError(
                 f"the study's name {abridged(self.name, 40)!r} is too long or holds what can't be "
@@ -145,7 +179,9 @@ class StudySpec:
             )
         for name in ("epochs", "batch_size", "record_every", "trials"):
             value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or value < 1):
+            if value is None and name in ("record_every", "trials"):
+                continue
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise SpecError(f"{name}={value!r}; give a whole number of at least 1")
         self._check_choice("decay", ("pytorch", "independent"))
         if self.no_decay is not None and not callable(self.no_decay):

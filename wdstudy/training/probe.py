@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from wdstudy.errors import SpecError, fault
 from wdstudy.space import TrialParams
@@ -62,7 +63,7 @@ def dry_run(spec: StudySpec, data: TaskData, device: torch.device) -> None:
     check_schedule(schedule, spec.epochs * data.train.steps)
     try:
         with torch.random.fork_rng():
-            model, batches = spec.task.model().to(device), _first_batches(data)
+            model, batches = _built(spec.task).to(device), _first_batches(data)
             _check_loss(spec.task, model, batches[0])
             _try(SingleLane(model), spec.task, *batches)
     except SpecError:
@@ -228,6 +229,21 @@ def _timed(device: torch.device, work: Callable[..., object], *arguments: object
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter() - start
+
+
+def _built(task: Task) -> nn.Module:
+    """The task's model, found to be one, with all of its weights."""
+    model = task.model()
+    if not isinstance(model, nn.Module):
+        raise SpecError(f"model() returns a {type(model).__name__}; return a torch.nn.Module")
+    if any(is_lazy(p) for p in (*model.parameters(), *model.buffers())):
+        raise SpecError(
+            "the model has lazy layers, which have no weights before a first batch; let what "
+            "builds it end in: model(torch.zeros(1, …)); return model"
+        )
+    if not any(p.requires_grad for p in model.parameters()):
+        raise SpecError("the model has no parameters to train; return one that has")
+    return model
 
 
 def _check_loss(task: Task, model: nn.Module, batch: Batch) -> None:
