@@ -17,13 +17,15 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 import wdstudy.run.heartbeat
+from wdstudy import StudySpec, run_study
 from wdstudy.__main__ import main
 from wdstudy.curves import ENQUEUED_BY
+from wdstudy.errors import StorageError, StudyError
 from wdstudy.launchers.processes import worker_context
 from wdstudy.run.cells import LOST, MAX_LOST, missing, params_of
 from wdstudy.run.queue import Queue, enqueue
-from wdstudy.space import SearchSpace
-from wdstudy.storage.opening import open_storage
+from wdstudy.space import SearchSpace, log_range
+from wdstudy.storage.opening import open_storage, open_study, study_names
 
 StudyFile = Callable[..., Path]
 
@@ -224,3 +226,24 @@ def test_trials_that_somebody_else_ends_leave_the_run_going_on(
 
 def is_trained(trial: FrozenTrial) -> bool:
     return trial.state == TrialState.RUNNING and "worker" in trial.user_attrs
+
+
+@pytest.mark.slow
+def test_a_description_that_the_server_has_no_room_for_is_refused_and_leaves_nothing(
+    make_spec: Callable[..., StudySpec], mariadb: str
+) -> None:
+    wide = SearchSpace(lr=log_range(1e-5, 1, 6000), weight_decay=[0])
+    with pytest.raises(StorageError, match=r"no room for the description .* fewer values"):
+        run_study(make_spec(space=wide, epochs=1), mariadb)
+    assert study_names(open_storage(mariadb)) == []
+    run_study(make_spec(epochs=1), mariadb)
+    with pytest.raises(StorageError, match="no room"):
+        run_study(make_spec(space=wide, epochs=1), mariadb)
+    assert len(trials(mariadb, "small")) == 4
+
+
+def test_no_name_is_too_odd_to_be_unknown(shared_url: str) -> None:
+    open_storage(shared_url)
+    for name in ("x" * 600, "ü" * 600, "a\0b", "\x1b[2J", ""):
+        with pytest.raises(StudyError, match="There are none"):
+            open_study(name, shared_url)

@@ -76,10 +76,10 @@ def report(
     studies = [open_study(name, storage, leave_out=True) for name in names]
     paths = write_reports(studies, out, format)
     for path in paths:
-        typer.echo(f"report: {path}")
+        typer.echo(printable(f"report: {path}"))
     for study in studies:
         for told in left_out(study):
-            typer.echo(f"left out of '{study.study_name}': {printable(told)}", err=True)
+            typer.echo(printable(f"left out of '{study.study_name}': {told}"), err=True)
     if publish:
         pages = dict(zip(names, paths, strict=False))  # the comparison's page comes after theirs
         _publish(pages, format, storage, artifacts)
@@ -98,7 +98,7 @@ def _publish(
     for name, page in pages.items():
         figures = (page.parent / "figures").glob(f"*.{format}")
         count = publish(open_study(name, opened), figures, folder)
-        typer.echo(f"published: {count} figures of '{name}' in {folder}")
+        typer.echo(printable(f"published: {count} figures of '{name}' in {folder}"))
     where = [] if storage is None else ["--storage", storage]
     where += [] if artifacts is None else ["--artifacts", str(artifacts)]
     typer.echo(f"next: {called(['dashboard', *where])}")
@@ -134,7 +134,7 @@ def dashboard(
             typer.echo(warning, err=True)
         with suppress(KeyboardInterrupt):
             interrupt_on(*STOPS)  # before it says that Ctrl-C ends it
-            typer.echo(f"{masked(url)} is shown at {where} (Ctrl-C ends it)")
+            typer.echo(f"{printable(masked(url))} is shown at {where} (Ctrl-C ends it)")
             if open_browser and not webbrowser.open(where):
                 typer.echo("no browser found; open the address yourself", err=True)
             server.serve_forever()
@@ -172,7 +172,7 @@ def new(
     from wdstudy.study.new import write_study_file
 
     write_study_file(path)
-    typer.echo(f"study file: {path}")
+    typer.echo(printable(f"study file: {path}"))
     typer.echo(f"next: {called(['run', str(path)])}")
 
 
@@ -204,7 +204,7 @@ def export(
         write_csv(frame, sys.stdout)
         return
     write_frame(frame, out)
-    typer.echo(f"{what} of '{name}': {out}")
+    typer.echo(printable(f"{what} of '{name}': {out}"))
 
 
 app.command()(rename)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import cast
 
 import optuna
 import torch
+from optuna.exceptions import StorageInternalError
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 
 from wdstudy.curves import DECAY_LOSS, PRIMARY_LOSS, VAL_LOSS, VAL_PREFIX
 from wdstudy.decay import decayed_weights
-from wdstudy.errors import DataError, SpecError, StudyError, WdstudyError, fault
+from wdstudy.errors import DataError, SpecError, StorageError, StudyError, WdstudyError, fault
 from wdstudy.record import FINGERPRINT, SCHEMA, STUDY_KEY, StudyRecord, parts_changed
 from wdstudy.run.provenance import provenance
 from wdstudy.run.sampling import is_adaptive
+from wdstudy.storage.ids import storage_of
 from wdstudy.storage.opening import study_names
 from wdstudy.study.directions import Direction
 from wdstudy.study.optimizers import build_optimizer
@@ -115,8 +118,22 @@ def open_or_create(
             load_if_exists=True,  # another worker may have been faster
         )
     if StudyRecord.of(study.user_attrs) != record:
-        study.set_user_attr(STUDY_KEY, record.as_data())
+        _describe(study, record)
     return study, said
+
+
+def _describe(study: optuna.Study, record: StudyRecord) -> None:
+    """Write a study's record. A server may have no room for a long one: MySQL has 64 KB."""
+    try:
+        study.set_user_attr(STUDY_KEY, record.as_data())
+    except StorageInternalError as error:
+        if not study.user_attrs and not study.get_trials(deepcopy=False):
+            optuna.delete_study(study_name=study.study_name, storage=storage_of(study))
+        size = len(json.dumps(record.as_data()))
+        raise StorageError(
+            f"the storage has no room for the description of '{study.study_name}', which has "
+            f"{size:,} letters; give fewer values of lr and weight_decay, or another --storage"
+        ) from error
 
 
 def _continued(spec: StudySpec, study: optuna.Study, record: StudyRecord) -> StudyRecord:

@@ -96,6 +96,8 @@ def open_study(
     if isinstance(opened, PatientStorage):
         opened.leaves_out = leave_out
     try:
+        if "\0" in name:  # which some servers refuse to be asked for
+            raise KeyError(name)
         return optuna.load_study(study_name=name, storage=opened)
     except KeyError:
         where = "" if isinstance(storage, BaseStorage) else f" in {masked(resolve_url(storage))}"
