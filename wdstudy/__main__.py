@@ -7,7 +7,7 @@ import gc
 import logging
 import sys
 
-from wdstudy.errors import WdstudyError, fault
+from wdstudy.errors import WdstudyError, fault, line_of
 from wdstudy.words import abridged, printable
 
 USER_ERROR, INTERRUPTED = 2, 130
@@ -51,7 +51,9 @@ def _run(arguments: list[str]) -> int:
         return _complain(f"{error} (README: {error.section})" if error.section else str(error))
     except typer.Abort:
         return INTERRUPTED
-    except SystemExit as error:  # nobody here raises it: the study file has called exit()
+    except SystemExit as error:
+        if line_of(error) is None:  # typer, after it has completed a word for the shell
+            raise
         return _complain(
             f"{fault(error)}: the study's own code ended the program, before all was trained; "
             "take that out of it"

@@ -110,11 +110,17 @@ def fault(error: BaseException) -> str:
     says = f"{kind}{_text_of(error)}".rstrip(": ")
     if isinstance(error, SyntaxError):
         return f"'{error.filename}', line {error.lineno}: {says}"
-    theirs = [f for f in traceback.extract_tb(error.__traceback__) if not _is_installed(f.filename)]
-    if not theirs:
+    theirs = line_of(error)
+    if theirs is None:
         return says
-    code = f" ({theirs[-1].line})" if theirs[-1].line else ""
-    return f"'{theirs[-1].filename}', line {theirs[-1].lineno}{code}: {says}"
+    code = f" ({theirs.line})" if theirs.line else ""
+    return f"'{theirs.filename}', line {theirs.lineno}{code}: {says}"
+
+
+def line_of(error: BaseException) -> traceback.FrameSummary | None:
+    """The last line of somebody's own code that an exception passed; None where there is none."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return next((f for f in reversed(frames) if not _is_installed(f.filename)), None)
 
 
 def _text_of(error: BaseException) -> str:
