@@ -44,6 +44,7 @@ def test_differences_name_the_field_and_both_values(make_spec: MakeSpec) -> None
     ("changes", "says"),
     [
         ({"epochs": 0}, "epochs=0"),
+        ({"epochs": 10**5000}, "epochs is more than 1,000,000,000"),
         ({"batch_size": 2.5}, "batch_size=2.5"),
         ({"decay": "l2"}, "unknown decay 'l2'"),
         ({"no_decay": "biases"}, "unknown no_decay 'biases'; Known: biases_and_norms"),

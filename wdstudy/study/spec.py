@@ -37,6 +37,9 @@ LossFunction = Callable[[Any, Any], Tensor]
 UserLoop = Callable[[TrialParams, "LossRecorder"], None]
 """`train(params, recorder)`: somebody's own training loop."""
 
+MAX_COUNT = 10**9
+"""Of epochs, steps, examples in a batch and trials, each."""
+
 PRECISIONS = ("float32", "bfloat16")
 
 _TYPES: dict[str, tuple[Any, str]] = {
@@ -183,6 +186,8 @@ class StudySpec:
                 continue
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise SpecError(f"{name}={value!r}; give a whole number of at least 1")
+            if value > MAX_COUNT:  # a slip of the finger: no clock and no disk has room for it
+                raise SpecError(f"{name} is more than {MAX_COUNT:,}; give a smaller number")
         self._check_choice("decay", ("pytorch", "independent"))
         if self.no_decay is not None and not callable(self.no_decay):
             self._check_choice("no_decay", ("biases_and_norms",))
