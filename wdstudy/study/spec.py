@@ -189,8 +189,6 @@ class StudySpec:
             if value > MAX_COUNT:  # a slip of the finger: no clock and no disk has room for it
                 raise SpecError(f"{name} is more than {MAX_COUNT:,}; give a smaller number")
         self._check_choice("decay", ("pytorch", "independent"))
-        if self.no_decay is not None and not callable(self.no_decay):
-            self._check_choice("no_decay", ("biases_and_norms",))
         if self.direction == "auto":
             object.__setattr__(self, "direction", direction_of(self.objective))
         self._check_choice("direction", ("minimize", "maximize"))
