@@ -136,7 +136,7 @@ FIELDS = {
     "train": ["5", "lambda: 1", "lambda p, r: None"], "nope": ["1"],
 }  # fmt: skip
 LINES = ["exit()", "raise SystemExit(3)", "1 / 0", "def f(:", "raise Bad()", "import nope", "\x00",
-         "STUDY = None", "STUDY = [STUDY, STUDY]", "STUDIES = []", "del STUDY", 
+         "STUDY = None", "STUDY = [STUDY, STUDY]", "STUDIES = []", "del STUDY",
          "def study(a): return STUDY", "def study(): return 5", "def study(): raise Bad()",
          "raise Exception('\\x1b[2J' * 1000)", "from wdstudy import nope"]  # fmt: skip
 STUDY_FILE = """
