@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -48,9 +48,9 @@ from wdstudy.errors import FlagError, StudyError, WdstudyError
 if TYPE_CHECKING:
     import optuna
 
-    from wdstudy.live.pushing import LivePage
     from wdstudy.run.progress import Display
     from wdstudy.run.status import Status
+    from wdstudy.study.spec import StudySpec
 
 DIGITS = 6
 """Of a number of lanes or processes, at most."""
@@ -93,69 +93,88 @@ def run(
 
     Example: wdstudy run studies/resnet.py --lr 1e-2:1:5 --weight-decay 0,1e-4:1e-2:5 --seeds 3
     """
-    from wdstudy.launchers.base import launcher as make_launcher
-    from wdstudy.launchers.processes import warm_up
-
-    processes = _count_or_auto("--jobs", jobs)
     if launcher == "local" and not dry_run:
-        warm_up(processes)  # it imports in another process while this one does
-    from wdstudy.space import parse_axis
-    from wdstudy.storage.studies import forget_study
-    from wdstudy.study.file import SpecSource
-    from wdstudy.trackers.options import make_backends, split_settings
+        from wdstudy.launchers.processes import warm_up
 
-    changes = {
-        "name": name,
-        "epochs": epochs,
-        "optimizer": optimizer,
-        "sampler": sampler,
-        "pruner": pruner,
-        "trials": trials,
-        "device": device,
-        "compile": compile or None,
-        "same": same or None,
-    }
-    space = {
-        "lr": parse_axis("--lr", lr) if lr is not None else None,
-        "weight_decay": None
-        if weight_decay is None
-        else parse_axis("--weight-decay", weight_decay),
-        "seeds": seeds,
-    }
-    own = {
-        "devices": devices,
-        "address": address,
-        "gpus_per_job": gpus_per_job,
-        "dry_run": dry_run or None,
-    }
-    keywords, options = split_settings(_settings(settings))
-    changed = _given(changes), _given(space)
-    source = SpecSource(str(study_file), keywords, *changed, quick, only).read()
-    workers: dict[str, Any] = {
-        "jobs": processes,
-        "lanes": _count_or_auto("--lanes", lanes),
-        "trackers": make_backends(track or "", options),
-    }
-    launch: Callable[..., Status] = partial(make_launcher(launcher, own), source, **workers)
-    specs = source.specs()
-    where = [] if storage is None else ["--storage", storage]
+        warm_up(_count_or_auto("--jobs", jobs))  # it imports elsewhere while this process does
     with _display(context.obj, quiet=quiet, log=log) as display:
-        for spec in specs:
-            if quick and not dry_run:
-                forget_study(spec.name, storage, display.say)  # what is tried out is tried anew
-            page = _page(display, called(["report", spec.name, *where]), live and not dry_run)
-            with _stoppable(display, context.obj), page:
-                status = launch(spec, storage, page.display, opened=page.watch)
-            if page.study is not None:
-                _say_the_best(display, page.study)
-            if status.failed:
-                raise StudyError(
-                    f"{status.failed} of {status.total} trials failed; "
-                    f"run the same command again to train them: {called(context.obj)}"
-                )
-        report = called(["report", *(spec.name for spec in specs), *where])
-        display.say("nothing was trained or written: this was a dry run" if dry_run
-                    else f"next: {report}")  # fmt: skip
+        from wdstudy.launchers.base import launcher as make_launcher
+        from wdstudy.space import parse_axis
+        from wdstudy.study.file import SpecSource
+        from wdstudy.trackers.options import make_backends, split_settings
+
+        changes = {
+            "name": name,
+            "epochs": epochs,
+            "optimizer": optimizer,
+            "sampler": sampler,
+            "pruner": pruner,
+            "trials": trials,
+            "device": device,
+            "compile": compile or None,
+            "same": same or None,
+        }
+        space = {
+            "lr": None if lr is None else parse_axis("--lr", lr),
+            "weight_decay": None
+            if weight_decay is None
+            else parse_axis("--weight-decay", weight_decay),
+            "seeds": seeds,
+        }
+        own = {
+            "devices": devices,
+            "address": address,
+            "gpus_per_job": gpus_per_job,
+            "dry_run": dry_run or None,
+        }
+        workers: dict[str, Any] = {
+            "jobs": _count_or_auto("--jobs", jobs),
+            "lanes": _count_or_auto("--lanes", lanes),
+        }
+        keywords, options = split_settings(_settings(settings))
+        trackers = make_backends(track or "", options)
+        launch = make_launcher(launcher, own)
+        changed = _given(changes), _given(space)
+        source = SpecSource(str(study_file), keywords, *changed, quick, only).read()
+        train = partial(launch, source, trackers=trackers, **workers)
+        _run_all(source.specs(), storage, train, display, context.obj, live=live, quick=quick,
+                 dry_run=dry_run)  # fmt: skip
+
+
+def _run_all(
+    specs: Sequence[StudySpec],
+    storage: str | None,
+    train: Callable[..., Status],
+    display: Display,
+    arguments: list[str],
+    *,
+    live: bool,
+    quick: bool,
+    dry_run: bool,
+) -> None:
+    """Train one study after the other, and say what came of each and what to type next."""
+    from wdstudy.live.pushing import LivePage
+    from wdstudy.storage.studies import forget_study
+
+    where = [] if storage is None else ["--storage", storage]
+    for spec in specs:
+        if quick and not dry_run:
+            forget_study(spec.name, storage, display.say)  # what is tried out is tried anew
+        report = called(["report", spec.name, *where])
+        page = LivePage(display, report, on=live and not dry_run)
+        with _stoppable(display, arguments), page:
+            status = train(spec, storage, page.display, opened=page.watch)
+        if page.study is not None:
+            _say_the_best(display, page.study)
+        if status.failed:
+            raise StudyError(
+                f"{status.failed} of {status.total} trials failed; "
+                f"run the same command again to train them: {called(arguments)}"
+            )
+    if dry_run:
+        display.say("nothing was trained or written: this was a dry run")
+    else:
+        display.say(f"next: {called(['report', *(spec.name for spec in specs), *where])}")
 
 
 @contextmanager
@@ -181,12 +200,6 @@ def _display(arguments: list[str], *, quiet: bool, log: Path | None) -> Iterator
         except WdstudyError as error:
             written.say(f"stopped: {error}")
             raise
-
-
-def _page(display: Display, command: str, on: bool) -> LivePage:
-    from wdstudy.live.pushing import LivePage
-
-    return LivePage(display, command, on=on)
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:

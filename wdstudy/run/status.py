@@ -11,7 +11,7 @@ from wdstudy.curves import DECAY_LOSS, PRIMARY_LOSS, VAL_LOSS
 from wdstudy.space import TrialParams
 from wdstudy.words import lasting
 
-_FAITH = 0.05  # what was expected of a run weighs as much as this part of it does once it is done
+_TOLD = 0.1  # once this part of a run is done, only what it took counts
 _SHOWN = (PRIMARY_LOSS, DECAY_LOSS, VAL_LOSS)
 
 
@@ -70,12 +70,14 @@ class Status:
         trials = (self.done - self.kept) / max(1, self.total - self.kept)
         steps = self.steps / self.to_do if self.to_do else 0.0
         share = min(1.0, max(trials, steps))  # trials that diverge leave steps undone
-        faith = 0.0 if self.expected is None else _FAITH
-        if not share + faith:
-            return None
         elapsed = time.monotonic() - self.began
-        whole = (elapsed + faith * (self.expected or 0.0)) / (share + faith)
-        return whole * (1.0 - share)
+        if self.expected is None:
+            return elapsed / share - elapsed if share else None
+        # The first reports come late, from processes that had to start.
+        told = max(self.expected, elapsed)
+        turned_out = elapsed / share if share else told
+        trust = min(1.0, share / _TOLD)
+        return trust * turned_out + (1.0 - trust) * told - elapsed
 
     def better(self, value: float) -> bool:
         """Whether a value would be the new best."""
