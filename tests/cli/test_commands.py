@@ -348,6 +348,36 @@ def test_quiet_shows_nothing_but_what_is_wrong_and_a_log_keeps_it_all(
         assert f"--log {bad}: " in capfd.readouterr().err
 
 
+def test_quiet_still_says_what_goes_wrong(
+    study_file: StudyFile, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = study_file()
+    path.write_text(path.read_text().replace("time.sleep(0.0)", "assert not flaky()") + FLAKY)
+    assert main(["run", str(path), "--quiet", "--jobs", "1", "--lanes", "1"]) == 2
+    told, last = capfd.readouterr().err.splitlines()
+    assert "a trial failed: " in told
+    assert "assert not flaky()" in told
+    assert "1 of 12 trials failed" in last
+
+
+FLAKY = """
+calls = []
+def flaky():
+    calls.append(1)
+    return len(calls) == 60
+"""
+
+
+@pytest.mark.parametrize("form", [["--storage"], ["--storage="]])
+def test_a_log_holds_no_password(study_file: StudyFile, form: list[str]) -> None:
+    url = "postgresql:u:hunter2@h/db"
+    given = [*form, url] if form[0][-1] != "=" else [form[0] + url]
+    assert main(["run", str(study_file()), *given, "--log", "run.log"]) == 2
+    text = Path("run.log").read_text()
+    assert "hunter2" not in text
+    assert "stopped: unknown storage" in text
+
+
 def test_the_time_of_a_large_grid_is_said_before_anything_is_written(
     study_file: StudyFile,
 ) -> None:

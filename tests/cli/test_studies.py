@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import signal
+import sqlite3
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -150,3 +151,44 @@ def test_list_as_json_is_what_list_shows(
     assert study["cells"] == "3 lr × 4 weight_decay × 2 seeds"
     assert (study["metric"], study["direction"]) == ("val_loss", "minimize")
     assert isinstance(study["best"], float)
+
+
+def test_a_name_that_another_takes_meanwhile_stays_the_others(
+    study_file: StudyFile, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", str(study_file())]) == 0
+    storage = open_storage(URLS[0])
+
+    def meanwhile(_: object) -> int:
+        if "new" not in study_names(storage):
+            optuna.create_study(study_name="new", storage=storage).enqueue_trial({"lr": 0.1})
+        return 0
+
+    monkeypatch.setattr("wdstudy.storage.studies.in_training", meanwhile)
+    assert main(["rename", "linear", "new", "--yes"]) == 2
+    assert "there is a study 'new' already" in capfd.readouterr().err
+    assert names(URLS[0]) == ["linear", "new"]
+    assert len(open_study("new", URLS[0]).trials) == 1
+
+
+def test_a_damaged_study_can_be_deleted(study_file: StudyFile) -> None:
+    assert main(["run", str(study_file())]) == 0
+    with sqlite3.connect("wdstudy.db") as connection:
+        connection.execute("UPDATE trial_user_attributes SET value_json = '{' WHERE trial_id = 2")
+        connection.execute(
+            "INSERT INTO study_system_attributes (study_id, key, value_json) "
+            "VALUES (1, 'artifacts:../x', '\"{}\"')"
+        )
+    connection.close()
+    assert main(["delete", "linear", "--yes"]) == 0
+    assert names(URLS[0]) == []
+
+
+def test_the_list_fits_a_terminal(study_file: StudyFile) -> None:
+    assert main(["run", str(study_file())]) == 0
+    shown = subprocess.check_output(
+        command("list"), text=True, env={**os.environ, "COLUMNS": "80"}
+    ).splitlines()
+    assert len(shown) == 2
+    assert "weight_decay" in shown[0]
+    assert "min val_loss" in shown[1]

@@ -23,3 +23,6 @@ class Lines:
 
     def say(self, line: str) -> None:
         self.lines.append(line)
+
+    def warn(self, line: str) -> None:
+        self.lines.append(line)

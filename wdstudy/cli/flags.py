@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -12,12 +13,21 @@ from wdstudy.cli.completion import OPTIMIZERS, PRUNERS, SAMPLERS, known_studies,
 from wdstudy.launchers.base import LAUNCHERS
 from wdstudy.trackers.options import CLASSES
 
+STORAGE = "--storage"
+
 
 def called(arguments: list[str]) -> str:
     """The command line as it can be typed again, without the passwords in it."""
     from wdstudy.storage.url import masked
 
-    shown = [masked(item) if "://" in item else item for item in arguments]
+    shown = []
+    for before, item in pairwise(["", *arguments]):
+        flag, is_, url = item.partition("=")
+        if flag == STORAGE and is_:  # also a mistyped one, as is no URL at all
+            item = f"{flag}={masked(url)}"
+        elif before == STORAGE or "://" in item:
+            item = masked(item)
+        shown.append(item)
     return " ".join(["python -m wdstudy", *map(_quoted, shown)])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,12 +93,13 @@ def run(
 
     Example: wdstudy run studies/resnet.py --lr 1e-2:1:5 --weight-decay 0,1e-4:1e-2:5 --seeds 3
     """
-    if launcher == "local" and not dry_run:
+    with _display(context.obj, quiet=quiet and not dry_run, log=log) as display:
+        from wdstudy.launchers.base import launcher as make_launcher
         from wdstudy.launchers.processes import warm_up
 
-        warm_up(_count_or_auto("--jobs", jobs))  # it imports elsewhere while this process does
-    with _display(context.obj, quiet=quiet, log=log) as display:
-        from wdstudy.launchers.base import launcher as make_launcher
+        processes = _count_or_auto("--jobs", jobs)
+        if launcher == "local" and not dry_run:
+            warm_up(processes)  # it imports in another process while this one does
         from wdstudy.space import parse_axis
         from wdstudy.study.file import SpecSource
         from wdstudy.trackers.options import make_backends, split_settings
@@ -128,7 +129,7 @@ def run(
             "dry_run": dry_run or None,
         }
         workers: dict[str, Any] = {
-            "jobs": _count_or_auto("--jobs", jobs),
+            "jobs": processes,
             "lanes": _count_or_auto("--lanes", lanes),
         }
         keywords, options = split_settings(_settings(settings))
@@ -154,12 +155,11 @@ def _run_all(
 ) -> None:
     """Train one study after the other, and say what came of each and what to type next."""
     from wdstudy.live.pushing import LivePage
-    from wdstudy.storage.studies import forget_study
 
     where = [] if storage is None else ["--storage", storage]
     for spec in specs:
         if quick and not dry_run:
-            forget_study(spec.name, storage, display.say)  # what is tried out is tried anew
+            _forget(spec.name, storage)  # what is tried out is tried anew
         report = called(["report", spec.name, *where])
         page = LivePage(display, report, on=live and not dry_run)
         with _stoppable(display, arguments), page:
@@ -180,9 +180,9 @@ def _run_all(
 @contextmanager
 def _display(arguments: list[str], *, quiet: bool, log: Path | None) -> Iterator[Display]:
     """Where progress is shown: on the terminal unless that is to be quiet, and in a log."""
-    from wdstudy.run.progress import LogDisplay, Several, Silent, console, display_for
+    from wdstudy.run.progress import LogDisplay, Quiet, Several, console, display_for
 
-    shown = Silent() if quiet else display_for(console())
+    shown = Quiet(console()) if quiet else display_for(console())
     if log is None:
         yield shown
         return
@@ -200,6 +200,18 @@ def _display(arguments: list[str], *, quiet: bool, log: Path | None) -> Iterator
         except WdstudyError as error:
             written.say(f"stopped: {error}")
             raise
+
+
+def _forget(name: str, storage: str | None) -> None:
+    """Delete a study if it is there."""
+    from wdstudy.live.artifacts import artifacts_folder, delete_study
+    from wdstudy.storage.opening import open_storage, open_study, study_names
+    from wdstudy.storage.url import resolve_url
+
+    with suppress(KeyError, WdstudyError):  # what is wrong with the storage, the run will say
+        if name in study_names(open_storage(storage, create=False)):
+            study = open_study(name, open_storage(storage), leave_out=True)
+            delete_study(study, artifacts_folder(resolve_url(storage)))
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:

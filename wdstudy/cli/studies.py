@@ -44,7 +44,7 @@ def list_studies(
     table = Table(box=None, pad_edge=False)
     for column in ("study", "trials", "metric", "best", "lr", "weight_decay", "optimizer",
                    "started"):  # fmt: skip
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column != "study")
     rows = [{k: None if isna(v) else v for k, v in row.items()} for row in frame.to_dict("records")]
     for row in rows:
         table.add_row(*_cells(row))
@@ -82,20 +82,21 @@ def delete(
 
     Example: wdstudy delete mine-quick
     """
-    from wdstudy.live.artifacts import artifacts_folder, remove_artifacts
+    from wdstudy.live.artifacts import artifacts_folder, delete_study
     from wdstudy.storage.opening import open_storage, open_study
-    from wdstudy.storage.studies import delete_study
     from wdstudy.storage.url import resolve_url
 
     reading = open_storage(storage, create=False)
-    names = [open_study(name, reading).study_name for name in dict.fromkeys(names)]  # all, or none
-    studies = [open_study(name, open_storage(storage)) for name in names]
+    names = list(dict.fromkeys(names))
+    for name in names:
+        open_study(name, reading)  # all of them, or none
+    opened = open_storage(storage)
     folder = artifacts or artifacts_folder(resolve_url(storage))
-    for study in studies:
+    for name in names:
+        study = open_study(name, opened, leave_out=True)
         _confirm(f"delete {_described(study)}?", yes)
-        remove_artifacts(study, folder)
-        delete_study(study)
-        typer.echo(f"deleted: {printable(study.study_name)}")
+        delete_study(study, folder)
+        typer.echo(f"deleted: {printable(name)}")
 
 
 def rename(

@@ -63,6 +63,10 @@ class Reporter:
         """Let the parent print a line."""
         self.events.put((self.sender, "say", line))
 
+    def warn(self, line: str) -> None:
+        """Let the parent print a line about what goes wrong."""
+        self.events.put((self.sender, "warn", line))
+
     def fail(self, line: str) -> None:
         """Let the parent stop the run with this line."""
         self.events.put((self.sender, "error", line))
@@ -106,6 +110,8 @@ class Board:
                 self.statuses[sender] = what
             elif kind == "say":
                 self._display.say(what)
+            elif kind == "warn":
+                self._display.warn(what)
             else:
                 raise StudyError(what)
         self._display.show(self.status)

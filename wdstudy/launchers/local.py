@@ -76,7 +76,7 @@ def run_local(
     with _threads(max(1, most // wanted) if on_cpu else torch.get_num_threads()) as threads:
         place = in_memory(spec.name, storage, empty=source.quick) if dry_run else storage
         there = replace(spec, device=places[0])
-        prepared = prepare(there, place, trackers, say=display.say)
+        prepared = prepare(there, place, trackers, say=display.warn)
         runner = Runner(prepared, display)
         display.say(f"study '{spec.name}': {prepared.plan}")
         left = runner.take_stock()
@@ -191,7 +191,7 @@ class _Team:
                 f"stopped: {counted(self._losses, 'worker')} were lost, the last with {how}; "
                 "finished trials are kept"
             )
-        self._display.say(f"a worker was lost ({how}): starting another")
+        self._display.warn(f"a worker was lost ({how}): starting another")
 
     def _stop(self) -> None:
         """End every worker: first by asking, so that it can give its trials back."""

@@ -165,7 +165,7 @@ class _Jobs:
                 forecast: Forecast = replace(found[0], at_once=self._room, workers="Ray jobs")
                 choice, jobs = forecast.choice, forecast.jobs if forecast.trials else 0
                 self._tell(forecast)
-                storage = open_storage(self._job.storage, say=self._display.say)
+                storage = open_storage(self._job.storage, say=self._display.warn)
                 study = optuna.load_study(study_name=self._job.name, storage=storage)
                 opened(study)
                 tally = Tally(study, self._plan, self._base, self._job.run)
@@ -216,7 +216,7 @@ class _Jobs:
             raise StudyError(f"a job failed: {fault(error.cause)}") from error
         except RayError as error:
             self._lost = str(error).partition("\n")[0]
-            self._display.say(f"a job was lost and is not tried again: {self._lost}")
+            self._display.warn(f"a job was lost and is not tried again: {self._lost}")
             return None
         if isinstance(result, str):
             raise StudyError(result)
@@ -227,7 +227,7 @@ class _Jobs:
         senders: list[Any] = list(self._board.statuses)
         again = len(senders) - len({number for number, _ in senders})
         for _ in range(self._attempts, again):
-            self._display.say("a job was lost: Ray has started it again")
+            self._display.warn("a job was lost: Ray has started it again")
         self._attempts = again
 
     def _tell(self, forecast: Forecast) -> None:

@@ -69,15 +69,19 @@ def publish(study: optuna.Study, figures: Iterable[Path], folder: Path) -> int:
     return count
 
 
-def remove_artifacts(study: optuna.Study, folder: Path) -> None:
-    """Remove the files of a study's artifacts, and of its trials'; what is not there, is not."""
+def delete_study(study: optuna.Study, folder: Path) -> None:
+    """Delete a study with its trials, and the files of its artifacts; of what is damaged, all
+    that can be found.
+    """
+    storage = storage_of(study)
     store = FileSystemArtifactStore(folder)
-    attributes = [storage_of(study).get_study_system_attrs(id_of_study(study))]
+    attributes = [storage.get_study_system_attrs(id_of_study(study))]
     attributes += [trial.system_attrs for trial in study.get_trials(deepcopy=False)]
     for key in (key for each in attributes for key in each):
         if key.startswith(ARTIFACTS_ATTR_PREFIX):
-            with suppress(ArtifactNotFound):
+            with suppress(ArtifactNotFound, ValueError):  # it is gone, or was never one
                 store.remove(key.removeprefix(ARTIFACTS_ATTR_PREFIX))
+    optuna.delete_study(study_name=study.study_name, storage=storage)
 
 
 def _is_listed(attributes: dict[str, object], artifact: str) -> bool:

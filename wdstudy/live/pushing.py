@@ -120,7 +120,7 @@ class LivePage:
     def _warn(self, failure: Exception) -> None:
         if not self._warned:
             says = f"{type(failure).__name__}: {failure}".splitlines()[0]
-            self._shown.say(f"optuna-dashboard's page is not renewed ({says}); training goes on")
+            self._shown.warn(f"optuna-dashboard's page is not renewed ({says}); training goes on")
         self._warned = True
 
 
@@ -208,3 +208,6 @@ class _Watched:
 
     def say(self, line: str) -> None:
         self.shown.say(line)
+
+    def warn(self, line: str) -> None:
+        self.shown.warn(line)

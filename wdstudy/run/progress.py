@@ -39,6 +39,10 @@ class Display(Protocol):
         """Print a line that stays."""
         ...
 
+    def warn(self, line: str) -> None:
+        """Print a line about what goes wrong: also where nothing else is shown."""
+        ...
+
 
 class BarDisplay:
     """A progress bar with the best cell and the current losses under it, for a terminal."""
@@ -79,6 +83,10 @@ class BarDisplay:
         """Print a line above the bar."""
         say(self._console, line)
 
+    def warn(self, line: str) -> None:
+        """Print a line above the bar."""
+        self.say(line)
+
 
 class LineDisplay:
     """A line every ten seconds and at the end, for files and pipes."""
@@ -105,6 +113,10 @@ class LineDisplay:
     def say(self, line: str) -> None:
         """Print a line."""
         say(self._console, line)
+
+    def warn(self, line: str) -> None:
+        """Print a line."""
+        self.say(line)
 
     def _print(self, status: Status) -> None:
         done = f"{status.done}/{status.shown_total} trials · {status.elapsed:.0f} s{status.rate()}"
@@ -145,6 +157,11 @@ class Several:
         for display in self._displays:
             display.say(line)
 
+    def warn(self, line: str) -> None:
+        """Print it on each."""
+        for display in self._displays:
+            display.warn(line)
+
 
 class Silent:
     """Shows nothing, for use as a library."""
@@ -160,6 +177,20 @@ class Silent:
 
     def say(self, line: str) -> None:
         """Print nothing."""
+
+    def warn(self, line: str) -> None:
+        """Print nothing."""
+
+
+class Quiet(Silent):
+    """Shows nothing but what goes wrong."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def warn(self, line: str) -> None:
+        """Print a line."""
+        say(self._console, line)
 
 
 def display_for(console: Console) -> Display:

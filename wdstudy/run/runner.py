@@ -76,7 +76,7 @@ def run_study(
             recorded with another spec, or trial after trial failed.
     """
     display = display or Silent()
-    prepared = prepare(spec, storage, trackers, say=display.say)
+    prepared = prepare(spec, storage, trackers, say=display.warn)
     runner = Runner(prepared, display)
     choice = prepared.lanes(runner.take_stock(), lanes, say=display.say)
     runner.enqueue()
@@ -105,13 +105,13 @@ class Runner:
     def __init__(self, prepared: Prepared, display: Display, *, run: str | None = None) -> None:
         self.spec, self.study, self.storage = prepared.spec, prepared.study, prepared.storage
         self.run = run or run_token()
-        self.tracking = Tracking(prepared.trackers, self.spec.name, display.say)
+        self.tracking = Tracking(prepared.trackers, self.spec.name, display.warn)
         if prepared.trackers:  # a worker joins; `enqueue` makes the key for it
             self.tracking.join(self.study.user_attrs.get(TRACKED_AS, ""))
         self.status = Status(
             prepared.plan.target, objective=self.spec.objective, direction=self.spec.direction
         )
-        self.storage.say = display.say
+        self.storage.say = display.warn
         self._prepared, self._plan, self._display = prepared, prepared.plan, display
         self._leads = run is None
         self._worker = worker_name(self.run)

@@ -131,7 +131,7 @@ class StackTrainer:
                 ]
         if found and not self._told:
             self._told = True
-            self._display.say(f"the loop {' and '.join(found)}: is the map one of what it trains?")
+            self._display.warn(f"the loop {' and '.join(found)}: is the map one of what it trains?")
 
     def _mend(self, stack: list[TrialLog], error: BaseException) -> None:
         """After an error in a stack: a smaller one if memory ran out, one that is not compiled if
@@ -140,7 +140,7 @@ class StackTrainer:
         unfinished = _unfinished(stack)
         if is_out_of_memory(error) and len(unfinished) > 1:
             self.lanes = (len(unfinished) + 1) // 2
-            self._display.say(f"out of memory with {len(stack)} lanes: going on with {self.lanes}")
+            self._display.warn(f"out of memory with {len(stack)} lanes: going on with {self.lanes}")
             release_memory()
             for log in unfinished:
                 log.restart()
@@ -150,7 +150,7 @@ class StackTrainer:
             return
         if self._spec.compile:
             self._spec = replace(self._spec, compile=False)
-            self._display.say(f"compiled it fails, so it is trained uncompiled: {fault(error)}")
+            self._display.warn(f"compiled it fails, so it is trained uncompiled: {fault(error)}")
             for log in unfinished:
                 log.restart()
             self.train(unfinished)
@@ -162,7 +162,7 @@ class StackTrainer:
     def _note_failure(self, log: TrialLog, error: BaseException) -> None:
         """Go on after a stack that failed, unless nothing ever worked, or it happens again."""
         self._failures += 1
-        self._display.say(f"a trial failed: {fault(error)}")
+        self._display.warn(f"a trial failed: {fault(error)}")
         first = not log.trial.study.get_trials(deepcopy=False, states=DONE)
         if first or self._failures >= MAX_FAILURES:
             raise StudyError(
@@ -180,7 +180,7 @@ class StackTrainer:
 
     def _note(self, log: TrialLog, state: TrialState) -> None:
         if log.taken_over:
-            self._display.say("a trial was taken over by another worker: this one was not seen")
+            self._display.warn("a trial was taken over by another worker: this one was not seen")
             return
         value = log.value if state == TrialState.COMPLETE else None
         self._status.note(state.name, log.params, value, bool(log.diverged_at))

@@ -48,7 +48,7 @@ class Tally:
         trials = self._study.get_trials(deepcopy=False)
         lacking = missing(trials, self._plan.cells(self._study))
         for params in given_up(trials, lacking):
-            display.say(
+            display.warn(
                 f"given up: lr {params.lr:g}, weight_decay {params.weight_decay:g}, seed "
                 f"{params.seed}, with which {MAX_LOST} workers were lost; is memory short?"
             )

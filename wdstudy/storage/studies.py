@@ -1,36 +1,22 @@
-"""Whole studies: copied, renamed, deleted."""
+"""Whole studies, copied: into memory, or under another name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 
 import optuna
+from optuna.exceptions import DuplicatedStudyError
 from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import TrialState
 
 from wdstudy.curves import WORKER
-from wdstudy.errors import StudyError, WdstudyError
+from wdstudy.errors import StudyError
 from wdstudy.record import MAX_NAME
 from wdstudy.storage.ids import id_of_study, storage_of
 from wdstudy.storage.opening import open_storage, open_study, study_names
 from wdstudy.storage.url import file_of, resolve_url
 from wdstudy.words import abridged, printable
 from wdstudy.workers import is_gone
-
-
-def forget_study(
-    name: str, storage: str | None = None, say: Callable[[str], None] | None = None
-) -> None:
-    """Delete a study, if it is there, with all of its trials."""
-    with suppress(KeyError, WdstudyError):  # what is wrong with the storage, its next user says
-        if name in study_names(open_storage(storage, create=False, say=say)):
-            optuna.delete_study(study_name=name, storage=open_storage(storage, say=say))
-
-
-def delete_study(study: optuna.Study) -> None:
-    """Delete a study with all of its trials."""
-    optuna.delete_study(study_name=study.study_name, storage=storage_of(study))
 
 
 def rename_study(study: optuna.Study, name: str) -> optuna.Study:
@@ -48,20 +34,24 @@ def rename_study(study: optuna.Study, name: str) -> optuna.Study:
             f"'{abridged(printable(name), 40)}' is no name for a study; "
             f"give 1 to {MAX_NAME} letters, digits and signs"
         )
-    if name in study_names(storage):
-        raise StudyError(f"there is a study '{name}' already; give another name, or delete it")
     if running := in_training(study):
         raise StudyError(
             f"'{study.study_name}' is being trained, {running} of its trials just now; stop its "
             "runs first (what a lost one left behind, the next run of the study frees)"
         )
     try:
-        renamed = _copied(study, storage, name)
+        renamed = optuna.create_study(study_name=name, storage=storage, directions=study.directions)
+    except DuplicatedStudyError as error:
+        raise StudyError(
+            f"there is a study '{name}' already; give another name, or delete it"
+        ) from error
+    try:
+        _copy(study, renamed)
     except BaseException:  # Ctrl-C too
         with suppress(KeyError):
             optuna.delete_study(study_name=name, storage=storage)
         raise
-    delete_study(study)
+    optuna.delete_study(study_name=study.study_name, storage=storage)
     return renamed
 
 
@@ -88,16 +78,17 @@ def in_memory(name: str, storage: str | None = None, *, empty: bool = False) -> 
         return copy
     opened = open_storage(storage, create=False)
     if name in study_names(opened):
-        _copied(open_study(name, opened), copy, name)
+        study = open_study(name, opened)
+        made = optuna.create_study(study_name=name, storage=copy, directions=study.directions)
+        _copy(study, made)
     return copy
 
 
-def _copied(study: optuna.Study, into: BaseStorage, name: str) -> optuna.Study:
-    """A study of this name in a storage, with all that another one holds."""
-    made = optuna.create_study(study_name=name, storage=into, directions=study.directions)
+def _copy(study: optuna.Study, into: optuna.Study) -> None:
+    """Fill a new study with all that another one holds."""
+    storage = storage_of(into)
     for key, value in storage_of(study).get_study_system_attrs(id_of_study(study)).items():
-        into.set_study_system_attr(id_of_study(made), key, value)
+        storage.set_study_system_attr(id_of_study(into), key, value)
     for key, value in study.user_attrs.items():
-        made.set_user_attr(key, value)
-    made.add_trials(study.get_trials(deepcopy=False))
-    return made
+        into.set_user_attr(key, value)
+    into.add_trials(study.get_trials(deepcopy=False))

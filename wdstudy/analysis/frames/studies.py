@@ -66,7 +66,7 @@ def _row(name: str, storage: BaseStorage) -> dict[str, Any]:
             "metric": judged.metric,
             "direction": judged.direction,
             **{key: best.get(column) for key, column in _OF_BEST.items()},
-            "also_varies": judged.others,
+            "also_varies": judged.others or None,
         }
     started = min((t.datetime_start for t in trials if t.datetime_start), default=None)
     damage = f"the record of the study '{name}': {'; '.join(record.damage)}"
