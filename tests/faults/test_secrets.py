@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from servers import PASSWORD, free_port
+
+from wdstudy.__main__ import main
 
 StudyFile = Callable[..., Path]
 
@@ -22,9 +25,25 @@ def wdstudy(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
     )  # fmt: skip
 
 
+def stopped(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """A run that is stopped once it says that it waits for its storage."""
+    process = subprocess.Popen([sys.executable, "-m", "wdstudy", *arguments], text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+    assert process.stderr is not None
+    first = process.stderr.readline()
+    if "out of reach" in first:
+        process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=180)
+    return subprocess.CompletedProcess(arguments, process.returncode, out, first + err)
+
+
 @pytest.mark.slow
 def test_a_password_is_nowhere_in_what_is_printed_and_written(
-    study_file: StudyFile, in_folder: Path, postgres: str
+    study_file: StudyFile,
+    in_folder: Path,
+    postgres: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     path = str(study_file())
     port = free_port()
@@ -49,15 +68,20 @@ def test_a_password_is_nowhere_in_what_is_printed_and_written(
         f"postgresql://wd:{PASSWORD}/db", f"postgresql://wd/{PASSWORD}@127.0.0.1:{port}/db",
         f"postgresql://wd:{PASSWORD}@127.0.0.1:port/db",
     ]  # fmt: skip
-    for url in (dead, wrong, odd, query, *mistyped):
-        said.append(wdstudy("run", path, "--storage", url))
+    for url in (dead, query):
+        said.append(stopped("run", path, "--storage", url, "--log", "run.log"))
+        assert said[-1].returncode == 130, said[-1]
+    for url in (wrong, odd):
+        said.append(wdstudy("run", path, "--storage", url, "--log", "run.log"))
         assert said[-1].returncode == 2, said[-1]
-    for url in mistyped:
-        said.append(wdstudy("list", OPTUNA_STORAGE=url))
-        said.append(wdstudy("report", "linear", f"--storage={url}"))
-        assert [done.returncode for done in said[-2:]] == [2, 2], said[-2:]
     for done in said:
         assert PASSWORD not in done.stdout + done.stderr, done.stdout + done.stderr
+    for url in mistyped:
+        assert main(["run", path, "--storage", url, "--log", "run.log"]) == 2
+        assert main(["report", "linear", f"--storage={url}"]) == 2
+        monkeypatch.setenv("OPTUNA_STORAGE", url)
+        assert main(["list"]) == 2
+    assert PASSWORD not in "".join(capfd.readouterr())
     for file in in_folder.rglob("*"):
         assert not file.is_file() or PASSWORD.encode() not in file.read_bytes(), file
     assert PASSWORD not in dump(postgres)

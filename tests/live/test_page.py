@@ -263,7 +263,7 @@ class Said(Silent):
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def say(self, line: str) -> None:
+    def warn(self, line: str) -> None:
         self.lines.append(line)
 
 
