@@ -66,6 +66,32 @@ def test_a_worker_that_is_killed_is_replaced_and_its_cells_are_trained(
     assert len(cells) == len(set(cells)) == 12
 
 
+def test_a_run_stops_when_a_lost_workers_successor_would_train_something_else(
+    study_file: StudyFile,
+) -> None:
+    path, module = study_file(pause=0.1), Path("layers.py")
+    path.write_text(
+        "import layers\n" + path.read_text().replace("nn.Linear(4, 1)", "layers.make()")
+    )
+    layers = "from torch import nn\ndef make(): return nn.Sequential(nn.Linear(4, 1), nn.ReLU())\n"
+    module.write_text(layers)
+    process = subprocess.Popen(
+        command("run", path, "--jobs", "2", "--lanes", "1"), text=True, stderr=subprocess.PIPE
+    )
+    wait_for_trials(process, 1)
+    module.write_text(layers.replace("nn.ReLU", "nn.Softplus"))
+    os.kill(workers_of(process.pid)[0], signal.SIGKILL)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 2, said
+    assert "no longer what this run began with" in said
+    assert "the model's layers" in said
+    assert 1 <= len(complete_cells()) < 12
+    module.write_text(layers)
+    assert main(["run", str(path), "--jobs", "1"]) == 0
+    cells = complete_cells()
+    assert len(cells) == len(set(cells)) == 12
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_when_the_parent_goes_the_workers_go_and_the_study_can_go_on(

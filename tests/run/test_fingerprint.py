@@ -16,6 +16,8 @@ from wdstudy.__main__ import main
 from wdstudy.analysis.frames.study import record_of
 from wdstudy.errors import StudyError
 from wdstudy.record import STUDY_KEY, parts_changed
+from wdstudy.run.prepared import prepare
+from wdstudy.study.file import SpecSource
 from wdstudy.training.fingerprint import sketch
 
 MakeSpec = Callable[..., StudySpec]
@@ -155,6 +157,22 @@ def test_a_study_without_a_fingerprint_is_told_of_once(
     assert not any("fingerprints" in line for line in second.lines)
 
 
+def test_a_worker_joins_only_with_what_its_run_began_with(
+    in_folder: Path, make_spec: MakeSpec
+) -> None:
+    began = record_of(prepare(make_spec(), URL).study)
+    changed = Task(tanh, blobs, LOSS)
+    began_with = record_of(
+        prepare(make_spec(name="b", task=replace(changed, model=mlp)), URL).study
+    )
+    with pytest.raises(StudyError, match=r"no longer what this run began with.*model's layers"):
+        prepare(make_spec(name="b", task=changed), URL, joins=True)
+    assert record_of(prepare(make_spec(), URL, joins=True).study) == began
+    # Who says that a difference doesn't count is believed, and the leader's record stays.
+    told_the_same = prepare(make_spec(name="b", task=changed, same=True), URL, joins=True)
+    assert record_of(told_the_same.study) == began_with
+
+
 LOOP = """
 import torch
 from wdstudy import SearchSpace, StudySpec
@@ -194,3 +212,13 @@ def test_of_a_loop_its_code_counts_and_comments_do_not(
     known, unknown = {"source": "abc"}, {"source": ""}
     assert parts_changed(known, unknown, "float32") == []  # from Python there is no file
     assert main(["run", "loop.py", "--jobs", "1"]) == 0
+
+
+def test_a_worker_joins_a_loop_whose_file_was_edited_meanwhile(in_folder: Path) -> None:
+    """It runs what the leader read."""
+    path = Path("loop.py")
+    path.write_text(LOOP.replace("SCALE", "2.0"))
+    source = SpecSource("loop.py").read()
+    began = record_of(prepare(source.spec("loop"), URL).study)
+    path.write_text(LOOP.replace("SCALE", "3.0"))
+    assert record_of(prepare(source.spec("loop"), URL, joins=True).study) == began

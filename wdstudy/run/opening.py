@@ -51,7 +51,12 @@ def study_record(
     spec: StudySpec, data: TaskData | None, device: torch.device, *, joins: bool = False
 ) -> StudyRecord:
     """What the study says about itself: spec, sizes, provenance, and a fingerprint of what is
-    trained; both are left out where a worker joins a run whose leader took them.
+    trained.
+
+    Of a worker that joins a run the fingerprint is only there to be compared with the leader's:
+    its study file is the leader's, whatever stands in it now, but what that imports and reads is
+    not. So `source` is left out of it, and all of it where `spec.same` says not to compare. What
+    made the study, the leader has taken down.
 
     The model and the optimizer are built once to count parameters, so whatever they refuse is
     known before anything is written.
@@ -71,7 +76,7 @@ def study_record(
         command=spec.command,
         steps_per_epoch=data.train.steps if data is not None else None,
         parameters=_parameter_counts(spec) if data is not None else {},
-        fingerprint={} if joins else _fingerprint(spec, data, device),
+        fingerprint=_fingerprint(spec, data, device, joins=joins),
         **({} if joins else provenance(device)),
     )
     try:
@@ -88,14 +93,18 @@ def open_or_create(
     record: StudyRecord,
     sampler: BaseSampler,
     pruner: BasePruner,
+    *,
+    joins: bool = False,
 ) -> tuple[optuna.Study, str]:
     """The study of this name, made if it is not there. Its space grows by the spec's.
+
+    `joins`: a worker of a run that opened the study is to go on with it.
 
     Returns:
         The study, and what is to be said of it once.
 
     Raises:
-        StudyError: there is such a study, and it was recorded with another spec.
+        StudyError: there is such a study, and it was recorded with another spec or other code.
     """
     said = ""
     if spec.name in study_names(storage):
@@ -107,7 +116,7 @@ def open_or_create(
                 f"'{spec.name}' was recorded before there were fingerprints: whether its code has "
                 "changed since then can't be told; from now on it can"
             )
-        record = _continued(spec, study, record)
+        record = _continued(spec, study, record, joins=joins)
     else:
         study = optuna.create_study(
             study_name=spec.name,
@@ -136,7 +145,9 @@ def _describe(study: optuna.Study, record: StudyRecord) -> None:
         ) from error
 
 
-def _continued(spec: StudySpec, study: optuna.Study, record: StudyRecord) -> StudyRecord:
+def _continued(
+    spec: StudySpec, study: optuna.Study, record: StudyRecord, *, joins: bool
+) -> StudyRecord:
     """The record that stands in the study, with the space that both describe."""
     name = spec.name
     recorded = StudyRecord.of(study.user_attrs)
@@ -164,13 +175,20 @@ def _continued(spec: StudySpec, study: optuna.Study, record: StudyRecord) -> Stu
     changed = parts_changed(recorded.fingerprint, record.fingerprint, spec.precision)
     if changed and not spec.same:
         told = "; ".join(FINGERPRINT[part] for part in changed)
-        raise StudyError(
-            f"the study '{name}' was recorded with other code, for these differ: "
-            f"{told}. Give this one another --name; or say --same, if you know better"
-        )
+        raise StudyError(_OTHER_CODE[joins].format(name, told))
     if record.fingerprint and (changed or not recorded.fingerprint):
         recorded = replace(recorded, fingerprint=record.fingerprint)
     return recorded.with_maker(record).with_space(record.spec.space)
+
+
+_OTHER_CODE = {
+    False: "the study '{}' was recorded with other code, for these differ: {}. Give this one "
+    "another --name; or say --same, if you know better",
+    True: "the code or the data of the study '{}' is no longer what this run began with, for "
+    "these differ: {}. Finished trials are kept: undo what was changed and run the same command "
+    "again, or give a new study another --name",
+}
+"""What to say of changed parts of a fingerprint: before a run, and to a worker that joins it."""
 
 
 def lacks_fingerprint(study: optuna.Study) -> bool:
@@ -179,9 +197,14 @@ def lacks_fingerprint(study: optuna.Study) -> bool:
     return recorded.schema > 0 and not recorded.fingerprint
 
 
-def _fingerprint(spec: StudySpec, data: TaskData | None, device: torch.device) -> dict[str, object]:
+def _fingerprint(
+    spec: StudySpec, data: TaskData | None, device: torch.device, *, joins: bool
+) -> dict[str, object]:
+    if joins and spec.same:
+        return {}
     try:
-        return fingerprint(spec, data, device)
+        found = fingerprint(spec, data, device)
+        return {part: value for part, value in found.items() if part != "source" or not joins}
     except WdstudyError:
         raise
     except Exception as error:

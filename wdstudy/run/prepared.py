@@ -127,7 +127,7 @@ def prepare(
 
     Raises:
         WdstudyError: the spec, its data, device, storage or a tracker can't be used, or the
-            study was recorded with another spec.
+            study was recorded with another spec or other code.
     """
     for tracker in trackers:
         tracker.check()
@@ -142,5 +142,5 @@ def prepare(
         url, opened = None, patient(get_storage(storage))
     else:
         url, opened = resolve_url(storage), open_storage(storage, say=say)
-    study, said = open_or_create(spec, opened, record, sampler, pruner)
+    study, said = open_or_create(spec, opened, record, sampler, pruner, joins=joins)
     return Prepared(spec, Plan(spec), device, data, study, opened, url, tuple(trackers), said)

@@ -43,8 +43,8 @@ class SpecSource:
     code: bytes | None = field(default=None, repr=False)
 
     def read(self) -> SpecSource:
-        """The same with the file's text in hand, for a run: whatever is edited meanwhile, every
-        worker trains what the run began with.
+        """The same with the file's text in hand, for a run: its workers run that, whatever stands
+        in the file meanwhile. What it imports and reads, each of them reads anew.
         """
         path = Path(self.path)
         return replace(self, code=path.read_bytes()) if path.is_file() else self
