@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import small_tasks
 
 from wdstudy.run.interrupts import interrupt_on, uninterrupted
 
@@ -74,3 +77,74 @@ def test_where_nobody_handles_it_a_sigterm_ends_the_process_after_the_block() ->
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert ended.stdout == "whole\n"
     assert ended.returncode == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("first", SIGNALS)
+def test_a_signal_is_not_lost_where_the_block_fails(first: signal.Signals) -> None:
+    interrupt_on(*SIGNALS)
+
+    def fail() -> None:
+        with uninterrupted():
+            signal.raise_signal(first)
+            raise OSError
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+
+
+STOPPED_WHILE_AWAY = """
+import os, signal, sys, threading
+from optuna.storages import InMemoryStorage
+from sqlalchemy.exc import OperationalError
+from small_tasks import blobs, mlp
+from torch.nn.functional import cross_entropy
+from wdstudy import SearchSpace, StudySpec, Task
+from wdstudy.run.interrupts import interrupt_on
+from wdstudy.run.prepared import prepare
+from wdstudy.run.progress import Silent
+from wdstudy.run.runner import Runner
+from wdstudy.training.probe import LaneChoice
+
+claimed, received = sys.argv[1] == "claimed", getattr(signal, sys.argv[2])
+interrupt_on(signal.SIGTERM)
+spec = StudySpec(name="a", task=Task(mlp, blobs, cross_entropy), epochs=1, device="cpu",
+                 space=SearchSpace(lr=[0.1, 0.2], weight_decay=[0]))
+prepared = prepare(spec, InMemoryStorage())
+runner = Runner(prepared, Silent())
+runner.enqueue()
+inner = prepared.storage.storage
+stop = threading.Timer(0.5, os.kill, (os.getpid(), received))
+
+def away(really):
+    def ask(*asked):
+        if prepared.storage.patience < 10:  # it is back when trials are given back
+            return really(*asked)
+        if not stop.ident:
+            stop.start()
+        raise OperationalError("UPDATE", {}, Exception("gone"))
+    return ask
+
+part = "set_trial_user_attr" if claimed else "set_trial_state_values"
+setattr(inner, part, away(getattr(inner, part)))
+try:
+    runner.work(LaneChoice(1, ""))
+except KeyboardInterrupt:
+    print("interrupted", *(trial.state.name for trial in prepared.study.trials))
+"""
+
+
+@pytest.mark.parametrize("received", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize(
+    ("while_", "left"), [("claiming", "WAITING WAITING"), ("claimed", "FAIL WAITING")]
+)
+def test_who_waits_for_a_storage_to_claim_a_trial_can_be_stopped(
+    while_: str, left: str, received: str
+) -> None:
+    """The storage is away for a moment between two statements, and no trial stays anybody's."""
+    support = Path(small_tasks.__file__).parent
+    path = os.pathsep.join([str(support), os.environ.get("PYTHONPATH", "")])
+    ended = subprocess.run(
+        [sys.executable, "-c", STOPPED_WHILE_AWAY, while_, received],
+        env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert ended.stdout == f"interrupted {left}\n", ended.stderr

@@ -7,9 +7,12 @@ import contextlib
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any
+
+from wdstudy.storage.outage import pausing
 
 
 def interrupt_on(*numbers: int) -> None:
@@ -37,21 +40,49 @@ def interrupt_on(*numbers: int) -> None:
     sys.unraisablehook = again
 
 
+class _Hold:
+    """Holds signals back between `take` and `let_go`, which hands on what came meanwhile."""
+
+    def __init__(self) -> None:
+        self._caught: list[int] = []
+        self._before: dict[int, Any] = {}
+
+    def take(self) -> None:
+        self._before = {
+            number: signal.signal(number, lambda received, _frame: self._caught.append(received))
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+
+    def let_go(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        caught, self._caught = self._caught, []
+        for received in caught:  # every one: who ignores Ctrl-C may be ended by the other
+            signal.raise_signal(received)
+
+    def pause(self, seconds: float) -> None:
+        """Sleep, and be interrupted as outside of the block."""
+        try:
+            self.let_go()
+            time.sleep(seconds)
+        finally:
+            self.take()  # whoever handles signals now: the first may have changed that
+
+
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Hold Ctrl-C and SIGTERM back until the block is done, as far as this thread may."""
+    """Hold Ctrl-C and SIGTERM back until the block ends, if in an error, as far as this thread may.
+
+    They are let through while it waits for a storage out of reach: that may last minutes.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    caught: list[int] = []
-    before = {
-        number: signal.signal(number, lambda received, _frame: caught.append(received))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    hold = _Hold()
+    hold.take()
+    before = pausing.set(hold.pause)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    for received in caught:  # every one: who ignores Ctrl-C may be ended by the other
-        signal.raise_signal(received)
+        pausing.reset(before)
+        hold.let_go()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
@@ -16,7 +17,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from wdstudy.curves import ENQUEUED_BY, ERROR
-from wdstudy.run.cells import FIXED_PARAMS, SPARE, missing, params_of, spare
+from wdstudy.run.cells import FIXED_PARAMS, INTERRUPTED, SPARE, missing, params_of, spare
 from wdstudy.space import LR, SEED, WEIGHT_DECAY, TrialParams
 from wdstudy.storage.ids import id_of_study, id_of_trial, storage_of
 from wdstudy.storage.patient import patient
@@ -115,19 +116,20 @@ class Queue:
         late = spare(trials)
         for trial in trials:
             if trial.number in late:
-                self._drop(trial)
+                self._end(id_of_trial(trial), SPARE)  # its cell another trial has
         waiting = [t for t in trials if t.state == TrialState.WAITING and self._is_wanted(t)]
         wanted = [t for t in waiting if t.number not in late]
         self._waiting = iter(wanted)
         return bool(wanted)
 
-    def _drop(self, trial: FrozenTrial) -> None:
-        """End a trial whose cell another trial has."""
-        try:
-            self._storage.set_trial_user_attr(id_of_trial(trial), ERROR, SPARE)
-            self._storage.set_trial_state_values(id_of_trial(trial), TrialState.FAIL)
-        except UpdateFinishedTrialError:
-            pass  # somebody else did
+    def give_back(self, trial: optuna.Trial) -> None:
+        """End a trial that was claimed and can't be begun: its cell is missing again."""
+        self._end(id_of_trial(trial), INTERRUPTED)
+
+    def _end(self, trial_id: int, reason: str) -> None:
+        with suppress(UpdateFinishedTrialError):  # somebody else did
+            self._storage.set_trial_user_attr(trial_id, ERROR, reason)
+            self._storage.set_trial_state_values(trial_id, TrialState.FAIL)
 
     def _is_wanted(self, trial: FrozenTrial) -> bool:
         """A cell of a larger grid that was given up is left waiting."""

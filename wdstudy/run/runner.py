@@ -17,12 +17,7 @@ from optuna.trial import TrialState
 from wdstudy.curves import TRACKED_AS
 from wdstudy.errors import StudyError, fault
 from wdstudy.run.cells import INTERRUPTED, left_behind, missing, params_of
-from wdstudy.run.heartbeat import (
-    STALE_SECONDS,
-    Heartbeat,
-    Watch,
-    release,
-)
+from wdstudy.run.heartbeat import STALE_SECONDS, Heartbeat, Watch, release
 from wdstudy.run.interrupts import uninterrupted
 from wdstudy.run.prepared import Prepared, prepare
 from wdstudy.run.progress import Display, Silent
@@ -254,10 +249,17 @@ class Runner:
                 trial = self._queue.claim() or self._sample()
                 if trial is None:
                     return None
-                with suppress(UpdateFinishedTrialError):  # somebody has ended it in this moment
+                try:
                     log = self._begin(trial)
-                    self._claimed.append(log)
-                    return log
+                except UpdateFinishedTrialError:
+                    continue  # somebody has ended it in this moment
+                except BaseException:
+                    self.storage.patience = END_SECONDS
+                    with suppress(Exception):  # else it is found to be nobody's
+                        self._queue.give_back(trial)
+                    raise
+                self._claimed.append(log)
+                return log
 
     def _begin(self, trial: optuna.Trial) -> TrialLog:
         params = suggest(trial, self.spec.space)

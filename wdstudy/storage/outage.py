@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 from optuna.exceptions import StorageInternalError
@@ -14,6 +15,9 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, Pending
 from wdstudy.errors import StorageError
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 5.0
+
+pausing: ContextVar[Callable[[float], None]] = ContextVar("pausing", default=time.sleep)
+"""How this thread sleeps for so many seconds between two attempts."""
 
 
 class Outage:
@@ -66,7 +70,7 @@ class Outage:
                     self._told.clear()
                     self._tell(f"the storage {self._shown} is back")
                 return answer
-            time.sleep(pause * random.uniform(0.5, 1.5))  # those who collided part ways
+            pausing.get()(pause * random.uniform(0.5, 1.5))  # those who collided part ways
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _tell(self, line: str) -> None:

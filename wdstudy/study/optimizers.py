@@ -195,9 +195,12 @@ def _changed(optimizer: Optimizer, lanes: Sequence[list[Group]]) -> str:
             if place is None:
                 return "has parameters that it was not given, or one of them twice"
             for key, told in zip(("lr", "weight_decay"), place[1:], strict=True):
-                if float(group[key]) != told:
-                    has = f"{key} {float(group[key]):g}"
-                    return f"gives parameters {has} where the trial has {told:g}"
+                try:
+                    has = float(group[key])
+                except (KeyError, TypeError, ValueError):
+                    return f"has a group without a number for {key}, where the trial has {told:g}"
+                if has != told:
+                    return f"gives parameters {key} {has:g} where the trial has {told:g}"
         if len(now) > 1:
             return "puts parameters of several lanes into one group"
         order += [place[0] for place in now if place]
