@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -135,9 +135,27 @@ def _decides(groups: Any, lr: float, weight_decay: float) -> torch.optim.Optimiz
     return torch.optim.SGD([p for group in groups for p in group["params"]], lr=0.5)
 
 
+class _Without(torch.optim.SGD):
+    """Its groups hold what it is made with, and of weight decay what `has` says."""
+
+    has: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self, groups: Any, lr: float, weight_decay: float) -> None:
+        super().__init__(groups, lr=lr)
+        for group in self.param_groups:
+            del group["weight_decay"]
+            group.update(self.has)
+
+
+class _WithNone(_Without):
+    has: ClassVar[dict[str, Any]] = {"weight_decay": None}
+
+
 @pytest.mark.parametrize(
     ("factory", "says"),
     [
+        (_Without, "has a group without a number for weight_decay, where the trial has 0.02"),
+        (_WithNone, "has a group without a number for weight_decay, where the trial has 0.02"),
         (_returns_nothing, "returns None"),
         (lambda params, **options: torch.optim.SGD, "returns the class SGD"),
         (lambda params, **options: _Look(torch.optim.SGD(params)), "returns a _Look, which is no"),
