@@ -74,7 +74,7 @@ def test_an_f1_score_is_that_of_all_examples(
     study = run_study(
         make_spec(task=task, epochs=8, record_every=24), "sqlite:///wd.db", lanes=lanes
     )
-    del kept[: len(kept) - 4]  # a dry run may have asked as well
+    del kept[: len(kept) - 4]  # the batch that is tried first may have asked as well
     assert {len(k["y"]) for k in kept} == {30}
     truth = sorted(macro_f1(**k) for k in kept)
     attributes = [t.user_attrs for t in study.trials]

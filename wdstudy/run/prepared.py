@@ -25,8 +25,8 @@ from wdstudy.training.probe import (
     LaneChoice,
     choose_lanes,
     choose_threads,
-    dry_run,
     lane_mode,
+    try_first_batch,
     why_not_stacked,
 )
 
@@ -134,7 +134,7 @@ def prepare(
     device = resolve_device(spec.device)
     data = load_data(spec, device)
     if data is not None:
-        dry_run(spec, data, device)
+        try_first_batch(spec, data, device)
     sampler = resolve_sampler(spec.sampler, spec.space, seed=0)
     pruner = resolve_pruner(spec.pruner)
     record = study_record(spec, data, device, joins=joins)

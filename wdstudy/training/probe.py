@@ -52,7 +52,7 @@ class LaneChoice:
     apart: bool = False
 
 
-def dry_run(spec: StudySpec, data: TaskData, device: torch.device) -> None:
+def try_first_batch(spec: StudySpec, data: TaskData, device: torch.device) -> None:
     """Train one lane on one batch and validate it on one, to find what doesn't fit.
 
     Raises:
