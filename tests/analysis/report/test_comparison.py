@@ -99,6 +99,21 @@ def test_all_that_differs_is_named_and_what_it_means(tmp_path: Path) -> None:
     assert "(torch, device)" in ground
 
 
+def test_what_no_terminal_may_be_shown_is_spelled_out_and_no_letter_is_warned_of(
+    tmp_path: Path,
+) -> None:
+    order = "\x1b[31m"
+    fields = {"objective": "val_loss" + order, "optimizer": "SGD" + order}
+    studies = [grid_study(name, **SMALL, **fields, settings={"a": name}) for name in ("学", "b")]
+    for study in studies:
+        with_record(study, device=order, versions={"torch" + order: study.study_name})
+    pages = write_reports(studies, tmp_path)  # warnings are errors
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        assert "\x1b" not in text
+        assert r"SGD\x1b[31m" in text
+
+
 def test_the_optimizer_alone_is_no_warning(tmp_path: Path) -> None:
     studies = [grid_study("a", **SMALL), grid_study("b", **SMALL, optimizer="RMSprop")]
     found = told(studies, tmp_path)

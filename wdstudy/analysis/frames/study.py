@@ -7,7 +7,8 @@ program. What is missing is NaN; `frame.attrs["notes"]` says once what that is.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, replace
 from typing import Any
 
 import optuna
@@ -15,7 +16,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from wdstudy.errors import StudyError
-from wdstudy.record import StudyRecord
+from wdstudy.record import RecordedSpec, StudyRecord
 from wdstudy.space import LR, SEED, WEIGHT_DECAY
 from wdstudy.storage.opening import left_out
 from wdstudy.words import abridged, counted, number, printable
@@ -25,8 +26,28 @@ FEW = 5
 
 
 def record_of(study: optuna.Study) -> StudyRecord:
-    """What the study says about itself; empty for a study of another program."""
-    return StudyRecord.of(study.user_attrs)
+    """What the study says about itself; empty for a study of another program.
+
+    Whoever can write to the storage writes its texts: what no figure and no terminal may be shown
+    is spelled out.
+    """
+    record: StudyRecord = _spelled_out(StudyRecord.of(study.user_attrs))
+    return record
+
+
+def _spelled_out(value: Any) -> Any:
+    """A part of a record, each text of it printable."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, Mapping):
+        return {_spelled_out(key): _spelled_out(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(_spelled_out, value))
+    if isinstance(value, StudyRecord | RecordedSpec):
+        return replace(
+            value, **{f.name: _spelled_out(getattr(value, f.name)) for f in fields(value)}
+        )
+    return value
 
 
 _DECAY_NOTES = {
@@ -48,7 +69,7 @@ def attributes_of(study: optuna.Study) -> dict[str, Any]:
     if spec.independent:
         note = "independent decay (not scaled by lr; a diagnostic, not in the objective)"
     return {
-        "study": study.study_name,
+        "study": printable(study.study_name),
         "optimizer": spec.optimizer or "",
         "decay": note,
         "objective": spec.objective or "value",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,12 +49,16 @@ def draw_all(
     """Draw and save every figure; and what could not be drawn, with the reason."""
     shown: list[Shown] = []
     missing: list[tuple[str, str]] = []
-    for drawing in drawings:
-        figure = drawn(drawing)
-        if isinstance(figure, str):
-            missing.append((drawing.key.replace("-", " "), figure))
-            continue
-        shown.append(_save(drawing, len(shown) + 1, figure, folder, format))
+    with warnings.catch_warnings():
+        # A letter that no font has is a box, and warned of with the letter itself: it may be
+        # an order to the terminal.
+        warnings.filterwarnings("ignore", "Glyph ", UserWarning)
+        for drawing in drawings:
+            figure = drawn(drawing)
+            if isinstance(figure, str):
+                missing.append((drawing.key.replace("-", " "), figure))
+                continue
+            shown.append(_save(drawing, len(shown) + 1, figure, folder, format))
     return shown, _gathered(missing)
 
 
