@@ -99,6 +99,19 @@ def test_all_that_differs_is_named_and_what_it_means(tmp_path: Path) -> None:
     assert "(torch, device)" in ground
 
 
+def test_a_study_gone_on_with_on_other_ground_is_told_of(tmp_path: Path) -> None:
+    ground = {"versions": {"torch": "2.7", "numpy": "2"}, "device": "cpu"}
+    later = [{"versions": {"torch": "2.8", "numpy": "2"}, "device": "cpu", "commit": "abc"}]
+    whole = with_record(grid_study("whole", **SMALL), **ground)
+    mixed = with_record(grid_study("mixed", **SMALL), **ground, later=later)
+    found = told([whole, mixed], tmp_path)
+    assert {name: list(d["values"].values()) for name, d in found["differences"].items()} == {
+        "torch": ["2.7", "2.7, 2.8"],
+        "commit": ["none", "abc"],
+    }
+    assert "(torch, commit)" in found["warnings"][0]
+
+
 def test_what_no_terminal_may_be_shown_is_spelled_out_and_no_letter_is_warned_of(
     tmp_path: Path,
 ) -> None:

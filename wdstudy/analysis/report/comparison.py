@@ -19,7 +19,7 @@ from wdstudy.analysis.frames.cells import cells_of, finished_trials
 from wdstudy.analysis.numbers.findings import Landscape
 from wdstudy.analysis.numbers.landscape import landscape
 from wdstudy.analysis.numbers.reading import Read, read_study
-from wdstudy.analysis.report.differences import Difference, differences, warnings
+from wdstudy.analysis.report.differences import Difference, cautions, differences
 from wdstudy.analysis.report.drawing import check_format, draw_all
 from wdstudy.analysis.report.files import folder_name, make_folder, whole_folder, write_text
 from wdstudy.analysis.report.page import render, unbroken, write_read
@@ -60,7 +60,7 @@ def write_reports(
         found = {read.name: _landscape(read, value) for read in reads}
         differing = differences({read.name: read.record for read in reads})
         unknown = [read.name for read in reads if not read.record.schema]
-        careful = [*warnings(differing, unknown), *_mixed(frames)]
+        careful = [*cautions(differing, unknown), *_mixed(frames)]
         folder = _folder(frames, Path(out))
         with whole_folder(folder):
             pages.append(

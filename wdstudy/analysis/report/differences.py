@@ -73,7 +73,7 @@ def differences(records: Mapping[str, StudyRecord]) -> list[Difference]:
     return [*found, *_other_code(known, {difference.name for difference in found})]
 
 
-def warnings(found: Sequence[Difference], unknown: Sequence[str]) -> Iterator[str]:
+def cautions(found: Sequence[Difference], unknown: Sequence[str]) -> Iterator[str]:
     """What the differences mean for the comparison, in sentences.
 
     Args:
@@ -119,11 +119,21 @@ def _rows(record: StudyRecord) -> dict[tuple[Kind, str], Any]:
         rows["search", "lr"] = [*space.lr]
         rows["search", "weight_decay"] = [*space.weight_decay]
         rows["search", "seeds"] = [*space.seed_list]
-    for package, version in record.versions.items():
-        rows["machine", package] = version
-    for name in ("device", "platform", "commit"):
-        rows["machine", name] = data.get(name)
-    return rows
+    return rows | _ground(data)
+
+
+def _ground(data: Mapping[str, Any]) -> dict[tuple[Kind, str], Any]:
+    """What a study ran on; where it was gone on with on other ground, everything it ran on."""
+    places = [data, *data.get("later", ())]
+    found: dict[tuple[Kind, str], list[Any]] = {}
+    for place in places:
+        versions = place.get("versions")
+        told = dict(versions) if isinstance(versions, Mapping) else {}
+        told |= {name: place.get(name) for name in ("device", "platform", "commit")}
+        for name, value in told.items():
+            known = found.setdefault(("machine", name), [])
+            known += [value] if value is not None and value not in known else []
+    return {key: values[0] if len(values) == 1 else values for key, values in found.items()}
 
 
 def _other_code(known: Mapping[str, StudyRecord], named: set[str]) -> Iterator[Difference]:
