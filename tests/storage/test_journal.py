@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,8 +18,9 @@ import pytest
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-import wdstudy.storage.journal
+import wdstudy.storage.lock
 from wdstudy.storage.ids import id_of_trial
+from wdstudy.storage.lock import JournalLock
 from wdstudy.storage.opening import open_storage
 from wdstudy.storage.patient import PatientStorage
 
@@ -81,7 +84,7 @@ def test_a_lock_that_was_broken_is_no_error_of_who_had_it(
 def test_that_another_writes_for_long_is_said(
     stalled: Future[None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wdstudy.storage.journal, "LOCK_SECONDS", 0.2)
+    monkeypatch.setattr(wdstudy.storage.lock, "LOCK_SECONDS", 0.2)
     storage, said = impatient(), []
     storage.say = said.append
     storage.write_trial(0, {"other": 2})
@@ -107,3 +110,51 @@ def test_a_lock_that_a_killed_process_left_is_broken(in_folder: Path) -> None:
     Path("study.journal.lock").symlink_to("study.journal")
     optuna.create_study(study_name="b", storage=impatient())
     assert not Path("study.journal.lock").is_symlink()
+
+
+@pytest.mark.parametrize("written_as", ["sub/study.journal", "nowhere"])
+def test_a_lock_that_leads_nowhere_is_broken_after_a_while(
+    in_folder: Path, monkeypatch: pytest.MonkeyPatch, written_as: str
+) -> None:
+    """Optuna's own holds the path as it was given, which is none from inside the folder."""
+    Path("sub").mkdir()
+    monkeypatch.setitem(globals(), "URL", "journal:///sub/study.journal")
+    optuna.create_study(study_name="a", storage=impatient())
+    Path("sub/study.journal.lock").symlink_to(written_as)
+    written = ThreadPoolExecutor(1).submit(impatient().create_new_study, [], "b")
+    try:
+        assert written.result(20 * GRACE) == 1
+        assert not Path("sub/study.journal.lock").is_symlink()
+    finally:
+        Path("sub/study.journal.lock").unlink(missing_ok=True)  # who waits for it goes on
+
+
+def test_the_lock_that_a_killed_writer_leaves_leads_to_its_journal(in_folder: Path) -> None:
+    Path("sub").mkdir()
+    url = "journal:///sub/study.journal"
+    optuna.create_study(study_name="a", storage=open_storage(url))
+    dies = (
+        "import os; from wdstudy.storage.opening import open_storage; "
+        f"storage = open_storage({url!r}); os.fsync = lambda _: os.kill(os.getpid(), 9); "
+        "storage.set_study_user_attr(0, 'a', 1)"
+    )
+    assert subprocess.run([sys.executable, "-c", dies]).returncode == -9
+    assert os.path.samefile("sub/study.journal.lock", "sub/study.journal")
+
+
+def test_a_file_put_in_the_place_of_the_locked_one_is_locked(in_folder: Path) -> None:
+    """Whoever waits for a journal that is mended meanwhile writes to what it was mended to."""
+    journal, other = Path("study.journal"), Path("other")
+    journal.touch()
+    other.touch()
+    first, second = JournalLock(journal), JournalLock(journal)
+    first.acquire()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(second.acquire)
+        time.sleep(0.1)
+        other.replace(journal)
+        first.release()
+        assert waiting.result(10)
+    with journal.open("rb") as file, pytest.raises(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    second.release()

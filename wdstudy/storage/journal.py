@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
 
+from wdstudy.storage.lock import JournalLock
 from wdstudy.storage.mending import broken_line, check_journal, is_operation
-
-LOCK_SECONDS = 20.0
-"""So long another process may write before the journal counts as out of reach."""
 
 
 class JournalTrials:
@@ -68,7 +65,7 @@ class JournalTrials:
 class _GatheringFile(JournalFileBackend):
     """A journal file to which a thread can append all that it does at once."""
 
-    def __init__(self, path: str, lock: JournalFileSymlinkLock) -> None:
+    def __init__(self, path: str, lock: JournalLock) -> None:
         super().__init__(path, lock_obj=lock)
         self._path = Path(path)
         self._of_thread = threading.local()
@@ -104,62 +101,22 @@ class _GatheringFile(JournalFileBackend):
             super().append_logs(kept)
 
 
-class _WholeLinesLock(JournalFileSymlinkLock):
+class _WholeLinesLock(JournalLock):
     """The lock of a journal file, under which a half-written last line is cut off.
 
     A full disk or a power cut leaves one. Optuna passes over it at the end of the file, but
     what is appended to it can never be read again.
-
-    Optuna breaks a lock that was not released for half a minute. While a disk stalls its holder is
-    there all the same: what it writes then would be cut off as half a line. So a lock of the system
-    is taken first, where the file system has them, which is broken by nobody and ends with its
-    process; Optuna's is for those that know no other.
     """
 
-    def __init__(self, path: str) -> None:
-        super().__init__(path)
-        self._path = Path(path)
-        self._held: BinaryIO | None = None
-        self._mark: tuple[int, int] | None = None
-
     def acquire(self) -> bool:
-        """Take the lock.
-
-        Raises:
-            TimeoutError: another process has it for `LOCK_SECONDS`.
-        """
-        held = self._path.open("rb")
-        try:
-            _lock(held)
-            taken = super().acquire()
-        except BaseException:
-            held.close()
-            raise
-        self._held, self._mark = held, self._in_place()
+        """Take the lock, as `JournalLock` does, and leave whole lines alone in the file."""
+        taken = super().acquire()
         try:
             self._cut_half_line()
         except BaseException:
             self.release()
             raise
         return taken
-
-    def release(self) -> None:
-        """Give it back, unless somebody has broken it; while it is waited for, break another's."""
-        held, mark = self._held, self._mark
-        self._held = self._mark = None
-        try:
-            if mark in (None, self._in_place()):
-                super().release()
-        finally:
-            if held is not None:
-                held.close()
-
-    def _in_place(self) -> tuple[int, int] | None:
-        """Which lock of Optuna's lies there now."""
-        with suppress(OSError):
-            found = os.lstat(self._lock_file)
-            return found.st_ino, found.st_mtime_ns
-        return None
 
     def _cut_half_line(self) -> None:
         with self._path.open("rb+") as file:
@@ -171,25 +128,3 @@ class _WholeLinesLock(JournalFileSymlinkLock):
                 end -= 1
             if end < size:
                 file.truncate(end)
-
-
-def _lock(file: BinaryIO) -> None:
-    """Wait until no other process has the system's lock of a file; closing it gives it back."""
-    try:
-        import fcntl
-    except ImportError:
-        return  # a system without
-    until, pause = time.monotonic() + LOCK_SECONDS, 0.001
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            if time.monotonic() > until:
-                raise TimeoutError(
-                    f"another process is writing to it for {LOCK_SECONDS:.0f} s now"
-                ) from None
-        except OSError:
-            return  # a file system without
-        time.sleep(pause)
-        pause = min(2 * pause, 0.1)

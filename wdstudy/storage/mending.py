@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from wdstudy.errors import FlagError, StorageError
+from wdstudy.storage.lock import JournalLock
 from wdstudy.storage.url import file_of, kind_of, masked, resolve_url
 
 _NEW_STUDY, _END_OF_STUDY, _NEW_TRIAL = 0, 1, 4
@@ -113,7 +114,7 @@ def mend(url: str | None) -> list[str]:
         )
     if not path.is_file():
         return []
-    lock = JournalFileSymlinkLock(str(path))
+    lock = JournalLock(path)
     lock.acquire()
     try:
         return _mend(path)
