@@ -1,8 +1,10 @@
-"""Numbers and counts in the words of sentences, tables and ticks."""
+"""Numbers, counts and commands in the words of sentences, tables and ticks."""
 
 from __future__ import annotations
 
 import math
+import shlex
+from collections.abc import Iterable
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -28,6 +30,27 @@ def encodable(text: str) -> str:
     'a\\ud800b✓'
     """
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def command(arguments: Iterable[str]) -> str:
+    """A command line of ours as it can be typed into a shell.
+
+    >>> command(["list", "--storage", "journal:///a b.journal"])
+    "python -m wdstudy list --storage 'journal:///a b.journal'"
+    """
+    return " ".join(["python -m wdstudy", *map(quoted, arguments)])
+
+
+def quoted(item: str) -> str:
+    """One word for a shell; what would move the cursor, or is no letter, as bash spells bytes."""
+    if item.isprintable():
+        return shlex.quote(item)
+    spelled = (
+        c if c.isprintable() and c not in "'\\"
+        else "".join(f"\\x{byte:02x}" for byte in c.encode("utf-8", "surrogateescape"))
+        for c in item
+    )  # fmt: skip
+    return f"$'{''.join(spelled)}'"
 
 
 def abridged(text: str, most: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +11,7 @@ from typer import Argument, Option
 from wdstudy.cli.completion import OPTIMIZERS, PRUNERS, SAMPLERS, known_studies, one_of
 from wdstudy.launchers.base import LAUNCHERS
 from wdstudy.trackers.options import CLASSES
+from wdstudy.words import command
 
 STORAGE = "--storage"
 
@@ -28,19 +28,7 @@ def called(arguments: list[str]) -> str:
         elif before == STORAGE or "://" in item:
             item = masked(item)
         shown.append(item)
-    return " ".join(["python -m wdstudy", *map(_quoted, shown)])
-
-
-def _quoted(item: str) -> str:
-    """One word for a shell; what would move the cursor, or is no letter, as bash spells bytes."""
-    if item.isprintable():
-        return shlex.quote(item)
-    spelled = (
-        c if c.isprintable() and c not in "'\\"
-        else "".join(f"\\x{byte:02x}" for byte in c.encode("utf-8", "surrogateescape"))
-        for c in item
-    )  # fmt: skip
-    return f"$'{''.join(spelled)}'"
+    return command(shown)
 
 
 StudyName = Annotated[str, Argument(metavar="NAME", help="A study.", autocompletion=known_studies)]

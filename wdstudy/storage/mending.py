@@ -10,7 +10,9 @@ import json
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +25,7 @@ from optuna.trial import TrialState
 from wdstudy.errors import FlagError, StorageError
 from wdstudy.storage.lock import JournalLock
 from wdstudy.storage.url import file_of, kind_of, masked, resolve_url
+from wdstudy.words import command, counted, quoted
 
 _NEW_STUDY, _END_OF_STUDY, _NEW_TRIAL = 0, 1, 4
 
@@ -45,6 +48,15 @@ _TOLD = {2: "an attribute", 3: "an attribute", 5: "a parameter", 6: "a change of
          7: "a report", 8: "an attribute", 9: "an attribute"}  # fmt: skip
 
 _BEGIN = b'{"op_code":'
+_HEAD = re.compile(rb'.{0,14}"worker_id":"[^"]*","(study|trial)_id":\d+,"(\w+)":', re.DOTALL)
+_BY_HEAD = {
+    (b"study", b"user_attr"): 2, (b"study", b"system_attr"): 3,
+    (b"study", b"datetime_start"): _NEW_TRIAL, (b"trial", b"param_name"): 5,
+    (b"trial", b"state"): 6, (b"trial", b"step"): 7, (b"trial", b"user_attr"): 8,
+    (b"trial", b"system_attr"): 9,
+}  # fmt: skip
+"""Operations by what follows their worker: a study's or a trial's number, and which field."""
+
 _LEAST_COVERED = 6  # bytes between the words op_code and worker_id
 _SHOWN = 10
 _TAIL = 1 << 16
@@ -90,20 +102,23 @@ def broken_line(path: Path) -> StorageError:
     more = f", and {len(broken) - 1} more" if len(broken) > 1 else ""
     return StorageError(
         f"line {broken[0]} of the journal '{path}' is no operation of Optuna's "
-        f"({_why(lines[broken[0] - 1])}{more}); to put a copy aside and go on without it: "
-        f"wdstudy list --mend --storage journal:///{path}"
+        f"({_why(lines[broken[0] - 1])}{more}); to put a copy aside and go on without it, type "
+        f"`{command(['list', '--mend', '--storage', f'journal:///{path}'])}`"
     )
 
 
 def mend(url: str | None) -> list[str]:
     """Leave out the broken lines of a journal, once a copy of it is put aside.
 
+    What stands in a whole line is kept. Where later lines can't be trusted any more, because a
+    broken one may have made a study or a trial, nothing is changed.
+
     Returns:
         What was done and what is lost, in lines.
 
     Raises:
         FlagError: the storage is no journal.
-        StorageError: what is left can't be read either.
+        StorageError: later lines can't be trusted, or what is left can't be read either.
     """
     url = resolve_url(url)
     path = file_of(url)
@@ -115,7 +130,12 @@ def mend(url: str | None) -> list[str]:
     if not path.is_file():
         return []
     lock = JournalLock(path)
-    lock.acquire()
+    try:
+        lock.acquire()
+    except TimeoutError as error:
+        raise StorageError(
+            f"the journal '{path}' can't be mended: {error}; stop it first"
+        ) from error
     try:
         return _mend(path)
     finally:
@@ -131,30 +151,72 @@ def _mend(path: Path) -> list[str]:
     replay = _Replay()
     for number, line in enumerate(lines, 1):
         if not replay.take(number, line):
-            rest = sum(bool(other.strip()) for other in lines[number:])
-            replay.lost.append(
-                f"line {number} may have made a study or a trial, by which later lines are "
-                f"numbered: with it, the operations of the {rest} lines after it"
-            )
-            break
-    draft = path.with_name(path.name + ".part")
-    draft.write_bytes(b"".join(line + b"\n" for line in replay.kept))
-    try:
-        JournalStorage(JournalFileBackend(str(draft)))
-    except Exception as error:
-        draft.unlink()
-        raise StorageError(
-            f"the journal '{path}' can't be mended ({type(error).__name__}: {error}); put back a "
-            "copy of it"
-        ) from error
-    aside = _put_aside(path)
-    os.replace(draft, path)
+            raise _numbering_lost(path, number, lines[number:])
+    aside = _replace(path, b"".join(line + b"\n" for line in replay.kept))
     lost = replay.lost
     shown = lost[:_SHOWN] + ([f"{len(lost) - _SHOWN} more"] if len(lost) > _SHOWN else [])
     return [
         f"mended: '{path}'; as it was it is kept in '{aside}'",
         *(f"lost: {told}" for told in shown),
     ]
+
+
+def _numbering_lost(path: Path, number: int, after: list[bytes]) -> StorageError:
+    """What to say where a line may have made what all lines after it are numbered by."""
+    found = [operation for line in after if (operation := _operation(line)) is not None]
+    trials = sum(operation["op_code"] == _NEW_TRIAL for operation in found)
+    before = f"head -n {number - 1} {quoted(str(path))} > rescued.journal"
+    return StorageError(
+        f"line {number} of the journal '{path}' may have made a study or a trial, by which the "
+        f"{counted(len(after), 'line')} after it are numbered, of {counted(trials, 'trial')}: so "
+        "nothing is left out; put back a copy of it, or go on with the lines before it alone, "
+        f"`{before}`"
+    )
+
+
+def _replace(path: Path, content: bytes) -> Path:
+    """Put a journal of this content in the place of another, once a copy of that is put aside.
+
+    Returns:
+        The copy.
+
+    Raises:
+        StorageError: Optuna can't read it; then nothing is changed.
+    """
+    if path.is_symlink():  # which it stays
+        path = path.resolve()
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")
+    draft = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        _check_readable(path, draft)
+        _same_rights(path, draft)
+        aside = _put_aside(path)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return aside
+
+
+def _check_readable(path: Path, draft: Path) -> None:
+    try:
+        JournalStorage(JournalFileBackend(str(draft)))
+    except Exception as error:
+        raise StorageError(
+            f"the journal '{path}' can't be mended ({type(error).__name__}: {error}); put back a "
+            "copy of it"
+        ) from error
+
+
+def _same_rights(path: Path, draft: Path) -> None:
+    """Give a new file the mode of another, and its owner where that is allowed."""
+    shutil.copymode(path, draft)
+    owned = path.stat()
+    with suppress(OSError, AttributeError):  # AttributeError: of a system without owners
+        os.chown(draft, owned.st_uid, owned.st_gid)
 
 
 @dataclass
@@ -182,9 +244,7 @@ class _Replay:
         if (whole := _operation(piece)) is not None:
             self._keep(whole, piece)
             return True
-        if _is_json(piece):
-            return False  # of another program, or of another Optuna
-        code = _number(piece, "op_code")
+        code = _code(piece)
         if code in _TOLD:
             self.lost.append(f"{_TOLD[code]} of {self._whose(piece)} (line {number})")
             return True
@@ -243,29 +303,35 @@ def _pieces(line: bytes) -> Iterator[bytes]:
     """The operations, whole or not, in a line into which several have run.
 
     None where one may hide in it. Optuna writes ASCII, an operation of 70 bytes and more: where
-    other bytes lie close together they have not covered the words that each operation holds.
+    other bytes lie close together they have not covered the words that each operation holds. The
+    beginning of the line may be damaged, if what follows it at once is whole.
     """
     starts = [found.start() for found in re.finditer(re.escape(_BEGIN), line)]
     strange = [found.start() for found in re.finditer(rb"[^ -~]", line)]
     covered = strange[-1] - strange[0] + 1 if strange else 0
-    told = line.count(b"op_code") == len(starts) >= line.count(b"worker_id")
-    if not starts or starts[0] or covered > _LEAST_COVERED or not told:
+    if not starts or starts[0]:
+        if not _HEAD.match(line):
+            return
+        starts.insert(0, 0)
+    words = line.count(b"op_code", len(_BEGIN))
+    told = words == len(starts) - 1 and line.count(b"worker_id") <= len(starts)
+    if covered > _LEAST_COVERED or not told:
         return
     for start, end in zip(starts, [*starts[1:], len(line)], strict=True):
         yield line[start:end]
 
 
+def _code(piece: bytes) -> int | None:
+    """Which operation it was: what it was about tells that too, where its code is damaged."""
+    code, head = _number(piece, "op_code"), _HEAD.match(piece)
+    if head is None or (code is not None and code not in _FIELDS):  # of another Optuna
+        return code
+    return _BY_HEAD.get((head[1], head[2]), code)
+
+
 def _number(piece: bytes, name: str) -> int | None:
     found = re.search(rb'"%s":(\d+)[,}]' % name.encode(), piece)
     return int(found[1]) if found else None
-
-
-def _is_json(piece: bytes) -> bool:
-    try:
-        json.loads(piece)
-    except ValueError:
-        return False
-    return True
 
 
 def _why(line: bytes) -> str:
