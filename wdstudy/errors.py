@@ -8,6 +8,7 @@ WdstudyError                 anything a user can mend: one line, exit code 2
 ├── DataError                a dataset that is missing, too small or of the wrong form
 ├── RecorderError            a LossRecorder used in the wrong place of a training loop
 ├── StorageError             a storage that can't be understood, read or written
+│   └── EmptyStorageError    one in which no study has been made yet
 ├── StudyError               a study that is unknown, differs from its file or holds no result
 ├── DeviceError              a device that is not there
 ├── TrackerError             a tracker that is unknown, or its options or credentials
@@ -68,6 +69,10 @@ class StorageError(WdstudyError):
     """The storage's URL can't be understood, or it can't be opened, read or written."""
 
     section = "Where it is kept"
+
+
+class EmptyStorageError(StorageError):
+    """There is no storage yet, or one without any table, and it was to be read."""
 
 
 class StudyError(WdstudyError):

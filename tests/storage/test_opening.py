@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import socket
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pytest
 
 from wdstudy import open_study
 from wdstudy.errors import StorageError, StudyError
-from wdstudy.storage import opening
+from wdstudy.storage import opening, servers, sqlite
 from wdstudy.storage.opening import open_storage, study_names
 from wdstudy.storage.url import masked, resolve_url
 
@@ -139,7 +141,7 @@ def test_what_cannot_be_written_is_refused_at_once(
 def test_a_lock_at_the_start_is_said_and_waited_for(
     in_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opening, "BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.2)
     open_storage("sqlite:///wd.db")
     locker = sqlite3.connect("wd.db", isolation_level=None, check_same_thread=False)
     locker.execute("BEGIN IMMEDIATE")
@@ -159,7 +161,7 @@ def test_a_lock_at_the_start_is_said_and_waited_for(
 def test_who_reads_is_told_of_a_lock_after_a_moment(
     in_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opening, "BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.2)
     monkeypatch.setattr(opening, "_READING_SECONDS", 1.0)
     with closing(sqlite3.connect("wd.db", isolation_level=None)) as locker:
         locker.execute("CREATE TABLE a (b)")
@@ -181,3 +183,48 @@ def test_many_processes_may_create_one_storage_at_once(in_folder: Path) -> None:
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0] * 4
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("sqlite:///timeout.db", "another program's database"),
+        ("postgresql://u@127.0.0.1:1/d?connect_timeout=abc", "bad value for connect_timeout"),
+    ],
+)
+def test_what_will_not_pass_is_not_waited_for(in_folder: Path, url: str, says: str) -> None:
+    with closing(sqlite3.connect("timeout.db")) as connection:
+        connection.execute("CREATE TABLE places (url)")
+    said: list[str] = []
+    with pytest.raises(StorageError, match=says):
+        open_storage(url, say=said.append)
+    assert said == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", ["postgres", "mariadb"])
+def test_a_database_that_is_not_there_is_not_waited_for_whatever_its_name(
+    request: pytest.FixtureRequest, server: str
+) -> None:
+    url = str(request.getfixturevalue(server)).rpartition("/")[0] + "/timeout"
+    said: list[str] = []
+    with pytest.raises(StorageError, match=r"[Uu]nknown database|does not exist"):
+        open_storage(url, say=said.append)
+    assert said == []
+
+
+@pytest.mark.parametrize("create", [True, False])
+@pytest.mark.parametrize("kind", ["postgresql", "mysql"])
+def test_a_server_that_never_answers_is_told_of(
+    monkeypatch: pytest.MonkeyPatch, kind: str, create: bool
+) -> None:
+    monkeypatch.setattr(servers, "CONNECT_SECONDS", 2)
+    monkeypatch.setattr(servers, "_ANSWER_SECONDS", 2)
+    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(1) as pool:
+        url = f"{kind}://u:hunter2@127.0.0.1:{silent.getsockname()[1]}/d"
+        opened = pool.submit(open_storage, url, create=create)
+        try:
+            with pytest.raises(StorageError, match="can't be used"):
+                opened.result(15)
+        finally:
+            silent.shutdown(socket.SHUT_RDWR)  # whoever waits is told

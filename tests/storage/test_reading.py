@@ -17,8 +17,10 @@ from commands import command
 
 from wdstudy import open_study
 from wdstudy.__main__ import main
-from wdstudy.errors import StorageError
+from wdstudy.errors import EmptyStorageError, StorageError
 from wdstudy.storage.opening import open_storage, study_names
+from wdstudy.storage.reading import NAMES
+from wdstudy.storage.studies import in_memory
 
 READING = [["list"], ["report", "a"], ["suggest", "a"], ["export", "a", "--out", "a.csv"]]
 
@@ -161,3 +163,51 @@ def test_the_dashboard_leaves_a_file_of_another_program_as_it_is(in_folder: Path
     )
     assert (done.returncode, "holds no study" in done.stderr) == (2, True)
     assert files() == before
+
+
+def test_a_file_that_has_a_table_of_optunas_name_is_still_anothers(in_folder: Path) -> None:
+    with closing(sqlite3.connect("other.db")) as connection:
+        connection.execute("CREATE TABLE studies (study_id, study_name)")
+        connection.execute("CREATE TABLE places (url)")
+    before = files()
+    with pytest.raises(StorageError, match=r"another program's database \(.* places, studies\)"):
+        open_storage("sqlite:///other.db")
+    with pytest.raises(StorageError, match="holds no study") as refused:
+        open_storage("sqlite:///other.db", create=False)
+    assert not isinstance(refused.value, EmptyStorageError)
+    assert files() == before
+
+
+def test_tables_of_which_optuna_made_only_some_are_made_whole(in_folder: Path) -> None:
+    url = "sqlite:///wd.db"
+    open_storage(url)
+    with closing(sqlite3.connect("wd.db")) as connection:
+        names = {name for (name,) in connection.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table'")}  # fmt: skip
+        for name in ("alembic_version", "version_info", "trial_values"):
+            connection.execute(f"DROP TABLE {name}")
+    assert names == NAMES
+    with pytest.raises(EmptyStorageError):
+        open_storage(url, create=False)
+    assert study_names(open_storage(url)) == []
+
+
+@pytest.mark.parametrize("content", [None, b""])
+@pytest.mark.parametrize("url", ["sqlite:///wd.db", "journal:///wd.db"])
+def test_a_dry_run_takes_an_empty_storage_for_one_without_the_study(
+    study_file: Callable[..., Path], url: str, content: bytes | None
+) -> None:
+    study_file()
+    if content is not None:
+        Path("wd.db").write_bytes(content)
+    before = files()
+    assert main(["run", "linear.py", "--dry-run", "--storage", url]) == 0
+    assert files() == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", ["postgres", "mariadb"])
+def test_a_servers_new_database_holds_the_study_not_yet(
+    request: pytest.FixtureRequest, server: str
+) -> None:
+    assert in_memory("a", str(request.getfixturevalue(server))).get_all_studies() == []

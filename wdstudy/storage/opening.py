@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-import os
+import re
 import weakref
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import optuna
-import sqlalchemy
 from optuna.storages import BaseStorage, RDBStorage, get_storage
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from wdstudy.errors import MissingPackageError, StorageError, StudyError, WdstudyError, nearest
+from wdstudy.storage import sqlite
 from wdstudy.storage.damage import explained
+from wdstudy.storage.files import check_file
 from wdstudy.storage.ids import id_of_study, storage_of
 from wdstudy.storage.journal import JournalTrials
 from wdstudy.storage.outage import Outage, cause_of
 from wdstudy.storage.patient import PATIENCE_SECONDS, PatientStorage, patient
 from wdstudy.storage.reading import open_to_read, refuse_anothers
+from wdstudy.storage.servers import server_options
 from wdstudy.storage.tables import TrialTables
 from wdstudy.storage.url import file_of, kind_of, masked, resolve_url, without_password
-
-BUSY_SECONDS = 5
-"""So long SQLite itself waits for a lock, before we say that we wait."""
 
 _MAKING_SECONDS = 60.0  # of many processes that open an empty database in the same moment
 _READING_SECONDS = 10.0  # somebody waits for the answer
 _QUIET_SECONDS = 2.0
-_CONNECT_SECONDS = 10
 # What servers say, and systems of them, that is over after a while.
 _PASSING = (
     "connection refused", "too many", "connection slots", "starting up", "shutting down",
@@ -37,6 +33,7 @@ _PASSING = (
     "timeout", "reset by peer", "lost connection", "unreachable", "temporary failure", "is full",
     "no space left",
 )  # fmt: skip
+_NAMES = re.compile(r"""(?<!\w)(?:"[^"]*"|'[^']*')""")  # of a database, a user, a host
 # SQLAlchemy's own default drivers differ between its versions.
 _DRIVERS = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql"}
 
@@ -62,7 +59,7 @@ def open_storage(
     base = kind_of(url)
     scheme, _, rest = url.partition("://")
     if (file := file_of(url)) is not None:
-        _check_file(masked(url), file, create)
+        check_file(masked(url), file, create)
     if base == "journal":
         try:
             journal = JournalTrials(rest.removeprefix("/"))
@@ -70,11 +67,11 @@ def open_storage(
             raise
         except Exception as error:  # an operation may hold anything
             raise _unusable(url, error) from error
-        return _patient(PatientStorage(journal.storage, masked(url), journal), say)
+        return PatientStorage(journal.storage, masked(url), journal, say=say)
     database = _database(_DRIVERS.get(scheme, scheme) + "://" + rest, url, create, say)
     cached = get_storage(database)  # with its cache of finished trials
     tables = TrialTables.of(database) if create else None
-    return _patient(PatientStorage(cached, masked(url), tables, database), say)
+    return PatientStorage(cached, masked(url), tables, database, say)
 
 
 def open_study(
@@ -118,11 +115,6 @@ def study_names(storage: BaseStorage) -> list[str]:
     return patient(storage).study_names()
 
 
-def _patient(storage: PatientStorage, say: Callable[[str], None] | None) -> PatientStorage:
-    storage.say = say
-    return storage
-
-
 def _database(
     url: str, shown: str, for_writing: bool, say: Callable[[str], None] | None
 ) -> RDBStorage:
@@ -149,10 +141,9 @@ def _opened_together(
     """
 
     def cause(error: Exception) -> BaseException | None:
-        found = cause_of(error) or error
-        says = str(found).lower()
-        away = say is not None and any(word in says for word in _PASSING)
-        return found if away or _was_made_meanwhile(found) else None
+        found = cause_of(error)
+        away = say is not None and found is not None and _passes(found)
+        return (found or error) if away or _was_made_meanwhile(error) else None
 
     seconds = _MAKING_SECONDS if for_writing else _READING_SECONDS
     outage = Outage(masked(shown), say, quiet=_QUIET_SECONDS)
@@ -164,80 +155,29 @@ def _opened_together(
 
 def _opened(url: str, for_writing: bool) -> RDBStorage:
     if not for_writing:
-        return open_to_read(url, BUSY_SECONDS)
-    refuse_anothers(url, BUSY_SECONDS)
+        return open_to_read(url)
+    refuse_anothers(url)
     if not url.startswith("sqlite"):
-        options: dict[str, Any] = {"pool_pre_ping": True}
-        if url.startswith("postgresql+psycopg") and "connect_timeout" not in url:
-            options["connect_args"] = {"connect_timeout": _CONNECT_SECONDS}  # else it has none
-        return RDBStorage(url, engine_kwargs=options)
-    storage = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": BUSY_SECONDS}})
-    _tune_sqlite(storage.engine)
+        return RDBStorage(url, engine_kwargs=server_options(url))
+    storage = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": sqlite.BUSY_SECONDS}})
+    sqlite.tune(storage.engine)
     return storage
 
 
-def _was_made_meanwhile(error: BaseException) -> bool:
+def _passes(cause: BaseException) -> bool:
+    """Whether a driver or the system says that it is over after a while, names left aside."""
+    says = _NAMES.sub("", " ".join(map(str, cause.args))).lower()
+    return any(word in says for word in _PASSING)
+
+
+def _was_made_meanwhile(error: Exception) -> bool:
     """Whether another process was first with a table, with the only row of one, or with a lock."""
-    says = str(error).lower()
+    if not isinstance(error, DBAPIError):
+        return False
+    says = str(error.orig).lower()
     return isinstance(error, IntegrityError) or any(
         word in says for word in ("already exists", "deadlock", "database is locked")
     )
-
-
-def _tune_sqlite(engine: sqlalchemy.Engine) -> None:
-    """Make SQLite fast to commit to and safe to share.
-
-    Write-ahead logging lets readers and a writer work side by side and commits without a full
-    sync; a power cut may lose the last commits, never the database (https://sqlite.org/wal.html).
-
-    Every transaction begins by taking the write lock. Optuna claims a trial by reading
-    its state `FOR UPDATE` and then changing it, but SQLite has no `FOR UPDATE`: with its usual
-    lazy transactions two processes both read WAITING, and both train the trial.
-    """
-
-    def on_connect(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # or the driver begins transactions of its own
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=NORMAL")
-        cursor.close()
-
-    def on_begin(connection: sqlalchemy.Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    sqlalchemy.event.listen(engine, "connect", on_connect)
-    sqlalchemy.event.listen(engine, "begin", on_begin)
-    engine.dispose()  # connections made before the listeners lack their settings
-    with engine.connect() as connection:
-        connection.exec_driver_sql("SELECT 1")
-
-
-def _check_file(url: str, path: Path, create: bool) -> None:
-    if str(path).removeprefix("file:") in ("", ".", ":memory:") or "mode=memory" in url:
-        raise StorageError(
-            f"the storage {url} would lie in the memory of one process; name a file: "
-            "sqlite:///wdstudy.db"
-        )
-    if path.is_dir():
-        raise StorageError(f"the storage {url} is a directory; name a file in it")
-    if not path.parent.is_dir():
-        raise StorageError(
-            f"the storage {url} can't be opened: there is no directory '{path.parent}'; create it"
-        )
-    if not create and not path.exists():
-        raise StorageError(
-            f"there is no storage {url} yet; run a study first, or name its storage with --storage"
-        )
-    if create and path.exists() and not os.access(path, os.W_OK):
-        raise StorageError(
-            f"the storage {url} is a file that you may read only, so no trial can be kept in it; "
-            "change its permissions, or name another with --storage"
-        )
-    if create and not os.access(path.parent, os.W_OK):
-        raise StorageError(
-            f"the storage {url} lies in the folder '{path.parent}', in which you may make no file, "
-            "as every writer must; change its permissions, or name another with --storage"
-        )
 
 
 def _unusable(url: str, error: Exception) -> StorageError:

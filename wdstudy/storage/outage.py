@@ -54,6 +54,7 @@ class Outage:
                     raise
                 waited = time.monotonic() - began
                 if waited > seconds:
+                    self._told.clear()  # the next outage is another
                     raise StorageError(
                         f"the storage {self._shown} was out of reach for {seconds:.0f} s "
                         f"({_says(cause)}); what was finished is kept: mend it, and run the same "

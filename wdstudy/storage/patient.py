@@ -46,6 +46,7 @@ class PatientStorage(Forwarding):
         shown: Its URL without a password, for messages.
         at_once: Writes much to it at once; where there is none, one thing at a time is written.
         database: What is behind it, if that is a database: for what is faster past the cache.
+        say: Told once when the storage goes and once when it is back.
 
     Attributes:
         patience: Seconds to go on asking; less where somebody waits for the end.
@@ -64,10 +65,11 @@ class PatientStorage(Forwarding):
         shown: str,
         at_once: WritesTrials | None = None,
         database: RDBStorage | None = None,
+        say: Callable[[str], None] | None = None,
     ) -> None:
         super().__init__(storage)
         self._shown = shown
-        self._outage = Outage(shown, None)
+        self._outage = Outage(shown, say)
         self._database = database
         self._at_once = at_once
         self._names: dict[int, str] = {}

@@ -5,19 +5,19 @@ Optuna makes its tables in whatever database it opens. So it is asked first whet
 
 from __future__ import annotations
 
-import os
-import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from enum import Enum, auto
 from functools import partial
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import sqlalchemy
 from optuna.storages import RDBStorage
 from sqlalchemy.pool import NullPool
 
-from wdstudy.errors import StorageError
+from wdstudy.errors import EmptyStorageError, StorageError
+from wdstudy.storage.servers import server_options
+from wdstudy.storage.sqlite import connect_to_read
 from wdstudy.storage.url import file_of, masked
 
 _TABLES: Mapping[str, frozenset[str]] = {
@@ -28,107 +28,112 @@ _TABLES: Mapping[str, frozenset[str]] = {
 }
 """What tells Optuna's tables from another program's: names, and columns of every version."""
 
+NAMES = frozenset({
+    *_TABLES, "study_directions", "study_user_attributes", "study_system_attributes",
+    "trial_user_attributes", "trial_system_attributes", "trial_params", "trial_values",
+    "trial_intermediate_values", "trial_heartbeats",
+})  # fmt: skip
+"""All of Optuna's tables."""
+
 _FILLED = ("version_info", "alembic_version")  # with a row each, or Optuna writes it
 
-_WAL_HEADER = slice(18, 20)  # https://sqlite.org/fileformat2.html: both are 2 in write-ahead mode
+
+class _Holds(Enum):
+    """What a database holds of Optuna's."""
+
+    NOTHING = auto()
+    SOME_TABLES = auto()  # another process is making them, or was ended in it
+    STUDIES = auto()
+    ANOTHERS = auto()  # what Optuna's tables can't be added to
 
 
-def open_to_read(url: str, timeout: float) -> RDBStorage:
+def open_to_read(url: str) -> RDBStorage:
     """Optuna's storage on a database that is there.
 
     Args:
         url: As SQLAlchemy has it.
-        timeout: Seconds that SQLite waits for a lock.
 
     Raises:
-        StorageError: the database has no tables of Optuna's.
+        EmptyStorageError: the database has no tables of Optuna's, but may get them.
+        StorageError: it is another program's.
     """
-    kwargs = _reading(url, timeout)
-    engine = sqlalchemy.create_engine(url, **kwargs)
-    try:
-        if not _is_optunas(engine):
-            raise StorageError(
-                f"the storage {masked(url)} holds no study: it is a database without Optuna's "
-                "tables; run a study first, or name another with --storage"
-            )
-    finally:
-        engine.dispose()
+    kwargs = _reading(url)
+    with _engine(url) as engine:
+        holds = _holds(engine)
+    if holds is not _Holds.STUDIES:
+        kind = StorageError if holds is _Holds.ANOTHERS else EmptyStorageError
+        raise kind(
+            f"the storage {masked(url)} holds no study: it is a database without Optuna's "
+            "tables; run a study first, or name another with --storage"
+        )
     storage = RDBStorage(url, engine_kwargs=kwargs, skip_table_creation=True)
     if storage.engine.dialect.name == "mysql":
         _only_read_mysql(storage.engine)
     return storage
 
 
-def refuse_anothers(url: str, timeout: float) -> None:
+def refuse_anothers(url: str) -> None:
     """Refuse a database into which Optuna's tables don't belong, before they are made there.
-
-    A server's database may be shared with other programs, a file is one program's. But two
-    that both keep their version in Alembic's table can't share even a server's.
 
     Raises:
         StorageError: it is another program's.
     """
     file = file_of(url)
-    if file is not None and (not file.exists() or not file.stat().st_size):
+    if file is not None and not file.exists():
         return
-    engine = sqlalchemy.create_engine(url, **_reading(url, timeout))
-    try:
-        tables = sqlalchemy.inspect(engine).get_table_names()
-        if not tables or _has(engine, "studies"):
+    with _engine(url) as engine:
+        if _holds(engine) is not _Holds.ANOTHERS:
             return
+        tables = sorted(sqlalchemy.inspect(engine).get_table_names())
+    raise StorageError(
+        f"the storage {masked(url)} is another program's database (its tables are "
+        f"{', '.join(tables[:5])}{', …' if len(tables) > 5 else ''}), so nothing is "
+        "added to it; name another with --storage"
+    )
+
+
+@contextmanager
+def _engine(url: str) -> Iterator[sqlalchemy.Engine]:
+    """An engine that only reads, for as long as it is asked."""
+    engine = sqlalchemy.create_engine(url, **_reading(url))
+    try:
+        yield engine
     finally:
         engine.dispose()
-    if file is not None or "alembic_version" in tables:
-        raise StorageError(
-            f"the storage {masked(url)} is another program's database (its tables are "
-            f"{', '.join(sorted(tables)[:5])}{', …' if len(tables) > 5 else ''}), so nothing is "
-            "added to it; name another with --storage"
-        )
 
 
-def _reading(url: str, timeout: float) -> dict[str, Any]:
+def _reading(url: str) -> dict[str, Any]:
     """How an engine connects that only reads."""
     path = file_of(url)
     if path is not None:
         # Without a pool: each connection finds out anew how the file can be read now.
-        return {"creator": partial(_connect, path.absolute(), timeout), "poolclass": NullPool}
-    kwargs: dict[str, Any] = {"pool_pre_ping": True}
+        return {"creator": partial(connect_to_read, path.absolute()), "poolclass": NullPool}
+    options = server_options(url)
     if url.startswith("postgresql"):
-        kwargs["execution_options"] = {"postgresql_readonly": True}
-    return kwargs
+        options["execution_options"] = {"postgresql_readonly": True}
+    return options
 
 
-def _connect(path: Path, timeout: float) -> sqlite3.Connection:
-    """A connection that changes neither the file nor what lies beside it.
+def _holds(engine: sqlalchemy.Engine) -> _Holds:
+    """What a database holds.
 
-    A read-only connection to a file in write-ahead mode leaves two more files beside it if it is
-    the first; one that may write takes them away again, so that one is used, and told to write
-    nothing. Where it can't make them, nobody else can either, unless he has made them: without
-    them the file is all there is, and can be read as one that does not change.
+    A server's database may be shared with other programs, a file is one program's. But two
+    that both keep their version in Alembic's table can't share even a server's.
     """
-    mode = "ro"
-    if _writes_ahead(path) and not path.with_name(path.name + "-wal").exists():
-        writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
-        mode = "rw" if writable else "ro&immutable=1"
-    connection = sqlite3.connect(
-        f"file:{quote(str(path))}?mode={mode}",
-        uri=True,
-        timeout=timeout,
-        isolation_level=None,
-        check_same_thread=False,  # a session is closed by whichever thread collects it
-    )
-    connection.execute("PRAGMA query_only=ON")
-    return connection
+    tables = set(sqlalchemy.inspect(engine).get_table_names())
+    whole = tables >= _TABLES.keys() and all(_has(engine, name) for name in _TABLES)
+    if whole and _are_filled(engine):
+        return _Holds.STUDIES
+    ours = tables & NAMES
+    shared = engine.dialect.name != "sqlite"
+    if not ours and (shared or not tables):
+        return _Holds.NOTHING
+    if (shared or ours == tables) and _has(engine, "studies"):
+        return _Holds.SOME_TABLES
+    return _Holds.ANOTHERS
 
 
-def _writes_ahead(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(_WAL_HEADER.stop)[_WAL_HEADER] == b"\x02\x02"
-
-
-def _is_optunas(engine: sqlalchemy.Engine) -> bool:
-    if not all(_has(engine, name) for name in _TABLES):
-        return False
+def _are_filled(engine: sqlalchemy.Engine) -> bool:
     with engine.connect() as connection:
         first = (sqlalchemy.select(sqlalchemy.literal(1)).select_from(sqlalchemy.table(name))
                  .limit(1) for name in _FILLED)  # fmt: skip

@@ -10,11 +10,10 @@ from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import TrialState
 
 from wdstudy.curves import WORKER
-from wdstudy.errors import StudyError
+from wdstudy.errors import EmptyStorageError, StudyError
 from wdstudy.record import MAX_NAME
 from wdstudy.storage.ids import id_of_study, storage_of
 from wdstudy.storage.opening import open_storage, open_study, study_names
-from wdstudy.storage.url import file_of, resolve_url
 from wdstudy.words import abridged, printable
 from wdstudy.workers import is_gone
 
@@ -73,10 +72,12 @@ def in_memory(name: str, storage: str | None = None, *, empty: bool = False) -> 
         StorageError: as `open_storage`.
     """
     copy = InMemoryStorage()
-    file = file_of(resolve_url(storage))
-    if empty or (file is not None and not file.exists() and file.parent.is_dir()):
+    if empty:
         return copy
-    opened = open_storage(storage, create=False)
+    try:
+        opened = open_storage(storage, create=False)
+    except EmptyStorageError:
+        return copy
     if name in study_names(opened):
         study = open_study(name, opened)
         made = optuna.create_study(study_name=name, storage=copy, directions=study.directions)
