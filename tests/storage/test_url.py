@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from wdstudy.errors import StorageError
@@ -75,3 +77,26 @@ def test_a_drivers_words_lose_the_password_in_each_of_its_forms() -> None:
     )
     url = "postgresql://h/db?password=hunter2"
     assert without_password("hunter2 is wrong", url) == "*** is wrong"
+
+
+@pytest.mark.parametrize(
+    ("url", "meant"),
+    [
+        ("sqlite:foo.db", "sqlite:///foo.db"),
+        ("sqlite:/tmp/foo.db", "sqlite:////tmp/foo.db"),
+        ("sqlite://foo.db", "sqlite:///foo.db"),
+        ("journal://runs/a.journal", "journal:///runs/a.journal"),
+        ("journal:a.journal", "journal:///a.journal"),
+        ("SQLITE:///foo.db", "sqlite:///foo.db"),
+        ("SQLite:////tmp/foo.db", "sqlite:////tmp/foo.db"),
+        ("Sqlite://foo.db", "sqlite:///foo.db"),
+        ("PostgreSQL://u@h/db", "postgresql://u@h/db"),
+        ("PostgreSQL://u:hunter2@h/db", "postgresql://u:***@h/db"),
+        ("foo.db", "sqlite:///foo.db"),
+        ("foo.journal", "journal:///foo.journal"),
+    ],
+)
+def test_what_a_mistyped_url_was_to_be_is_told(url: str, meant: str) -> None:
+    with pytest.raises(StorageError, match=f"did you mean '{re.escape(meant)}'") as refused:
+        kind_of(url)
+    assert SECRET not in str(refused.value)

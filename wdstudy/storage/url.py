@@ -14,7 +14,8 @@ from sqlalchemy.exc import ArgumentError
 from wdstudy.errors import StorageError, nearest
 
 DEFAULT_URL = "sqlite:///wdstudy.db"
-SCHEMES = ("sqlite", "journal", "postgresql", "mysql")
+_OF_FILES = ("sqlite", "journal")
+SCHEMES = (*_OF_FILES, "postgresql", "mysql")
 
 
 def resolve_url(given: str | None = None) -> str:
@@ -89,7 +90,7 @@ def _names_a_file(url: str) -> bool:
     """Whether it is a file's URL; it may stand behind a flag, as in `--storage=sqlite:///a.db`."""
     scheme, _, rest = url.partition("://")
     kind = scheme.rpartition("=")[2].partition("+")[0]
-    return kind in ("sqlite", "journal") and rest.startswith("/")
+    return kind in _OF_FILES and rest.startswith("/")
 
 
 def without_password(text: str, url: str) -> str:
@@ -116,6 +117,8 @@ def kind_of(url: str) -> str:
         raise StorageError(
             f"unknown storage '{masked(url)}'; {_meant(url, scheme if separator else '')}"
         )
+    if kind in _OF_FILES and url.partition("://")[2] and not _names_a_file(url):
+        raise StorageError(f"unknown storage '{masked(url)}'; {_did_you_mean(url)}")
     if not _names_a_file(url) and not _is_understood(url):
         raise StorageError(
             f"the storage {masked(url)} can't be understood; write it as "
@@ -131,7 +134,7 @@ def file_of(url: str) -> Path | None:
     Raises:
         StorageError: as `kind_of`.
     """
-    if kind_of(url) not in ("sqlite", "journal"):
+    if kind_of(url) not in _OF_FILES:
         return None
     return Path(url.partition("://")[2].removeprefix("/").partition("?")[0])
 
@@ -147,8 +150,21 @@ def _is_understood(url: str) -> bool:
 
 def _meant(url: str, scheme: str) -> str:
     if scheme:
-        return nearest(scheme, SCHEMES)
+        if scheme.lower() in SCHEMES:
+            return _did_you_mean(url)
+        return nearest(scheme.lower(), SCHEMES)
     if masked(url) != url:
         return "write it as postgresql://user:password@host/database"
+    return _did_you_mean(url)
+
+
+def _did_you_mean(url: str) -> str:
+    """A URL of which some sign is missing or too large, put right."""
+    scheme, colon, rest = url.partition(":")
+    if colon and (kind := scheme.lower()) in SCHEMES:
+        where = rest.removeprefix("//")
+        if kind in _OF_FILES:
+            where = f"/{where.removeprefix('/') if rest.startswith('///') else where}"
+        return f"did you mean '{masked(f'{kind}://{where}')}'?"
     kind = "journal" if url.endswith((".journal", ".log", ".jsonl")) else "sqlite"
     return f"did you mean '{kind}:///{url}'?"
