@@ -9,13 +9,14 @@ from json import JSONDecodeError
 from typing import Any
 
 import sqlalchemy
-from optuna.exceptions import OptunaError, StorageInternalError
+from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial
 from sqlalchemy import column, table
-from sqlalchemy.exc import DatabaseError, SQLAlchemyError
+from sqlalchemy.exc import DatabaseError
 
 from wdstudy.errors import StorageError, StudyError, WdstudyError
+from wdstudy.words import quoted
 
 _STUDIES = table("studies", column("study_id"), column("study_name"))
 _TRIALS = table("trials", column("trial_id"), column("study_id"), column("number"))
@@ -69,19 +70,20 @@ def explained(
             )
         if any(word in says.lower() for word in _BROKEN):
             return broken(shown, says)
-    undecodable = isinstance(cause, JSONDecodeError) or _UNDECODABLE in says.lower()
-    if not undecodable and not _is_damage(error, method):
-        return None
+    if not isinstance(cause, JSONDecodeError):  # which a write may meet as well
+        reads = method.startswith("get_") and method != "get_best_trial"
+        if not _is_undecodable(error) and not (reads and _is_damage(error)):
+            return None
     study = of if method.startswith("get_") and isinstance(of, int) else None
     return StudyError(_unreadable(database, study, shown, _line(says) or type(error).__name__))
 
 
 def broken(shown: str, says: str) -> StorageError:
     """What to say of a SQLite file whose pages are damaged."""
-    file = shown.removeprefix("sqlite:///").partition("?")[0]
+    file = quoted(shown.removeprefix("sqlite:///").partition("?")[0])
     return StorageError(
         f"the file of the storage {shown} is damaged ({_line(says)}); put back a copy of it, or "
-        f"save what can be read in a new one: sqlite3 '{file}' .recover | sqlite3 rescued.db"
+        f"save what can be read in a new one, `sqlite3 {file} .recover | sqlite3 rescued.db`"
     )
 
 
@@ -94,8 +96,9 @@ def trials_apart(storage: BaseStorage, study_id: int) -> tuple[list[FrozenTrial]
             try:
                 trial = storage.get_trial(trial_id)
             except Exception as error:
-                if any(word in _says(error).lower() for word in _BROKEN):
-                    raise  # more than this trial is damaged
+                known = _is_undecodable(error) or _is_damage(error) or isinstance(error, KeyError)
+                if not known:
+                    raise  # more than this trial is damaged, or nothing is
                 lost.append(f"trial {number}: {_key_of(storage, trial_id) or _line(_says(error))}")
             else:
                 found.append(trial)
@@ -122,11 +125,18 @@ def damaged_trials(name: str, shown: str, lost: list[str]) -> StudyError:
     )
 
 
-def _is_damage(error: Exception, method: str) -> bool:
-    """Whether what reads fails over what it has read."""
-    if not method.startswith("get_") or method == "get_best_trial":
-        return False
-    return not isinstance(error, KeyError | OptunaError | SQLAlchemyError | OSError)
+def _is_damage(error: Exception) -> bool:
+    """Whether what reads fails over what it has read, as Optuna and SQLAlchemy do.
+
+    A text that is no JSON, a date that is none, a value where a list should stand, no value at all;
+    and a word that is none of an enum's. Not an error of the machine, above all.
+    """
+    odd = isinstance(error, ValueError | TypeError | AttributeError | AssertionError)
+    return odd or type(error) is LookupError
+
+
+def _is_undecodable(error: Exception) -> bool:
+    return _UNDECODABLE in _says(error).lower()
 
 
 def _unreadable(database: RDBStorage | None, study_id: int | None, shown: str, says: str) -> str:

@@ -22,6 +22,7 @@ from wdstudy.storage.reading import open_to_read, refuse_anothers
 from wdstudy.storage.servers import server_options
 from wdstudy.storage.tables import TrialTables
 from wdstudy.storage.url import file_of, kind_of, masked, resolve_url, without_password
+from wdstudy.words import quoted
 
 _MAKING_SECONDS = 60.0  # of many processes that open an empty database in the same moment
 _READING_SECONDS = 10.0  # somebody waits for the answer
@@ -187,7 +188,7 @@ def _unusable(url: str, error: Exception) -> StorageError:
     if isinstance(error, RuntimeError) and "optuna storage upgrade" in says:
         return StorageError(
             f"the storage {masked(url)} was made by an older Optuna; keep a copy of it, and bring "
-            f"it up to date: optuna storage upgrade --storage {masked(url)}"
+            f"it up to date, `optuna storage upgrade --storage {quoted(masked(url))}`"
         )
     remedy = (
         "check the path, its permissions and that it is a database"
