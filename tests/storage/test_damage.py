@@ -15,7 +15,7 @@ from optuna.storages import RDBStorage
 from wdstudy.errors import StudyError
 from wdstudy.storage.damage import broken
 from wdstudy.storage.ids import storage_of
-from wdstudy.storage.opening import open_storage, open_study
+from wdstudy.storage.opening import left_out, open_storage, open_study
 from wdstudy.storage.patient import patient
 
 URL = "sqlite:///wd.db"
@@ -82,3 +82,30 @@ def test_what_was_read_and_makes_no_sense_is_damage(two_trials: None, harm: str)
 def test_the_command_that_rescues_a_file_names_it_whatever_its_name_is() -> None:
     (line,) = re.findall("`(.+)`", str(broken("sqlite:///it's a/wd.db", "malformed")))
     assert shlex.split(line)[:3] == ["sqlite3", "it's a/wd.db", ".recover"]
+
+
+def test_who_leaves_trials_out_does_so_for_himself_alone(two_trials: None) -> None:
+    with closing(sqlite3.connect("wd.db")) as connection:
+        connection.execute("UPDATE trial_user_attributes SET value_json = '[' WHERE trial_id = 1")
+        connection.commit()
+    shared = open_storage(URL, create=False)
+    leaving = open_study("a", shared, leave_out=True)
+    refusing = open_study("a", shared)
+    for _ in range(2):
+        assert [trial.number for trial in leaving.get_trials()] == [1]
+        with pytest.raises(StudyError, match="is damaged"):
+            refusing.get_trials()
+    assert len(left_out(leaving)) == 1
+    assert left_out(refusing) == []
+
+
+def test_of_two_studies_that_were_deleted_the_one_asked_about_is_named(in_folder: Path) -> None:
+    storage = open_storage(URL)
+    for name in "ab":
+        optuna.create_study(study_name=name, storage=storage)
+    studies = [open_study(name, storage) for name in "ab"]
+    for name in "ab":
+        optuna.delete_study(study_name=name, storage=URL)
+    for study in studies:
+        with pytest.raises(StudyError, match=f"the study '{study.study_name}' was deleted"):
+            study.set_user_attr("a", 1)

@@ -92,7 +92,7 @@ def open_study(
     """
     opened = storage if isinstance(storage, BaseStorage) else open_storage(storage, create=False)
     if isinstance(opened, PatientStorage):
-        opened.leaves_out = leave_out
+        opened = opened.leaving_out(leave_out)
     try:
         if "\0" in name:  # which some servers refuse to be asked for
             raise KeyError(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import inspect
 import itertools
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, Protocol
@@ -47,10 +48,10 @@ class PatientStorage(Forwarding):
         at_once: Writes much to it at once; where there is none, one thing at a time is written.
         database: What is behind it, if that is a database: for what is faster past the cache.
         say: Told once when the storage goes and once when it is back.
+        leave_out: Whether trials that can't be read are left out, instead of refused.
 
     Attributes:
         patience: Seconds to go on asking; less where somebody waits for the end.
-        leaves_out: Whether trials that can't be read are left out, instead of refused.
         left_out: What was wrong with them, by their study's id.
 
     Raises:
@@ -66,6 +67,8 @@ class PatientStorage(Forwarding):
         at_once: WritesTrials | None = None,
         database: RDBStorage | None = None,
         say: Callable[[str], None] | None = None,
+        *,
+        leave_out: bool = False,
     ) -> None:
         super().__init__(storage)
         self._shown = shown
@@ -74,7 +77,7 @@ class PatientStorage(Forwarding):
         self._at_once = at_once
         self._names: dict[int, str] = {}
         self.patience = PATIENCE_SECONDS
-        self.leaves_out = False
+        self._leaves_out = leave_out
         self.left_out: dict[int, list[str]] = {}
 
     @property
@@ -85,6 +88,16 @@ class PatientStorage(Forwarding):
     @say.setter
     def say(self, say: Callable[[str], None] | None) -> None:
         self._outage.say = say
+
+    def leaving_out(self, leave_out: bool) -> PatientStorage:
+        """The same storage for somebody who wants trials left out, or refused, as he says."""
+        if leave_out == self._leaves_out:
+            return self
+        other = PatientStorage(
+            self.storage, self._shown, self._at_once, self._database, self.say, leave_out=leave_out
+        )
+        other.patience = self.patience
+        return other
 
     def write_trial(
         self,
@@ -124,7 +137,7 @@ class PatientStorage(Forwarding):
         try:
             found: list[FrozenTrial] = self._ask(read, study_id, deepcopy, states)
         except StudyError:
-            if not self.leaves_out:
+            if not self._leaves_out:
                 raise
             return self._readable(study_id, states)
         if any(map(unsound, found)):
@@ -148,7 +161,7 @@ class PatientStorage(Forwarding):
         """The trials that can be read, where the others may be left out."""
         source = self.storage if self._database is None else self._database
         found, lost = self._ask(trials_apart, source, study_id)
-        if lost and not self.leaves_out:
+        if lost and not self._leaves_out:
             name = self._names.get(study_id, str(study_id))
             raise damaged_trials(name, self._shown, lost)
         self.left_out[study_id] = lost
@@ -167,25 +180,34 @@ class PatientStorage(Forwarding):
                     return True  # it was done, only the answer was lost
                 raise
             except Exception as error:
-                if (line := self._explained(error, method.__name__, *args)) is not None:
+                if (line := self._explained(error, method, *args)) is not None:
                     raise line from error
                 raise
 
         return self._outage.outlast(attempt, self.patience, cause_of)
 
-    def _explained(self, error: Exception, method: str, *args: Any) -> WdstudyError | None:
+    def _explained(
+        self, error: Exception, method: Callable[..., Any], *args: Any
+    ) -> WdstudyError | None:
         """What to say of an error that patience does not mend; None where it may, or is wanted."""
-        if isinstance(error, KeyError) and method not in _LOOKING:
-            known = set(self.study_names())
-            gone = next((name for name in self._names.values() if name not in known), None)
-            if gone is not None:
+        name = method.__name__
+        if isinstance(error, KeyError) and name not in _LOOKING:
+            if (gone := self._gone(method, *args)) is not None:
                 return StudyError(
                     f"the study '{gone}' was deleted from {self._shown} meanwhile, with its "
                     "trials; to begin it anew, run the same command again"
                 )
-            if method.startswith("get_"):  # what it asked for is there, and lacks something
+            if name.startswith("get_"):  # what it asked for is there, and lacks something
                 error = ValueError(f"it lacks {error}")
-        return explained(error, self._shown, self._database, method, args[0] if args else None)
+        return explained(error, self._shown, self._database, name, args[0] if args else None)
+
+    def _gone(self, method: Callable[..., Any], *args: Any) -> str | None:
+        """The study that is there no more: the one asked about, where a study was."""
+        known = set(self.study_names())
+        gone = {study: name for study, name in self._names.items() if name not in known}
+        if next(iter(inspect.signature(method).parameters), "") == "study_id":
+            return gone.get(args[0])
+        return next(iter(gone.values()), None)
 
     def _is_in(self, trial_id: int, state: Any, *_: Any, **__: Any) -> bool:
         return bool(self.storage.get_trial(trial_id).state == state)
