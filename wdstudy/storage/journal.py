@@ -14,8 +14,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
 
+from wdstudy.storage.lines import broken_line, check_journal, is_operation
 from wdstudy.storage.lock import JournalLock
-from wdstudy.storage.mending import broken_line, check_journal, is_operation
 
 
 class JournalTrials:
