@@ -158,3 +158,23 @@ def test_where_nothing_is_known_the_first_trial_tells(monkeypatch: pytest.Monkey
     clock[0], status.done = 60.0, 1
     assert status.seconds_left() == pytest.approx(240.0)
     assert math.isclose(status.elapsed, 60.0)
+
+
+def test_what_fails_while_it_is_measured_is_left_to_the_trials(
+    in_folder: Path, make_spec: MakeSpec
+) -> None:
+    """As memory that runs out with the lanes that were asked for, which a run mends."""
+    calls = [0]
+
+    def loss(output: Tensor, y: Tensor) -> Tensor:
+        calls[0] += 1
+        if len(output.shape) == 2 and calls[0] > limit[0]:
+            raise torch.OutOfMemoryError("out of memory")
+        return nn.functional.cross_entropy(output, y)
+
+    limit = [10**9]
+    prepared = prepare(make_spec(task=Task(mlp, blobs, loss)), URL)
+    limit[0] = calls[0]
+    told = Forecast.of(prepared, 4, ONE, 1)
+    assert told.seconds is None
+    assert told.trials == 4

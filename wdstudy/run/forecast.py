@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 
 from optuna.trial import FrozenTrial
@@ -56,8 +57,9 @@ class Forecast:
         each, size = _seconds_of(prepared.study.get_trials(deepcopy=False, states=DONE)), None
         if prepared.data is not None:
             size = left * (_TRIAL_BYTES + _VALUE_BYTES * prepared.values)
-            if left:
-                each = seconds_a_trial(prepared.spec, prepared.data, prepared.device, choice)
+            with suppress(Exception):  # what is wrong will show again, in a trial
+                if left:
+                    each = seconds_a_trial(prepared.spec, prepared.data, prepared.device, choice)
         seconds = None if each is None else left * (each + _TRIAL_SECONDS)
         jobs = max(1, min(most, -(-left // choice.lanes)))
         return cls(left, left * prepared.total_steps, seconds, size, jobs, choice)
