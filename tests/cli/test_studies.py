@@ -192,3 +192,12 @@ def test_the_list_fits_a_terminal(study_file: StudyFile) -> None:
     assert len(shown) == 2
     assert "weight_decay" in shown[0]
     assert "min val_loss" in shown[1]
+
+
+def test_a_piped_list_folds_no_name(study_file: StudyFile) -> None:
+    name = "a-name-of-" + "many-" * 20 + "letters"
+    assert main(["run", str(study_file()), "--name", name]) == 0
+    environment = {k: v for k, v in os.environ.items() if k != "COLUMNS"}
+    shown = subprocess.check_output(command("list"), text=True, env=environment).splitlines()
+    assert len(shown) == 2
+    assert shown[1].startswith(name)

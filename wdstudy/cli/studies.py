@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,9 @@ from wdstudy.words import counted, printable
 
 if TYPE_CHECKING:
     import optuna
+
+
+_WIDE = 500  # columns of a table that no terminal folds
 
 
 def list_studies(
@@ -41,14 +45,15 @@ def list_studies(
     if as_json:
         typer.echo(frame.to_json(orient="records", indent=1, double_precision=15))
         return
-    table = Table(box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, collapse_padding=True)
     for column in ("study", "trials", "metric", "best", "lr", "weight_decay", "optimizer",
                    "started"):  # fmt: skip
         table.add_column(column, overflow="fold", no_wrap=column != "study")
     rows = [{k: None if isna(v) else v for k, v in row.items()} for row in frame.to_dict("records")]
     for row in rows:
         table.add_row(*_cells(row))
-    Console(emoji=False).print(table, markup=False)
+    piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    Console(emoji=False, width=_WIDE if piped else None).print(table, markup=False)
     for row in rows:
         if row["also_varies"]:
             told = f"'{row['study']}' varies {row['also_varies']} as well: its cells mix them"
