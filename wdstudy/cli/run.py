@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -93,7 +92,10 @@ def run(
 
     Example: wdstudy run studies/resnet.py --lr 1e-2:1:5 --weight-decay 0,1e-4:1e-2:5 --seeds 3
     """
-    with _display(context.obj, quiet=quiet and not dry_run, log=log) as display:
+    from wdstudy.run.progress import display_in
+
+    given = called(context.obj)
+    with display_in(given, log, quiet=quiet and not dry_run) as display:
         from wdstudy.launchers.base import launcher as make_launcher
         from wdstudy.launchers.processes import warm_up
 
@@ -175,31 +177,6 @@ def _run_all(
         display.say("nothing was trained or written: this was a dry run")
     else:
         display.say(f"next: {called(['report', *(spec.name for spec in specs), *where])}")
-
-
-@contextmanager
-def _display(arguments: list[str], *, quiet: bool, log: Path | None) -> Iterator[Display]:
-    """Where progress is shown: on the terminal unless that is to be quiet, and in a log."""
-    from wdstudy.run.progress import LogDisplay, Quiet, Several, console, display_for
-
-    shown = Quiet(console()) if quiet else display_for(console())
-    if log is None:
-        yield shown
-        return
-    try:
-        file = log.open("a", encoding="utf-8")
-    except OSError as error:
-        raise FlagError(
-            f"--log {log}: {error.strerror or error}; name a file that can be written"
-        ) from None
-    with file:
-        written = LogDisplay(console(file=file))
-        written.say(called(arguments))
-        try:
-            yield Several([shown, written])
-        except WdstudyError as error:
-            written.say(f"stopped: {error}")
-            raise
 
 
 def _forget(name: str, storage: str | None) -> None:

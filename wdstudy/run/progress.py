@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 from rich.console import Console, Group
@@ -18,6 +20,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from wdstudy.errors import FlagError, WdstudyError
 from wdstudy.run.status import Status
 from wdstudy.words import printable
 
@@ -191,6 +194,34 @@ class Quiet(Silent):
     def warn(self, line: str) -> None:
         """Print a line."""
         say(self._console, line)
+
+
+@contextmanager
+def display_in(command: str, log: Path | None, *, quiet: bool) -> Iterator[Display]:
+    """Where a command shows what it does: on the terminal, unless that is to be quiet, and in a
+    log, with whatever ends it.
+
+    Raises:
+        FlagError: the log can't be written.
+    """
+    shown = Quiet(console()) if quiet else display_for(console())
+    if log is None:
+        yield shown
+        return
+    try:
+        file = log.open("a", encoding="utf-8")
+    except OSError as error:
+        raise FlagError(
+            f"--log {log}: {error.strerror or error}; name a file that can be written"
+        ) from None
+    with file:
+        written = LogDisplay(console(file=file))
+        written.say(command)
+        try:
+            yield Several([shown, written])
+        except WdstudyError as error:
+            written.say(f"stopped: {error}")
+            raise
 
 
 def display_for(console: Console) -> Display:
