@@ -106,6 +106,7 @@ from wdstudy.run.runner import Runner
 from wdstudy.training.probe import LaneChoice
 
 claimed, received = sys.argv[1] == "claimed", getattr(signal, sys.argv[2])
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job may ignore it
 interrupt_on(signal.SIGTERM)
 spec = StudySpec(name="a", task=Task(mlp, blobs, cross_entropy), epochs=1, device="cpu",
                  space=SearchSpace(lr=[0.1, 0.2], weight_decay=[0]))

@@ -86,7 +86,7 @@ class Lines(Silent):
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def say(self, line: str) -> None:
+    def warn(self, line: str) -> None:
         self.lines.append(line)
 
 
