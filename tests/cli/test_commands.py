@@ -57,6 +57,7 @@ def test_run_list_report_export(study_file: StudyFile, capfd: pytest.CaptureFixt
     assert len(pd.read_csv("trials.csv")) == 12
 
 
+@pytest.mark.slow
 def test_a_printed_command_does_the_same_in_a_shell(
     study_file: StudyFile, in_folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -50,6 +50,7 @@ def test_a_renamed_study_holds_what_it_held_and_goes_on(
     assert "12 finished trials kept, 0 to train" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("url", URLS)
 def test_a_deleted_study_takes_its_published_figures_along_and_nothing_else(
     study_file: StudyFile, url: str
@@ -107,6 +108,7 @@ def test_what_is_refused_changes_nothing(
     assert names(URLS[0]) == ["linear", "other"]
 
 
+@pytest.mark.slow
 def test_a_study_in_training_is_not_renamed(
     study_file: StudyFile, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -66,6 +66,7 @@ def test_a_worker_that_is_killed_is_replaced_and_its_cells_are_trained(
     assert len(cells) == len(set(cells)) == 12
 
 
+@pytest.mark.slow
 def test_a_run_stops_when_a_lost_workers_successor_would_train_something_else(
     study_file: StudyFile,
 ) -> None:

@@ -134,6 +134,7 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("received", ["SIGINT", "SIGTERM"])
 @pytest.mark.parametrize(
     ("while_", "left"), [("claiming", "WAITING WAITING"), ("claimed", "FAIL WAITING")]

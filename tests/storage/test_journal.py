@@ -81,6 +81,7 @@ def test_a_lock_that_was_broken_is_no_error_of_who_had_it(
     assert not Path("study.journal.lock").is_symlink()
 
 
+@pytest.mark.slow
 def test_that_another_writes_for_long_is_said(
     stalled: Future[None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -138,6 +138,7 @@ def test_what_cannot_be_written_is_refused_at_once(
     assert ended.stdout == ""
 
 
+@pytest.mark.slow
 def test_a_lock_at_the_start_is_said_and_waited_for(
     in_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,6 +186,7 @@ def test_many_processes_may_create_one_storage_at_once(in_folder: Path) -> None:
     assert [process.exitcode for process in processes] == [0] * 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("url", "says"),
     [
@@ -213,6 +215,7 @@ def test_a_database_that_is_not_there_is_not_waited_for_whatever_its_name(
     assert said == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("create", [True, False])
 @pytest.mark.parametrize("kind", ["postgresql", "mysql"])
 def test_a_server_that_never_answers_is_told_of(

@@ -97,6 +97,7 @@ def test_a_report_leaves_out_what_can_not_be_read_and_says_so(
     assert "trial 3: its attribute" in Path("reports/a/report.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_report_of_half_a_letter_is_written(two_studies: Path) -> None:
     """JSON can hold half of a pair of surrogates, which no file of UTF-8 can."""
     half = r"""'"\ud800"'"""
@@ -110,6 +111,7 @@ def test_a_report_of_half_a_letter_is_written(two_studies: Path) -> None:
     assert main(["export", "a", "--what", "trials", "--out", "a.csv", "--storage", URL]) == 0
 
 
+@pytest.mark.slow
 def test_a_report_that_fails_leaves_no_folder_without_its_page(
     two_studies: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

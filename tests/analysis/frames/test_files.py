@@ -31,6 +31,7 @@ def test_no_text_is_a_formula_and_every_number_is_one(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
 def test_a_link_is_replaced_and_not_followed(tmp_path: Path, name: str) -> None:
     theirs = tmp_path / "theirs"

@@ -210,6 +210,7 @@ def test_a_report_needs_no_torch(tmp_path: Path) -> None:
     assert (tmp_path / "small" / "report.html").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", ["png", "pdf"])
 def test_links_in_its_folder_are_replaced_and_not_followed(tmp_path: Path, format: str) -> None:
     study = grid_study("linked")
