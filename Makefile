@@ -12,7 +12,7 @@ study: $(VENV)/.light   ## train the ResNet study, write its report, print where
 	$(BIN)/python -m wdstudy run studies/resnet.py
 	$(BIN)/python -m wdstudy report resnet
 
-test: $(VENV)/.light    ## the tests of a newcomer's five minutes
+test: $(VENV)/.light    ## the tests that need no extra package and no server
 	$(BIN)/python -m pytest -q
 
 test-all: $(VENV)/.full ## every test that needs no GPU; none is skipped for want of a package
