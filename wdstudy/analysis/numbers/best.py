@@ -10,69 +10,87 @@ import pandas as pd
 from scipy import stats
 
 from wdstudy.analysis.numbers.cells import Cells
-from wdstudy.analysis.numbers.estimate import Array, Estimate, cannot_say, reflected
+from wdstudy.analysis.numbers.contrasts import difference_errors, mean_variances, quantile
+from wdstudy.analysis.numbers.estimate import Array, Estimate, cannot_say
+from wdstudy.analysis.numbers.noise import FEWEST_DF, NO_SEEDS, TWO_SEEDS_DIFFER
 from wdstudy.analysis.numbers.timescales import timescale_steps
+from wdstudy.space import Cell
 
 REPLICATES = 400
+LEAST_KEPT = 0.25  # of a cell's lead: the spread of few cells is itself not well known
 
 
 @dataclass(frozen=True)
 class Best:
     """The cell of least mean value. NaN and an unknown `loss` where nothing finished.
 
-    loss: in units of the value, interval from the seed noise of all trained cells together.
+    loss: in units of the value, as the mean over as many new seeds would be: the least of many
+        noisy cells looks better than it is, and that is taken off. seen: the mean as measured.
     gap: how much worse the best of the neighbouring cells is, as a share of the loss.
-    ties: other cells that the noise cannot tell from it at 95 %; -1 where noise is not known.
+    ties: other cells that the noise cannot tell from it at 95 %, all cells counted; -1 where noise
+        is not known. tied: these cells, the best first.
+    regret: what the best of the tied cells would be better by, as a share of the loss, on average
+        over what the noise leaves possible; its `high` is the 95 % quantile.
     timescale: 1 / (lr · weight_decay) in steps.
     """
 
     lr: float
     weight_decay: float
     loss: Estimate
+    seen: float
     seeds: int
     diverged_seeds: float
     gap: Estimate
     ties: int
+    tied: tuple[Cell, ...]
+    regret: Estimate
     timescale: float
 
 
-def best_cell(cells: Cells) -> Best:
+def best_cell(cells: Cells, rng: np.random.Generator) -> Best:
     """The best of all cells, weight_decay = 0 among them."""
-    done = cells.finished
     if cells.best is None:
         none = cannot_say("no trial finished")
-        return Best(math.nan, math.nan, none, 0, math.nan, none, -1, math.nan)
+        return Best(math.nan, math.nan, none, math.nan, 0, math.nan, none, -1, (), none, math.nan)
+    done = cells.finished
     best = done.loc[cells.best]
     lr, weight_decay = float(best["lr"]), float(best["weight_decay"])
-    others = done.drop(index=cells.best)
-    seeds = int(best["seeds"])
+    others = done.drop(index=cells.best).sort_values("z", kind="stable")
+    tied = _tied(cells, best, others)
     return Best(
         lr,
         weight_decay,
-        _loss(cells, float(best["value"]), seeds),
-        seeds,
+        _loss(cells, best, tied),
+        float(best["value"]),
+        int(best["seeds"]),
         float(best["diverged"]),
         _gap(cells, best, others),
-        _ties(cells, best, others),
+        -1 if tied is None else len(tied),
+        () if tied is None else tuple(zip(tied["lr"], tied["weight_decay"], strict=True)),
+        _regret(cells, best, tied, rng),
         timescale_steps(lr, weight_decay),
     )
 
 
-def baseline_gap(cells: Cells, fallback_sd: float, rng: np.random.Generator) -> Estimate:
+def baseline_gap(cells: Cells, rng: np.random.Generator) -> Estimate:
     """Best loss without weight_decay over best loss with it, less one; positive: it helps.
 
-    Both are minima over cells; the interval's reflection takes the bias of that off.
+    One is the least of few cells and the other of many, so the second has had more luck: each is
+    drawn to the cells that may be as good, and the interval is that of the least of these.
     """
     done = cells.finished
     without, decayed = done[done["weight_decay"] == 0], cells.decayed
     if without.empty or decayed.empty:
         which = "0" if without.empty else "above 0"
         return cannot_say(f"no finished cell with weight_decay {which}", len(done))
-    sd = cells.noise.sd if math.isfinite(cells.noise.sd) else fallback_sd
-    gap = _minima(without, sd, rng) - _minima(decayed, sd, rng)
-    gap = np.expm1(gap) if cells.logarithmic else gap
-    reason = "" if math.isfinite(sd) else "no interval: noise not known"
-    return reflected(float(gap[0]), gap[1:], len(done), reason=reason)
+    few, many = (_leaders(cells, table, rng) for table in (without, decayed))
+    if few is None or many is None:
+        gap = float(without["z"].min() - decayed["z"].min())
+        return Estimate(cells.ratio(gap), n=len(done), reason="no interval: noise not known")
+    gaps = few[1] - many[1]
+    low, high = np.quantile(gaps, [0.0125, 0.9875])
+    gap = float(np.clip(few[0] - many[0], low, high))
+    return Estimate(*(cells.ratio(float(v)) for v in (gap, low, high)), n=len(done))
 
 
 def diverged_share(cells: Cells) -> Estimate:
@@ -85,31 +103,68 @@ def diverged_share(cells: Cells) -> Estimate:
     return Estimate(count / n, float(low), float(high), n)
 
 
-def _minima(table: pd.DataFrame, sd: float, rng: np.random.Generator) -> Array:
-    """Least z of the cells, and of replicates with the noise of their means, `[1 + R]`."""
-    z = table["z"].to_numpy(dtype=float)
-    error = sd / np.sqrt(table["seeds"].to_numpy(dtype=float))
-    # A minimum over noisy cells lies below the true one, and replicates of it lie lower still by
-    # about as much: `reflected` turns the second bias against the first.
-    draws = z + error * rng.standard_normal((REPLICATES, len(z)))
-    return np.concatenate([[z.min()], draws.min(axis=1)])
+def _with(best: pd.Series, others: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat([best.to_frame().T.astype(float), others])
 
 
-def _loss(cells: Cells, value: float, seeds: int) -> Estimate:
-    """The mean over seeds with the interval of pooled noise."""
-    noise = cells.noise
-    if noise.df < 1:
-        return Estimate(value, n=seeds, reason="no interval: no cell has 2 seeds")
-    # Student's t, because sd is itself estimated; with what seeds share, because the loss of one
-    # cell, unlike a difference of two, carries that as well.
-    half = float(stats.t.ppf(0.975, noise.total_df)) * noise.total / math.sqrt(seeds)
-    if cells.logarithmic:
-        low, high = value * math.exp(-half), value * math.exp(half)
-    else:
-        low, high = value - half, value + half
+def _leaders(
+    cells: Cells, table: pd.DataFrame, rng: np.random.Generator
+) -> tuple[float, Array] | None:
+    """The least z of some cells, drawn to those that may be as good, and draws of it `[R]`."""
+    best = table.loc[table["z"].idxmin()]
+    tied = _tied(cells, best, table.drop(index=best.name))
+    if tied is None:
+        return None
+    middle, error = _posterior(cells, _with(best, tied))
+    draws = middle + error * rng.standard_normal((REPLICATES, len(middle)))
+    return float(middle[0]), draws.min(axis=1)
+
+
+def _posterior(cells: Cells, among: pd.DataFrame) -> tuple[Array, Array]:
+    """What cells truly have, `[n]`, and its standard error, when each may owe its z to luck.
+
+    A cell is drawn towards the mean of all of them, by the share of its spread that is its noise
+    (Efron & Morris 1975, doi:10.1080/01621459.1975.10479864).
+    """
+    z = among["z"].to_numpy(dtype=float)
+    noise = np.maximum(mean_variances(cells, among, rest=False).to_numpy(dtype=float), 1e-300)
+    if len(z) < 3:
+        return z, np.sqrt(noise)
+    weight = 1 / noise
+    middle = float((weight * z).sum() / weight.sum())
+    # How far the cells themselves differ (DerSimonian & Laird 1986), rather than their seeds.
+    excess = float((weight * (z - middle) ** 2).sum()) - (len(z) - 1)
+    spread = max(excess / float(weight.sum() - (weight**2).sum() / weight.sum()), 0.0)
+    weight = 1 / (noise + spread)
+    middle = float((weight * z).sum() / weight.sum())
+    keep = spread / (spread + noise)
+    return middle + np.maximum(keep, LEAST_KEPT) * (z - middle), np.sqrt(keep * noise)
+
+
+def _loss(cells: Cells, best: pd.Series, tied: pd.DataFrame | None) -> Estimate:
+    """The mean over seeds, less its luck, with the interval of its column's noise."""
+    noise, value, seeds = cells.noise, float(best["value"]), int(best["seeds"])
+    if not noise.replicated or tied is None:
+        return Estimate(value, n=seeds, reason=f"no interval: {NO_SEEDS}")
+    own = noise.of(int(best["column"]))
+    parts = [(noise.variance(int(best.name), int(best["column"])), own.df),  # type: ignore[call-overload]
+             (noise.shift * own.sd**2, noise.shift_df), (noise.common, noise.common_df)]  # fmt: skip
+    variance = sum(v for v, _ in parts)
+    # Satterthwaite 1946, doi:10.2307/3002019: the degrees of freedom of a sum of variances.
+    df = variance**2 / max(sum(v**2 / d for v, d in parts if v > 0 and d > 0), 1e-300)
+    luck = float(_posterior(cells, _with(best, tied))[0][0]) - float(best["z"])
+    middle = _moved(cells, value, luck)
+    if df < FEWEST_DF:
+        return Estimate(middle, n=seeds, reason=f"no interval: {TWO_SEEDS_DIFFER}")
+    half = quantile(df) * math.sqrt(2 * variance / seeds)  # of this mean, and of that of new seeds
+    low, high = _moved(cells, value, luck - half), _moved(cells, value, luck + half)
     if cells.is_share:  # what a share lacks to 1 is a share as well
         low, high = max(low, 0.0), min(high, 1.0)
-    return Estimate(value, low, high, seeds)
+    return Estimate(middle, low, high, seeds)
+
+
+def _moved(cells: Cells, value: float, by: float) -> float:
+    return value * math.exp(by) if cells.logarithmic else value + by
 
 
 def _gap(cells: Cells, best: pd.Series, others: pd.DataFrame) -> Estimate:
@@ -123,23 +178,34 @@ def _gap(cells: Cells, best: pd.Series, others: pd.DataFrame) -> Estimate:
         near &= others[axis].between(low, high)
     if not near.any():
         return cannot_say("the best cell has no neighbour on a grid", len(others) + 1)
-    rival = others.loc[others.loc[near, "z"].idxmin()]
-    gap, n = float(rival["z"] - best["z"]), int(near.sum()) + 1
-    if cells.noise.df < 1:
-        return Estimate(cells.ratio(gap), n=n, reason="no interval: no cell has 2 seeds")
-    half = _least_difference(cells, best["seeds"], rival["seeds"])
-    return Estimate(cells.ratio(gap), cells.ratio(gap - half), cells.ratio(gap + half), n)
+    rivals = others[near]
+    gaps, n = rivals["z"] - best["z"], len(rivals) + 1
+    if not cells.noise.known:
+        return Estimate(cells.ratio(float(gaps.min())), n=n, reason="no interval: noise not known")
+    reach = quantile(cells.noise.df, len(rivals)) * difference_errors(cells, best, rivals)
+    ends = float(gaps.min()), float((gaps - reach).min()), float((gaps + reach).min())
+    return Estimate(*(cells.ratio(v) for v in ends), n=n)
 
 
-def _ties(cells: Cells, best: pd.Series, others: pd.DataFrame) -> int:
-    if cells.noise.df < 1:
-        return -1
-    # One by one at 95 %: of many cells some true losers pass, so this counts ties generously.
-    gaps = others["z"] - best["z"]
-    return int((gaps <= _least_difference(cells, best["seeds"], others["seeds"])).sum())
+def _tied(cells: Cells, best: pd.Series, others: pd.DataFrame) -> pd.DataFrame | None:
+    """The cells that may be as good, or better, at 95 % of all of them together."""
+    if not cells.noise.known:
+        return None
+    reach = quantile(cells.noise.df, len(others)) * difference_errors(cells, best, others)
+    return others[others["z"] - best["z"] <= reach]
 
 
-def _least_difference(cells: Cells, seeds: float, other_seeds: float | pd.Series) -> float:
-    """The difference of two cell means that noise alone exceeds in 5 % of pairs."""
-    spread = cells.noise.sd * (1 / seeds + 1 / other_seeds) ** 0.5
-    return stats.t.ppf(0.975, cells.noise.df) * spread  # type: ignore[no-any-return]
+def _regret(
+    cells: Cells, best: pd.Series, tied: pd.DataFrame | None, rng: np.random.Generator
+) -> Estimate:
+    """How much better than the named best the truly best of the tied may be."""
+    if tied is None:
+        return cannot_say(NO_SEEDS)
+    if tied.empty:
+        return Estimate(0.0, 0.0, 0.0, 1)
+    among = _with(best, tied)
+    middle, error = _posterior(cells, among)
+    draws = middle + error * rng.standard_normal((REPLICATES, len(middle)))
+    regret: Array = draws[:, 0] - draws.min(axis=1)
+    ends = float(regret.mean()), 0.0, float(np.quantile(regret, 0.95))
+    return Estimate(*(cells.ratio(v) for v in ends), n=len(among))

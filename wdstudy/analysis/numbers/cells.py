@@ -7,38 +7,26 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from wdstudy.analysis.frames.cells import counts, gather, initial_loss
 from wdstudy.analysis.numbers.estimate import Array
+from wdstudy.analysis.numbers.noise import Noise, noise_of
 from wdstudy.words import MINUS
 
 BASIN = 0.5  # a cell below this share of the way from the best log loss to the plateau is trained
-ENOUGH_DF = 8
-
-
-@dataclass(frozen=True)
-class Noise:
-    """Standard deviation of log loss from seed to seed, and its degrees of freedom.
-
-    sd, df: what differs from cell to cell; for comparing cells, which share their seeds.
-    total, total_df: with what a seed does to all cells alike; for the loss of one cell. If seeds
-    do so beyond chance (F test), only their number less one counts.
-    """
-
-    sd: float = math.nan
-    df: int = 0
-    total: float = math.nan
-    total_df: int = 0
+FEWEST = 3  # cells of one lr that make a column
+PER_COLUMN = 12  # scattered cells that stand for a column: a quadratic has six coefficients
 
 
 @dataclass(frozen=True)
 class Cells:
     """What the trials say, cell by cell.
 
-    trials: one row a usable trial: lr, weight_decay, value, seed, diverged, x, y, z, cell.
+    trials: one row a usable trial: lr, weight_decay, value, seed, diverged, x, y, z, cell, column.
     table: one row a cell, by number: lr, weight_decay, x, y, value (mean over seeds), z, seeds,
-        diverged (share). A cell of which half the trials or more diverged has no value.
+        diverged (share), column. A cell of which half the trials or more diverged has no value.
+        A column holds the cells of one lr; of scattered cells those of neighbouring lr.
+    scattered: most lr hold too few cells for columns: they are samples of the plane.
     best: the number of the best cell; None where none has a value.
     x = log10 lr, y = log10 weight_decay (-inf at 0), z = log value, or the value itself where some
     value is not positive (`logarithmic` is then false). plateau: z of an untrained model.
@@ -53,6 +41,7 @@ class Cells:
     plateau: float
     initial: float
     pruned: int
+    scattered: bool
     sign: str = ""
 
     @property
@@ -108,17 +97,21 @@ def measured(
         cells["z"] = np.log(cells["value"]) if logarithmic else cells["value"]
         with np.errstate(divide="ignore"):
             cells["x"], cells["y"] = np.log10(cells["lr"]), np.log10(cells["weight_decay"])
+    scattered = _scattered(table)
+    table["column"] = _columns(table, scattered=scattered)
+    rows["column"] = rows["cell"].map(table["column"])
     initial = initial_loss(trials) if capped and not sign else math.nan
     plateau = (math.log(initial) if initial > 0 else math.nan) if logarithmic else initial
     return Cells(
         rows.reset_index(drop=True),
         table,
         None if grid.best is None else int(grid.ranked.index[0]),
-        _noise(rows, table, plateau),
+        noise_of(rows, table),
         logarithmic,
         plateau,
         initial,
         int(grid.rows["pruned"].sum()),
+        scattered,
         sign,
     )
 
@@ -137,36 +130,19 @@ def _flipped(value: pd.Series, sign: str) -> pd.Series:
     return value if not sign else (1 if sign.startswith("1") else 0) - value
 
 
-def _noise(rows: pd.DataFrame, table: pd.DataFrame, plateau: float) -> Noise:
-    """Spread of z within cells, what a seed does to all cells alike taken off.
-
-    Of trained cells if they carry ENOUGH_DF (an untrained model hardly depends on its seed), else
-    of all.
-    """
-    z = table["z"]
-    if z.notna().sum() == 0:
-        return Noise()
-    top = np.nanmin([plateau, z.max()])
-    trained = table.index[z <= z.min() + BASIN * max(top - z.min(), 0.0)]
-    noise = _pooled(rows, trained)
-    return noise if noise.df >= ENOUGH_DF else _pooled(rows, table.index[z.notna()])
+def _scattered(table: pd.DataFrame) -> bool:
+    """Whether most cells stand at an lr with fewer than three of them."""
+    count = table.groupby("x")["x"].transform("count")
+    return bool((count >= FEWEST).mean() < 0.6) and table["x"].nunique() > FEWEST
 
 
-def _pooled(rows: pd.DataFrame, cells: pd.Index) -> Noise:
-    """The spread within these cells, beside what seeds share."""
-    used = rows[rows["cell"].isin(cells) & rows["z"].notna()]
-    used = used[used.groupby("cell")["z"].transform("count") >= 2]
-    own, seeds = pd.factorize(used["cell"])[0], pd.factorize(used["seed"])[0]
-    df = len(used) - len(np.unique(own)) - max(len(np.unique(seeds)) - 1, 0)
-    if df < 1:
-        return Noise()
-    rss = additive_rss(used["z"].to_numpy(dtype=float), [own, seeds])
-    shared = len(np.unique(seeds)) - 1
-    both, both_df = additive_rss(used["z"].to_numpy(dtype=float), [own]), df + shared
-    excess = max(both - rss, 0.0) / max(shared, 1) / max(rss / df, 1e-300)
-    alike = shared > 0 and stats.f.sf(excess, shared, df) < 0.05
-    total_df = shared if alike else both_df
-    return Noise(math.sqrt(rss / df), df, math.sqrt(both / both_df), total_df)
+def _columns(table: pd.DataFrame, *, scattered: bool) -> pd.Series:
+    """The number of each cell's column, from the least lr on."""
+    if not scattered:
+        return pd.Series(np.unique(table["x"], return_inverse=True)[1], index=table.index)
+    count = max(1, len(table) // PER_COLUMN)
+    rank = table["x"].rank(method="first") - 1
+    return (rank * count // max(len(table), 1)).astype(int)
 
 
 def additive_rss(z: Array, factors: list[np.ndarray]) -> float:

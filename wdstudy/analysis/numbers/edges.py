@@ -9,9 +9,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
 
 from wdstudy.analysis.numbers.cells import Cells
+from wdstudy.analysis.numbers.contrasts import difference_errors, quantile
 from wdstudy.analysis.numbers.estimate import Mask
 
 NEAR = 0.05  # scattered cells within this share of the range from its end are at the edge
@@ -67,9 +67,9 @@ class Suggestion:
     why: tuple[str, ...]
 
 
-def edges(cells: Cells, sd: float) -> tuple[Edge, Edge]:
-    """Where the best lies on each axis; `sd` is the noise of one trial's z, NaN if not known."""
-    return _edge(cells, "lr", "x", sd), _edge(cells, "weight_decay", "y", sd)
+def edges(cells: Cells) -> tuple[Edge, Edge]:
+    """Where the best lies on each axis."""
+    return _edge(cells, "lr", "x"), _edge(cells, "weight_decay", "y")
 
 
 def stable_lr(cells: Cells) -> tuple[StableLr, ...]:
@@ -112,7 +112,7 @@ def suggest_range(cells: Cells, found: tuple[Edge, Edge]) -> Suggestion:
     return Suggestion("extend" if out else "refine", ranges[0], ranges[1], tuple(why))
 
 
-def _edge(cells: Cells, axis: Literal["lr", "weight_decay"], name: str, sd: float) -> Edge:
+def _edge(cells: Cells, axis: Literal["lr", "weight_decay"], name: str) -> Edge:
     done = cells.decayed
     tried = cells.table.loc[cells.table["weight_decay"] > 0, name].to_numpy(dtype=float)
     if done.empty:
@@ -133,20 +133,21 @@ def _edge(cells: Cells, axis: Literal["lr", "weight_decay"], name: str, sd: floa
     elif upper[order[0]] or at_upper > 0.5:
         where = "upper"
     side, share = (lower, at_lower) if where == "lower" else (upper, at_upper)
-    firm = where != "inside" and _beyond_noise(done, order, ~side, sd)
-    worth = where != "inside" and (firm or share > 0.5 or not math.isfinite(sd))
+    firm = where != "inside" and _beyond_noise(cells, done, order, ~side)
+    worth = where != "inside" and (firm or share > 0.5 or not cells.noise.known)
     extend_to = _extended(levels, where) if worth else math.nan
     return Edge(axis, where, 10**low, 10**high, at_lower, at_upper, top, firm, extend_to)
 
 
-def _beyond_noise(done: pd.DataFrame, order: npt.NDArray[np.intp], inside: Mask, sd: float) -> bool:
-    """Whether the best cell away from the edge is worse than the best by more than the noise."""
-    z, seeds = done["z"].to_numpy(dtype=float), done["seeds"].to_numpy(dtype=float)
-    if not inside.any() or not math.isfinite(sd):
+def _beyond_noise(
+    cells: Cells, done: pd.DataFrame, order: npt.NDArray[np.intp], inside: Mask
+) -> bool:
+    """Whether every cell away from the edge is worse than the best by more than the noise."""
+    if not inside.any() or not cells.noise.known:
         return False
-    rival = order[inside[order]][0]
-    error = sd * math.sqrt(1 / seeds[rival] + 1 / seeds[order[0]])
-    return bool(z[rival] - z[order[0]] > stats.norm.ppf(0.975) * error)
+    best, rivals = done.iloc[order[0]], done[inside]
+    reach = quantile(cells.noise.df, len(rivals)) * difference_errors(cells, best, rivals)
+    return bool((rivals["z"] - best["z"] > reach).all())
 
 
 def _extended(levels: npt.NDArray[np.float64], where: str) -> float:

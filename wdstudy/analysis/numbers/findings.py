@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from wdstudy.analysis.numbers.basins import Basin
 from wdstudy.analysis.numbers.best import Best
 from wdstudy.analysis.numbers.edges import Edge, StableLr, Suggestion
+from wdstudy.analysis.numbers.effects import LrEffect
 from wdstudy.analysis.numbers.estimate import Estimate, as_data
 from wdstudy.analysis.numbers.frontier import Frontier
+from wdstudy.analysis.numbers.goodlr import GoodLr
+from wdstudy.analysis.numbers.limit import Limit
 from wdstudy.analysis.numbers.lines import ApartCost, ValleyWidth
 from wdstudy.analysis.numbers.ridge import Ridge
 from wdstudy.analysis.numbers.separability import Product, Separability
@@ -16,10 +20,14 @@ from wdstudy.analysis.numbers.separability import Product, Separability
 
 @dataclass(frozen=True)
 class Sentence:
-    """One statement of the verdict; `about` is the field of Landscape that it rests on."""
+    """One statement; `about` is the field of Landscape that it rests on.
+
+    numbers: what stands behind a statement in plain words, for those who ask; may be empty.
+    """
 
     text: str
     about: str
+    numbers: str = ""
 
     def __str__(self) -> str:
         return self.text
@@ -28,6 +36,10 @@ class Sentence:
 @dataclass(frozen=True)
 class Landscape:
     """How lr and weight_decay shape the loss. Costs and gaps are shares of the loss.
+
+    effects: what weight_decay does at each lr; the heart of it. limit: where its harm begins, along
+    lr. advice: what to do, in four plain sentences; verdict: all that can be said, in a
+    statistician's.
 
     slope, frontier: decades of weight_decay per decade of lr, in PyTorch's form; in the
     independent form (lr · weight_decay as the axis) the same runs have these plus one.
@@ -40,6 +52,9 @@ class Landscape:
     trials: int
     cells: int
     best: Best
+    effects: tuple[LrEffect, ...]
+    good_lr: GoodLr
+    limit: Limit
     slope: Estimate
     ridge: Ridge
     frontier: Estimate
@@ -54,9 +69,11 @@ class Landscape:
     diverged_share: Estimate
     stable_lr: tuple[StableLr, ...]
     baseline_gap: Estimate
+    second_basin: Basin | None
     noise: Estimate
     logarithmic: bool
     suggestion: Suggestion
+    advice: tuple[Sentence, ...]
     verdict: tuple[Sentence, ...]
 
     def as_data(self) -> dict[str, Any]:

@@ -29,15 +29,16 @@ class Frontier:
     weight_decay: tuple[float, ...] = ()
 
 
-def frontier(surface: Surface, cells: Cells, sd: float) -> Frontier:
+def frontier(surface: Surface, cells: Cells) -> Frontier:
     """Where weight_decay begins to do harm, lr by lr, and the line through these points.
 
-    Between cells the crossing is interpolated. `sd`: noise of one trial's z, NaN if not known; a
-    rise of less than three times that of a cell is no harm. The interval is Student's t of the
-    line's residuals; a smoothed surface, whose residuals hang together, adds its bootstrap.
+    Between cells the crossing is interpolated. A rise of less than three standard errors of a cell
+    (the median column's) is no harm. The interval is Student's t of the line's residuals; a
+    smoothed surface, whose residuals hang together, adds its bootstrap.
     """
     done = cells.decayed
-    error = sd / math.sqrt(done["seeds"].median()) if math.isfinite(sd) else 0.0
+    sds = [cells.noise.of(column).sd for column in done["column"].unique()]
+    error = float(np.median(sds)) / math.sqrt(done["seeds"].median()) if cells.noise.known else 0.0
     rise = max(math.log(HARMLESS) if cells.logarithmic else 0.05 * _range(surface.z[0]), 3 * error)
     factor = math.exp(rise) if cells.logarithmic else math.nan
     if factor > MOST_HARM:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
+from wdstudy.analysis.numbers.advice import advice
+from wdstudy.analysis.numbers.basins import second_basin
 from wdstudy.analysis.numbers.best import baseline_gap, best_cell, diverged_share
-from wdstudy.analysis.numbers.cells import Cells, Noise, measured
+from wdstudy.analysis.numbers.cells import Cells, measured
+from wdstudy.analysis.numbers.effects import effects_by_lr
 from wdstudy.analysis.numbers.edges import edges, stable_lr, suggest_range
 from wdstudy.analysis.numbers.estimate import Estimate, cannot_say
 from wdstudy.analysis.numbers.findings import Landscape
 from wdstudy.analysis.numbers.frontier import Frontier, frontier
+from wdstudy.analysis.numbers.goodlr import good_lr
+from wdstudy.analysis.numbers.limit import harmless_limit
 from wdstudy.analysis.numbers.lines import (
     ApartCost,
     ValleyWidth,
@@ -22,7 +26,9 @@ from wdstudy.analysis.numbers.lines import (
     sensitivity,
     valley_width,
 )
-from wdstudy.analysis.numbers.ridge import fit_ridge
+from wdstudy.analysis.numbers.noise import Noise
+from wdstudy.analysis.numbers.quadratic import ridge_of_scatter
+from wdstudy.analysis.numbers.ridge import ridge_of_columns
 from wdstudy.analysis.numbers.separability import product, separability
 from wdstudy.analysis.numbers.surface import Surface, surface
 from wdstudy.analysis.numbers.verdict import sentences
@@ -63,10 +69,16 @@ def landscape(
     capped = "loss" in words or words == "value"
     cells = measured(trials, value, minimize=minimize, capped=capped)
     found = _numbers(cells, cells.sign + words, np.random.default_rng(seed))
-    told = sentences(
-        found, pruned=cells.pruned, adaptive=adaptive, others=trials.attrs.get("others") or {}
+    others = trials.attrs.get("others") or {}
+    return replace(
+        found,
+        advice=advice(
+            found,
+            replica="trial" if others else "seed",
+            study=str(trials.attrs.get("study") or ""),
+        ),
+        verdict=sentences(found, pruned=cells.pruned, adaptive=adaptive, others=others),
     )
-    return replace(found, verdict=told)
 
 
 def landscape_of_study(trials: pd.DataFrame, record: StudyRecord) -> Landscape:
@@ -86,18 +98,18 @@ def _words(value: str) -> str:
 
 
 def _numbers(cells: Cells, name: str, rng: np.random.Generator) -> Landscape:
-    decayed = cells.decayed
-    x, y, z = (decayed[axis].to_numpy(dtype=float) for axis in ("x", "y", "z"))
-    ridge = fit_ridge(x, y, z, cells.plateau, rng)
-    noise = _noise(cells.noise, ridge.scatter, len(decayed))
-    table = surface(cells, ridge.scatter, rng)
-    places = edges(cells, noise.value)
-    line, cost, width, (along_lr, along_weight_decay) = _lines(table, cells, noise.value)
+    ridge = ridge_of_scatter(cells, rng) if cells.scattered else ridge_of_columns(cells, rng)
+    places = edges(cells)
+    line, cost, width, (along_lr, along_weight_decay) = _lines(surface(cells, rng), cells)
+    effects = effects_by_lr(cells, rng)
     return Landscape(
         name=name,
         trials=len(cells.trials),
         cells=len(cells.table),
-        best=best_cell(cells),
+        best=best_cell(cells, rng),
+        effects=effects,
+        good_lr=good_lr(cells, effects),
+        limit=harmless_limit(effects),
         slope=ridge.slope,
         ridge=ridge,
         frontier=line.slope,
@@ -111,32 +123,34 @@ def _numbers(cells: Cells, name: str, rng: np.random.Generator) -> Landscape:
         edges=places,
         diverged_share=diverged_share(cells),
         stable_lr=stable_lr(cells),
-        baseline_gap=baseline_gap(cells, noise.value, rng),
-        noise=noise,
+        baseline_gap=baseline_gap(cells, rng),
+        second_basin=second_basin(cells),
+        noise=_noise(cells.noise, len(cells.decayed)),
         logarithmic=cells.logarithmic,
         suggestion=suggest_range(cells, places),
+        advice=(),
         verdict=(),
     )
 
 
-def _noise(seeds: Noise, scatter: float, n: int) -> Estimate:
-    """Seed noise with the chi-squared interval of its variance, else scatter about a surface."""
-    if seeds.df >= 1:
-        low, high = np.sqrt(seeds.df / stats.chi2.ppf([0.975, 0.025], seeds.df)) * seeds.sd
-        return Estimate(seeds.sd, float(low), float(high), seeds.df)
-    if math.isfinite(scatter):
-        why = "no cell has 2 seeds: scatter about a smooth surface, its lack of fit included"
-        return Estimate(scatter, n=n, reason=why)
-    return cannot_say("no cell has 2 seeds, and no smooth surface fits", n)
+def _noise(noise: Noise, n: int) -> Estimate:
+    """The pooled noise with the chi-squared interval of its variance."""
+    if not noise.known:
+        return cannot_say("no cell has 2 seeds, and neighbours are too few to judge by", n)
+    if not noise.replicated:
+        why = "no cell has 2 seeds: how neighbours differ, the bends of the plane included"
+        return Estimate(noise.sd, n=n, reason=why)
+    low, high = np.sqrt(noise.df / stats.chi2.ppf([0.975, 0.025], noise.df)) * noise.sd
+    return Estimate(noise.sd, float(low), float(high), round(noise.df))
 
 
 def _lines(
-    table: Surface | str, cells: Cells, sd: float
+    table: Surface | str, cells: Cells
 ) -> tuple[Frontier, ApartCost, ValleyWidth, tuple[Estimate, Estimate]]:
     """What lines across the table tell, or why they tell nothing."""
     if isinstance(table, Surface):
         return (
-            frontier(table, cells, sd),
+            frontier(table, cells),
             apart_cost(table, cells),
             valley_width(table, cells),
             sensitivity(table, cells),

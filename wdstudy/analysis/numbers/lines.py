@@ -28,7 +28,8 @@ class ApartCost:
 
     lr_first: a line search over lr at a starting weight_decay, then over weight_decay at that lr;
     weight_decay_first: the other way round. Each the median over all starts.
-    worst: the dearest start, described by `worst_start`, `worst_at` and `worst_order`.
+    worst: the dearest start, described by `worst_start` and `worst_order`. It has no interval: the
+        greatest of many is biased, and by how much the cells don't tell.
     by_weight_decay, by_lr: (start, cost) of lr_first and of weight_decay_first.
     """
 
@@ -70,7 +71,7 @@ def apart_cost(surface: Surface, cells: Cells) -> ApartCost:
     return ApartCost(
         estimate(by_weight_decay),
         estimate(by_lr),
-        _share(cells, both[:, worst], surface),
+        _worst(cells, float(both[0, worst]), surface),
         "lr first" if lr_first else "weight_decay first",
         float(starts[worst]),
         _pairs(cells, starts[: len(surface.y)], by_weight_decay[0]),
@@ -195,6 +196,10 @@ def _mean(line: Array) -> Array:
     known = np.isfinite(line)
     count = known.sum(axis=1)
     return np.asarray(np.where(known, line, 0).sum(axis=1) / np.where(count > 0, count, np.nan))
+
+
+def _worst(cells: Cells, cost: float, surface: Surface) -> Estimate:
+    return Estimate(cells.ratio(cost), n=surface.n, reason=surface.note or "the greatest of many")
 
 
 def _share(cells: Cells, differences: Array, surface: Surface) -> Estimate:

@@ -1,320 +1,232 @@
-"""The ridge: how log best weight_decay moves with log lr, with an interval that means what it says.
+"""The ridge: how log best weight_decay moves with log lr, where the plane has a valley to follow.
 
-x = log10 lr, y = log10 weight_decay, z = log loss of a cell. In a basin (cells below a level of z,
-so neither plateau nor cliff) a surface is fitted by least squares,
+On most real planes weight_decay matters at high lr only, and a surface fitted through all of it
+invents a valley, and with it a slope, where the loss is level. So a column of one lr counts only if
+its own cells rise on both sides of its best, and a slope is told only through enough such columns,
+with the span of lr that they cover. Each gives the place of its minimum, from a parabola through
+the cells near it; the slope is that of the line through these places, weighted by how surely each
+is known, which is by how much is at stake there. What scatters about the line beyond that joins
+the interval.
 
-    z = g(x) + Σ b_ij xⁱ yʲ,   j ≥ 1,  i + j ≤ degree,   degree 2, 3 or 4 as an F test asks,
-
-with g free: one constant per lr on a grid, a polynomial on scattered lr. The ridge y*(x) is the
-fitted minimum over y at each x, and the slope that of the straight line through it. Neither the
-level nor the family of functions changes when y is replaced by y + x, so the slope in another
-parametrisation of the same runs differs by exactly one, as it must.
-
-How deep a basin? Small ones are noisy, large ones are no polynomial. From the smallest basin that
-can say something, the basin grows as long as its slope stays inside every interval met so far
-(Lepski 1991). How much the slope still moves from one basin to the next joins the interval.
+All of it moves with the cells when y = log10 weight_decay is replaced by y + log10 lr, so the slope
+in the other parametrisation of the same runs differs by exactly one, as it must.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import numpy as np
-from scipy import stats
 
-from wdstudy.analysis.numbers.estimate import Array, Estimate, Mask, cannot_say
+from wdstudy.analysis.numbers.cells import Cells
+from wdstudy.analysis.numbers.contrasts import Column, columns, quantile
+from wdstudy.analysis.numbers.estimate import Array, Estimate, cannot_say
 
-REPLICATES = 999
-DEPTHS = (0.0625, 0.125, 0.25, 0.5)  # of the range from the best loss to the plateau, in log loss
+REPLICATES = 400
+RISE = math.log(1.03)  # a column is a valley if its loss rises by more than this on both sides,
+RISE_ERRORS = 3  # and by more than this many standard errors
+FEWEST = 4  # valleys that a slope is told through,
+SPAN = 0.7  # over at least so many decades of lr
 WIDEST = 1.5  # an interval wider than this no longer tells a trade-off from its opposite
 SHAPE = 0.03  # left of the bias on lopsided valleys of known slope (benchmarks/coverage.py)
-MIN_SPARE = 3  # residual degrees of freedom below which an interval means little
-MIN_LRS = 3
 
 
 @dataclass(frozen=True)
 class Ridge:
-    """The slope of the ridge, how it bends, and the scatter about the fitted surface.
+    """The slope of the ridge and how it bends.
 
     slope: decades of weight_decay per decade of lr. bend: change of slope per decade of lr.
-    scatter: standard deviation of log loss about the surface; seed noise and lack of fit together.
-    lr, weight_decay: the fitted ridge, point by point.
+    lr, weight_decay: the bottom of the valley, point by point: the span that the slope is told of.
     """
 
     slope: Estimate
     bend: Estimate
-    scatter: float = math.nan
     lr: tuple[float, ...] = ()
     weight_decay: tuple[float, ...] = ()
 
 
-def fit_ridge(x: Array, y: Array, z: Array, plateau: float, rng: np.random.Generator) -> Ridge:
-    """The ridge of cells at x, y with log loss z, all `[n]`; `plateau` is z untrained."""
-    accepted: list[Ridge] = []
-    unknown = _unknown("no finished cell" if len(z) == 0 else "all cells lie at one level", len(z))
-    for basin in basins(z, plateau):
-        ridge = _ridge_of(x[basin], y[basin], z[basin], rng)
-        if not ridge.slope.known:
-            if accepted:
-                break
-            unknown = ridge
-        elif all(_holds(r.slope, ridge.slope.value) for r in accepted):
-            accepted.append(ridge)
-        else:
-            return _widened(accepted[-1], ridge)
-    if not accepted:
-        return unknown
-    return _widened(accepted[-1], accepted[-2] if len(accepted) > 1 else accepted[-1])
-
-
-def basins(z: Array, plateau: float) -> list[Mask]:
-    """Cells below growing levels of `z`, each a mask `[n]`, without repetition."""
-    if len(z) == 0:
-        return []
-    best = float(np.sort(z)[: len(z) // 50 + 1].mean())
-    top = min(plateau, float(z.max())) if math.isfinite(plateau) else float(z.max())
-    masks = [z <= best + depth * max(top - best, 0.0) for depth in DEPTHS]
-    grows = [a.sum() < b.sum() for a, b in pairwise(masks)]
-    return [mask for mask, wanted in zip(masks, [*grows, True], strict=True) if wanted]
-
-
-def _unknown(reason: str, n: int, scatter: float = math.nan) -> Ridge:
-    return Ridge(cannot_say(reason, n), cannot_say(reason, n), scatter)
-
-
-def _holds(estimate: Estimate, value: float) -> bool:
-    return estimate.low <= value <= estimate.high
-
-
-def _widened(ridge: Ridge, other: Ridge) -> Ridge:
-    """`ridge` with the change of slope to another basin as one more source of error."""
-    slope, step = ridge.slope, float(np.mean(np.diff(np.log10(ridge.lr))))
-    moved = math.hypot(slope.value - other.slope.value, SHAPE)
-    if ridge.bend.known:  # the slope of a bent valley depends on the lr it is taken over
-        moved = math.hypot(moved, ridge.bend.value * step / 2)
-    low = slope.value - math.hypot(slope.value - slope.low, moved)
-    high = slope.value + math.hypot(slope.high - slope.value, moved)
-    return replace(ridge, slope=replace(slope, low=low, high=high))
-
-
 @dataclass(frozen=True)
-class _Surface:
-    """A basin's fitted surface. Of the coefficients `[R, T]` row 0 is the fit, the rest are draws.
+class Valley:
+    """The bottom of one column: its place y, draws of it `[R]`, and its standard error.
 
-    x, y: `[n]`, measured from `origin`. above: `[n]`, z less g(x): what y does, and the noise.
-    at, low, high: `[k]`, where the ridge is read, and the weight_decay sampled near there.
+    other: the place by the other parabola, through the three lowest cells, or through more.
     """
 
-    x: Array
-    y: Array
-    origin: tuple[float, float]
-    above: Array
-    powers: list[tuple[int, int]]
-    coefficients: Array
-    at: Array
-    low: Array
-    high: Array
-    scatter: float
-    spare: int
-    p_flat: float
-
-    def ridge(self, rows: slice = slice(None)) -> Array:
-        """Fitted minimum over y `[R, k]`; NaN where it is not inside the sampled weight_decay."""
-        return _minima(self.coefficients[rows], self.powers, self.at, self.low, self.high)
-
-    def value(self, x: Array, y: Array) -> Array:
-        """The fitted terms in y, `[n]`."""
-        return np.asarray(_monomials(x, y, self.powers) @ self.coefficients[0])
+    x: float
+    y: float
+    draws: Array
+    error: float
+    other: float
 
 
-def _ridge_of(x: Array, y: Array, z: Array, rng: np.random.Generator) -> Ridge:
-    """The ridge of one basin."""
-    fit = _fit(x, y, z, rng)
-    if isinstance(fit, str):
-        return _unknown(fit, len(x))
-    n, ridge = len(fit.x), fit.ridge()
-    inside = np.isfinite(ridge[0])
-    why = _not_a_valley(fit, ridge[0])
-    if why:
-        return _unknown(why, n, fit.scatter)
-    slopes = _slopes(fit.at[inside], ridge[:, inside])
-    told = slopes[1:][np.isfinite(slopes[1:])]
-    if len(told) < 0.9 * REPLICATES or np.ptp(np.quantile(told, [0.025, 0.975])) > WIDEST:
+def no_ridge(reason: str, n: int) -> Ridge:
+    """That there is no slope to tell, and why."""
+    return Ridge(cannot_say(reason, n), cannot_say(reason, n))
+
+
+def ridge_of_columns(cells: Cells, rng: np.random.Generator) -> Ridge:
+    """The ridge of a grid."""
+    n = len(cells.decayed)
+    if not cells.noise.known:
+        return no_ridge("the noise is not known, and so not which lr show a valley", n)
+    trained = _trained(cells)
+    found = [(c, valley(c, rng)) for c in columns(cells) if _least(c) <= trained]
+    valleys = [v for _, v in found if isinstance(v, Valley)]
+    span = valleys[-1].x - valleys[0].x if valleys else 0.0
+    if len(valleys) < FEWEST or span < SPAN - 1e-9:
+        return no_ridge(_too_few([v for _, v in found if isinstance(v, str)], len(valleys)), n)
+    slope, x, y = _line(valleys, cells)
+    if not slope.high - slope.low < WIDEST:
         why = "the valley across weight_decay is too shallow beside the noise"
-        return _unknown(why, n, fit.scatter)
-    low, high = (float(q) for q in np.quantile(told, [0.025, 0.975]))
-    return Ridge(
-        Estimate(float(slopes[0]), low, high, n),
-        _bend(fit.at[inside], ridge[:, inside], n),
-        fit.scatter,
-        tuple((10 ** (fit.at[inside] + fit.origin[0])).tolist()),
-        tuple((10 ** (ridge[0][inside] + fit.origin[1])).tolist()),
+        return no_ridge(why, n)
+    places = tuple((10**x).tolist()), tuple((10**y).tolist())
+    return Ridge(slope, _bend(valleys, n, cells.noise.df), *places)
+
+
+def valley(column: Column, rng: np.random.Generator) -> Valley | str:
+    """The valley of a column, or why it is none: "small", "large" or "level"."""
+    use = (column.weight_decay > 0) & ~np.isnan(column.z) & ~column.odd
+    place = np.flatnonzero(use)
+    z = column.z[place]
+    finite = np.isfinite(z)
+    if finite.sum() < 3:
+        return "level"
+    best = int(np.argmin(z))
+    gap, error = column.against(int(place[best]))
+    rise = gap[place] - np.maximum(RISE, RISE_ERRORS * error[place])
+    left, right = (bool((part > 0).any()) for part in (rise[:best], rise[best + 1 :]))
+    if not (left and right):
+        return "level" if not (left or right) else ("large" if left else "small")
+    depth = min(float(gap[place][:best].max()), float(gap[place][best + 1 :].max()))
+    near, least = _near(gap[place], best, depth), _near(gap[place], best, 0.0)
+    bottom = _bottom(column, place[near], rng)
+    other = _bottom(column, place[least], rng) if len(least) < len(near) else bottom
+    if isinstance(bottom, str) or isinstance(other, str):
+        return "level"
+    # A lopsided valley is no parabola: what two of them disagree by is not known any better.
+    error = math.hypot(bottom.error, (bottom.y - other.y) / 2)
+    return replace(bottom, error=error, other=other.y)
+
+
+def _near(gap: Array, best: int, depth: float) -> Array:
+    """The cells about the best, in one piece, that lie within `depth` of it; one more each side."""
+    low = best
+    while low > 0 and gap[low - 1] <= depth:
+        low -= 1
+    high = best
+    while high < len(gap) - 1 and gap[high + 1] <= depth:
+        high += 1
+    low, high = min(low, max(best - 1, 0)), max(high, min(best + 1, len(gap) - 1))
+    near = np.arange(low, high + 1)
+    return near[np.isfinite(gap[near])]
+
+
+def _bottom(column: Column, near: Array, rng: np.random.Generator) -> Valley | str:
+    """The least place of a parabola through cells, and how surely that is known."""
+    y, z = column.y[near], column.z[near]
+    if len(near) < 3:
+        return "level"
+    middle, reach = y.mean(), np.ptp(y)
+    fit = np.linalg.pinv(np.vander((y - middle) / reach, 3))  # [3, n]
+    seeds = np.isfinite(column.by_seed[near]).sum(axis=1)
+    error = np.sqrt(column.variance[near] / np.maximum(seeds, 1))
+    draws = z + error * rng.standard_normal((REPLICATES, len(z)))
+    places = [_vertex(fit @ values.T) for values in (z[None], draws)]
+    at = float(places[0][0])
+    known = places[1][np.isfinite(places[1])]
+    if not math.isfinite(at) or len(known) < 0.8 * REPLICATES:
+        return "level"
+    edges = np.clip(places[1], -1.0, 1.0)
+    edges = np.where(np.isfinite(edges), edges, np.median(known))
+    spread = float(np.diff(np.quantile(known, [0.16, 0.84]))[0]) / 2
+    step = reach / max(len(near) - 1, 1)
+    return Valley(
+        math.log10(column.lr),
+        middle + reach * at,
+        middle + reach * edges,
+        math.hypot(reach * spread, 0.05 * step),
+        middle + reach * at,
     )
 
 
-def _fit(x: Array, y: Array, z: Array, rng: np.random.Generator) -> _Surface | str:
-    """The surface of one basin, or why there is none."""
-    x, y, z, free = _usable(x, y, z)
-    lrs, n = np.unique(x), len(x)
-    if len(lrs) < MIN_LRS:
-        return f"only {len(lrs)} lr with 3 or more weight_decay near the best"
-    origin = (float(x.mean()), float(y.mean()))
-    x, y = x - origin[0], y - origin[1]
-    g = _free_in_lr(x, free)
-    if n - g.shape[1] - 3 < MIN_SPARE:
-        return f"only {n} cells near the best, too few for a curved surface"
-    p_flat = _f_test(g, np.hstack([g, _monomials(x, y, _powers(2))]), z)
-    powers = _degree(x, y, z, g, free)
-    design = np.hstack([g, _monomials(x, y, powers)])
-    q, _ = np.linalg.qr(design)
-    inverse = np.linalg.pinv(design)  # [G + T, n]
-    residual = z - q @ (q.T @ z)
-    spare = n - design.shape[1]
-    coefficients = inverse[g.shape[1] :] @ z
-    # Wild bootstrap of HC3 residuals (Davidson & Flachaire 2008), widened to Student's t
-    error = residual / (1 - np.minimum((q * q).sum(1), 0.99))
-    error *= stats.t.ppf(0.975, spare) / stats.norm.ppf(0.975)
-    signs = rng.choice([-1.0, 1.0], (REPLICATES, n))
-    draws = coefficients + (signs * error) @ inverse[g.shape[1] :].T
-    at = np.unique(x) if free else np.linspace(np.quantile(x, 0.05), np.quantile(x, 0.95), 7)
-    return _Surface(
-        x, y, origin, z - g @ (inverse[: g.shape[1]] @ z), powers,
-        np.vstack([coefficients, draws]), at, *_sampled(x, y, at),
-        float(np.sqrt(residual @ residual / spare)), spare, p_flat,
-    )  # fmt: skip
+def _vertex(coefficients: Array) -> Array:
+    """Where parabolas `[3, R]` are least, in units of their reach; NaN outside of it."""
+    square, slope, _ = coefficients
+    with np.errstate(divide="ignore", invalid="ignore"):
+        at = np.where(square > 0, -slope / (2 * square), np.nan)
+    return np.where(np.abs(at) <= 0.75, at, np.nan)
 
 
-def _usable(x: Array, y: Array, z: Array) -> tuple[Array, Array, Array, bool]:
-    """The cells that tell about y at fixed x, and whether each lr can have its own constant."""
-    if len(x) == 0:
-        return x, y, z, True
-    _, inverse, count = np.unique(x, return_inverse=True, return_counts=True)
-    own = count[inverse] >= 3
-    if own.sum() >= 0.6 * len(x):
-        return x[own], y[own], z[own], True
-    return x, y, z, False
+def _line(valleys: Sequence[Valley], cells: Cells) -> tuple[Estimate, Array, Array]:
+    """The slope through the valleys' bottoms, and these."""
+    x, y = np.array([v.x for v in valleys]), np.array([v.y for v in valleys])
+    error = np.array([v.error for v in valleys])
+    draws = np.stack([v.draws for v in valleys])  # [k, R]
+    scatter = _scatter(x, y, error)
+    weight = 1 / (error**2 + scatter)
+    lever = weight * (x - np.average(x, weights=weight))
+    lever = lever / float(lever @ x)
+    slope = float(lever @ y)
+    chance = float((lever @ draws).std()) ** 2
+    misfit = float((lever**2).sum() * scatter)
+    variance = chance + misfit
+    df = variance**2 / (
+        chance**2 / max(cells.noise.df, 1) + misfit**2 / max(len(x) - 2, 1) + 1e-300
+    )
+    moved = slope - float(lever @ np.array([v.other for v in valleys]))
+    half = math.hypot(quantile(max(df, 1.0)) * math.sqrt(variance), moved, SHAPE)
+    return Estimate(slope, slope - half, slope + half, len(cells.decayed)), x, y
 
 
-def _free_in_lr(x: Array, free: bool) -> Array:
-    """The basis of g(x) `[n, G]`: one indicator per lr, or a polynomial."""
-    if free:
-        levels, inverse = np.unique(x, return_inverse=True)
-        return np.eye(len(levels))[inverse]
-    degree = 4 if len(x) >= 40 else 3 if len(x) >= 24 else 2
-    return np.vander(x / max(np.abs(x).max(), 1e-9), degree + 1)
+def _scatter(x: Array, y: Array, error: Array) -> float:
+    """The variance about a line that is left beyond the errors (DerSimonian & Laird 1986)."""
+    weight = 1 / error**2
+    design = np.stack([np.ones_like(x), x], axis=1)
+    root = np.sqrt(weight)
+    left = y - design @ np.linalg.lstsq(design * root[:, None], y * root, rcond=None)[0]
+    hat = design @ np.linalg.pinv(design * root[:, None]) * root
+    excess = float((weight * left**2).sum()) - (len(x) - 2)
+    return max(excess / float((weight * (1 - np.diag(hat))).sum()), 0.0)
 
 
-def _powers(degree: int) -> list[tuple[int, int]]:
-    """Exponents (i, j) of the terms xⁱyʲ that hold y, up to a total degree."""
-    return [(i, j) for j in range(1, degree + 1) for i in range(degree + 1 - j)]
+def _bend(valleys: Sequence[Valley], n: int, df: float) -> Estimate:
+    """Change of slope per decade of lr, from a parabola through the bottoms."""
+    x, y = np.array([v.x for v in valleys]), np.array([v.y for v in valleys])
+    root = 1 / np.array([v.error for v in valleys])
+    draws = np.column_stack([y, np.stack([v.draws for v in valleys])])  # [k, 1 + R]
+    fit = np.linalg.pinv(np.vander(x - x.mean(), 3) * root[:, None]) * root  # [3, k]
+    bends = 2 * (fit @ draws)[0]
+    left = y - np.vander(x - x.mean(), 3) @ (fit @ y)
+    spare = max(len(x) - 3, 1)
+    worse = max(1.0, float((left**2 * root**2).sum()) / spare)
+    half = quantile(df if worse == 1.0 else spare) * float(bends[1:].std()) * math.sqrt(worse)
+    return Estimate(float(bends[0]), float(bends[0]) - half, float(bends[0]) + half, n)
 
 
-def _monomials(x: Array, y: Array, powers: list[tuple[int, int]]) -> Array:
-    """Terms xⁱyʲ along a new last axis, `[..., T]`."""
-    return np.stack([x**i * y**j for i, j in powers], axis=-1)
+def _trained(cells: Cells) -> float:
+    """The z below which a model is trained: well below the plateau."""
+    basin = cells.basin()
+    return float(basin["z"].max()) if len(basin) else -math.inf
 
 
-def _degree(x: Array, y: Array, z: Array, g: Array, free: bool) -> list[tuple[int, int]]:
-    """Exponents of the surface: of a higher degree only where the cells ask for it."""
-    chosen = _powers(2)
-    for degree in (3, 4):
-        larger = _powers(degree)
-        enough = len(x) - g.shape[1] - len(larger) >= 2 * MIN_SPARE
-        if enough and (free or g.shape[1] > degree):
-            smaller = np.hstack([g, _monomials(x, y, chosen)])
-            if _f_test(smaller, np.hstack([g, _monomials(x, y, larger)]), z) < 0.1:
-                chosen = larger
-    return chosen
+def _least(column: Column) -> float:
+    z = column.z[(column.weight_decay > 0) & np.isfinite(column.z)]
+    return float(z.min()) if len(z) else math.inf
 
 
-def _f_test(small: Array, large: Array, z: Array) -> float:
-    """P value of the terms that `large` has beyond `small`, both `[n, p]`."""
-    rss = [
-        float(np.sum((z - m @ np.linalg.lstsq(m, z, rcond=None)[0]) ** 2)) for m in (small, large)
-    ]
-    extra, spare = large.shape[1] - small.shape[1], len(z) - large.shape[1]
-    tiny = 1e-16 * len(z) * max(float(np.mean(z * z)), 1e-300)  # rounding, not noise
-    if rss[0] <= tiny:
-        return 1.0
-    return float(stats.f.sf((rss[0] - rss[1]) / extra / (max(rss[1], tiny) / spare), extra, spare))
+def _too_few(others: Sequence[str], valleys: int) -> str:
+    """Why there are too few valleys, in words."""
+    total = valleys + len(others)
+    text = f"the loss rises on both sides of a best weight_decay at {valleys} of {total} lr"
+    words = {
+        "level": "elsewhere it does neither beyond the noise",
+        "small": "elsewhere only towards large weight_decay",
+        "large": "elsewhere only towards small weight_decay, so the best is at the edge",
+    }
+    if others:
+        text += f", {words[max(set(others), key=list(others).count)]}"
+    return text + f"; {FEWEST} of them, over {SPAN:g} decades, would show a slope"
 
 
-def _sampled(x: Array, y: Array, at: Array) -> tuple[Array, Array]:
-    """Lowest and highest y of the cells near each x, `[k]` each."""
-    reach = np.ptp(at) / max(len(at) - 1, 1) / 2
-    near = [np.abs(x - here) <= max(reach, np.abs(x - here).min()) + 1e-9 for here in at]
-    return np.array([y[m].min() for m in near]), np.array([y[m].max() for m in near])
-
-
-def _minima(
-    coefficients: Array, powers: list[tuple[int, int]], at: Array, low: Array, high: Array
-) -> Array:
-    """Least value over y of R surfaces at each x, `[R, k]`; NaN where it lies at an end.
-
-    A search on 25 points a little beyond the sampled range, then Newton's method.
-    """
-    margin = 0.1 * (high - low)
-    search = np.linspace(low - margin, high + margin, 25)  # [25, k]
-    values = np.einsum("skt,rt->rsk", _monomials(at, search, powers), coefficients)
-    where = values.argmin(axis=1)  # [R, k]
-    y = np.take_along_axis(search, where, axis=0)
-    step = (search[1] - search[0])[None]
-    start = y
-    for _ in range(4):
-        first, second = np.zeros_like(y), np.zeros_like(y)
-        for (i, j), b in zip(powers, coefficients.T, strict=True):
-            first += b[:, None] * at**i * j * y ** (j - 1)
-            if j > 1:
-                second += b[:, None] * at**i * j * (j - 1) * y ** (j - 2)
-        move = first / np.where(second > 0, second, np.inf)
-        y = np.clip(y - move, start - step, start + step)
-    return np.where((where > 0) & (where < len(search) - 1), y, np.nan)
-
-
-def _not_a_valley(fit: _Surface, ridge: Array) -> str:
-    """Why there is no valley floor to follow; empty if there is one.
-
-    The fitted minimum of a surface that is level on one side is an artefact of the fit. The cells
-    themselves, not the fit, must lie higher on either side than they do near the ridge.
-    """
-    if fit.p_flat > 0.01:
-        return "the loss does not depend on weight_decay beyond the noise"
-    inside = np.isfinite(ridge)
-    if inside.sum() < max(MIN_LRS, len(ridge) / 2):
-        return "the best weight_decay is at the edge of the range for most lr"
-    line = np.polynomial.Polynomial.fit(fit.at[inside], ridge[inside], min(2, inside.sum() - 2))
-    floor = line(fit.x)
-    distance = fit.y - floor
-    excess = fit.above - fit.value(fit.x, floor)
-    near = np.argsort(np.abs(distance))[: max(3, len(distance) // 3)]
-    for side, words in ((-1, "small"), (1, "large")):
-        away = np.setdiff1d(np.flatnonzero(distance * side > 0), near)
-        away = away[np.argsort(-np.abs(distance[away]))][: max(2, len(away) // 2 + 1)]
-        if len(away) < 2:
-            return f"too few cells at {words} weight_decay to see the loss rise there"
-        error = fit.scatter * math.sqrt(1 / len(away) + 1 / len(near))
-        if excess[away].mean() - excess[near].mean() < stats.t.ppf(0.99, fit.spare) * error:
-            return f"the loss does not rise towards {words} weight_decay beyond the noise"
-    return ""
-
-
-def _slopes(x: Array, ridge: Array) -> Array:
-    """Slope of the line through each row of `ridge` `[R, k]`, `[R]`; NaN if most of it is lost."""
-    told = np.isfinite(ridge)
-    count = told.sum(axis=1)
-    enough = count >= max(MIN_LRS, len(x) / 2)
-    lever = np.where(told, x - (told @ x / np.maximum(count, 1))[:, None], 0.0)
-    spread = np.where(enough, np.sum(lever**2, axis=1), np.nan)
-    return np.asarray(np.sum(lever * np.where(told, ridge, 0.0), axis=1) / spread)
-
-
-def _bend(x: Array, ridge: Array, n: int) -> Estimate:
-    """Change of slope per decade of lr, from a parabola through the ridge `[R, k]`."""
-    told = ridge[np.isfinite(ridge).all(axis=1)]
-    if len(x) < 4 or len(told) < 0.9 * len(ridge):
-        return cannot_say("fewer than 4 lr show where their best weight_decay is", n)
-    bends = 2 * np.polynomial.polynomial.polyfit(x - x.mean(), told.T, 2)[2]
-    low, high = np.quantile(bends[1:], [0.025, 0.975])
-    return Estimate(float(bends[0]), float(low), float(high), n)

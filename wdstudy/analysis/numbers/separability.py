@@ -15,9 +15,11 @@ import pandas as pd
 from scipy import stats
 
 from wdstudy.analysis.numbers.cells import Cells, additive_rss
+from wdstudy.analysis.numbers.contrasts import mean_variances
 from wdstudy.analysis.numbers.estimate import Array, Estimate, cannot_say, reflected
 
 REPLICATES = 400
+MOST_NOISE = 0.5  # of the variance: shares of what is left would be shares of noise
 DEGREE = 4
 
 
@@ -89,13 +91,18 @@ def _share(cells: Cells, basin: pd.DataFrame, basis: Array, rng: np.random.Gener
     right = (weights * z) @ design  # [R, p]
     explained = np.sum(right * np.linalg.solve(normal, right[..., None])[..., 0], axis=1)
     squares, mean = weights @ (z * z), weights @ z / n
-    noise = cells.noise.sd**2 * float((1 / basin["seeds"]).mean()) if cells.noise.df else 0.0
+    seeds = cells.noise.replicated and cells.noise.known
+    noise = np.zeros(len(weights))
+    if seeds:  # known only as well as its degrees of freedom say
+        df = cells.noise.df
+        noise += float(mean_variances(cells, basin, rest=False).mean())
+        noise[1:] *= df / rng.chisquare(df, len(weights) - 1)
     rest = np.maximum((squares - explained) / (n - p) - noise, 0.0)
     total = (squares - n * mean**2) / (n - 1) - noise
-    if total[0] <= 0:
-        return cannot_say("the trained cells differ by no more than the seed noise", n)
+    if total[0] <= 0 or noise[0] > MOST_NOISE * (total[0] + noise[0]):
+        return cannot_say("the trained cells differ by little more than the seed noise", n)
     shares = np.clip(1 - rest / np.maximum(total, 1e-300), 0.0, 1.0)
-    caveat = "" if cells.noise.df else "no cell has 2 seeds: noise counts as unexplained"
+    caveat = "" if seeds else "no cell has 2 seeds: noise counts as unexplained"
     return reflected(float(shares[0]), shares[1:], n, floor=0.0, ceiling=1.0, reason=caveat)
 
 

@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import Delaunay, KDTree, QhullError
 
-from wdstudy.analysis.frames.cells import DIVERGED_SHARE
+from wdstudy.analysis.frames.cells import DENSE, DIVERGED_SHARE
 from wdstudy.analysis.numbers.cells import Cells
 from wdstudy.analysis.numbers.estimate import Array, Mask
+from wdstudy.analysis.numbers.noise import Noise
 
 REPLICATES = 400
 LATTICE = 15  # points a side of the table that scattered cells are smoothed onto
@@ -29,7 +30,7 @@ HARMLESS = 1.1  # within this factor of the best, a cell is as good
 class Surface:
     """z `[R, I, J]` over x `[I]` = log10 lr and y `[J]` = log10 weight_decay.
 
-    Row 0 holds the values, the others bootstrap replicates (all NaN where noise is not known). A
+    Row 0 holds the values, the others replicates with their noise (NaN where that is not known). A
     value is NaN where nothing finished, and `diverged` `[I, J]` says whether that is why.
     """
 
@@ -42,23 +43,22 @@ class Surface:
     note: str = ""
 
 
-def surface(cells: Cells, fallback_sd: float, rng: np.random.Generator) -> Surface | str:
-    """The table of the cells with positive weight_decay, or why there is none.
-
-    `fallback_sd`: scatter of z about a smooth surface, for want of seeds that replicate cells.
-    """
+def surface(cells: Cells, rng: np.random.Generator) -> Surface | str:
+    """The table of the cells with positive weight_decay, or why there is none."""
     table = cells.table[cells.table["weight_decay"] > 0]
     if table["z"].notna().sum() == 0:
         return "no cell with weight_decay above 0 finished"
     levels = table["x"].nunique() * table["y"].nunique()
-    if len(table) >= 0.5 * levels:
-        sd = cells.noise.sd if math.isfinite(cells.noise.sd) else fallback_sd
-        return _from_grid(table, sd, rng)
+    if len(table) >= DENSE * levels:
+        return _from_grid(table, cells.noise, rng)
     return _from_scatter(table, rng)
 
 
-def _from_grid(table: pd.DataFrame, sd: float, rng: np.random.Generator) -> Surface:
-    """The grid as it is; each replicate adds the noise of a mean over the cell's seeds."""
+def _from_grid(table: pd.DataFrame, noise: Noise, rng: np.random.Generator) -> Surface:
+    """The grid as it is; each replicate adds the noise of a mean over the cell's seeds.
+
+    What seeds shift all cells of one lr by is drawn once for them all.
+    """
     x, y = np.unique(table["x"]), np.unique(table["y"])
     at = np.searchsorted(x, table["x"]), np.searchsorted(y, table["y"])
     z = np.full((len(x), len(y)), np.nan)
@@ -66,8 +66,13 @@ def _from_grid(table: pd.DataFrame, sd: float, rng: np.random.Generator) -> Surf
     error = np.full(z.shape, np.nan)
     z[at] = table["z"]
     diverged[at] = table["diverged"] >= DIVERGED_SHARE
-    error[at] = sd / np.sqrt(table["seeds"].clip(lower=1))
+    seeds = table["seeds"].clip(lower=1).to_numpy(dtype=float)
+    places = [*zip(table.index, table["column"], strict=True)]
+    error[at] = np.sqrt([noise.variance(int(i), int(c)) for i, c in places] / seeds)
+    shift = np.full(len(x), np.nan)
+    shift[at[0]] = np.sqrt(noise.shift / seeds) * [noise.of(int(c)).sd for _, c in places]
     draws = z + error * rng.standard_normal((REPLICATES, *z.shape))
+    draws += (shift * rng.standard_normal((REPLICATES, len(x))))[:, :, None]
     n = int(table["z"].notna().sum())
     return Surface(x, y, np.concatenate([z[None], draws]), diverged, n, smoothed=False)
 

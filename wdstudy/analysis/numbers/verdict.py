@@ -1,15 +1,20 @@
-"""The numbers of a landscape in plain sentences, each with its uncertainty."""
+"""The numbers of a landscape in a statistician's sentences, each with its uncertainty."""
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping
 
 from wdstudy.analysis.numbers.edges import Edge
+from wdstudy.analysis.numbers.effects import LrEffect
 from wdstudy.analysis.numbers.estimate import Estimate
 from wdstudy.analysis.numbers.findings import Landscape, Sentence
-from wdstudy.words import MINUS, counted, number, signed
+from wdstudy.analysis.numbers.limit import Limit
+from wdstudy.analysis.numbers.spoken import amount, at_least, percent, shared, spaced, with_interval
+from wdstudy.words import counted, number, signed
+
+TELLING = 0.001
+"""A share below which "beats its neighbours by" would read as 0.0 %."""
 
 
 def sentences(
@@ -26,38 +31,46 @@ def sentences(
     if found.best.seeds == 0:
         text = f"Nothing can be said: none of {found.trials} trials finished with a finite value."
         gone = _diverged(found) if found.trials else None
-        diverged = () if gone is None else (Sentence(_spaced(gone.text), gone.about),)
+        diverged = () if gone is None else (gone,)
         return (Sentence(text if found.trials else "No trial finished.", "best"), *diverged)
     told = [
         _best(found, "trial" if others else "seed"),
         _mixed(others or {}),
-        _slope(found),
+        *_effects(found),
+        _good_lr(found),
+        _limit(found.limit),
         _frontier(found),
+        _slope(found),
+        _second(found),
+        _baseline(found),
         _apart(found),
         *(_edge(edge) for edge in found.edges),
         _separability(found),
-        _baseline(found),
         _width(found),
         _diverged(found),
         *_cautions(pruned, adaptive),
     ]
-    return tuple(Sentence(_spaced(s.text), s.about) for s in told if s is not None)
+    return tuple(Sentence(spaced(s.text), s.about) for s in told if s is not None)
 
 
 def _best(found: Landscape, replica: str) -> Sentence:
     best, loss = found.best, found.best.loss
     text = (
         f"Best cell: lr {number(best.lr)}, weight_decay {number(best.weight_decay)} "
-        f"({found.name} {_with_interval(loss)}, {counted(best.seeds, replica)})."
+        f"({found.name} {with_interval(loss)}, {counted(best.seeds, replica)}"
     )
+    if math.isfinite(loss.low) and number(best.seen) != number(loss.value):
+        text += f"; {number(best.seen)} as seen, less the luck of having been chosen"
+    text += ")."
     if best.ties > 0:
         text += f" The noise does not tell it from {counted(best.ties, 'other cell')}."
-    elif best.ties == 0 and best.gap.known:
-        text += f" It beats its neighbours by {_amount(found, best.gap)}, beyond the noise."
+    elif best.ties == 0 and best.gap.low > TELLING:
+        gap = amount(best.gap, logarithmic=found.logarithmic)
+        text += f" It beats its neighbours by {gap}, beyond the noise."
     elif best.ties < 0:
         text += f" No cell has two {replica}s, so how sure that is can't be said."
     if best.diverged_seeds > 0:
-        text += f" {best.diverged_seeds:.0%} of its trials diverged."
+        text += f" {percent(best.diverged_seeds)} of its trials diverged."
     return Sentence(text, "best")
 
 
@@ -73,40 +86,109 @@ def _mixed(others: Mapping[str, str]) -> Sentence | None:
     return Sentence(text, "trials")
 
 
-def _slope(found: Landscape) -> Sentence:
-    slope = found.slope
-    if not slope.known:
-        return Sentence(
-            f"How lr and weight_decay trade off can't be said: {slope.reason}.", "slope"
+def _effects(found: Landscape) -> Iterator[Sentence]:
+    """What weight decay gains at each lr, in one sentence for all where it gains nothing."""
+    told = [e for e in found.effects if e.gain.known and math.isfinite(e.gain.low)]
+    helped = [e for e in told if e.gain.low > 0]
+    parts = [
+        f"{number(e.lr)}: {shared(e.gain)} at weight_decay {number(e.best_weight_decay)}"
+        for e in helped
+    ]
+    if parts:
+        text = (
+            f"The gain of the best weight_decay over {_without(helped)}, by lr (95 % for all "
+            f"weight_decay of an lr together): {'; '.join(parts)}."
         )
-    span = f"slope {signed(slope.value)} (95 % {signed(slope.low)} … {signed(slope.high)})"
-    # A quarter: over a decade of lr the best weight_decay then moves by less than a factor of two.
-    if slope.low > -0.25 and slope.high < 0.25:
-        text = f"The best weight_decay hardly moves with lr: {span}, so tune them apart."
-    elif not slope.excludes_zero:
-        text = f"A trade-off between lr and weight_decay is neither shown nor excluded: {span}."
-    else:
-        how = "trade off" if slope.value < 0 else "rise together"
-        text = f"lr and weight_decay {how}: {span}, so when you double lr, {_rule(slope.value)}."
-    bend = found.ridge.bend
-    if bend.known and bend.excludes_zero and abs(bend.value) > 0.1:
-        text += (
-            f" The valley bends: the slope changes by {signed(bend.value)} a decade of lr "
-            f"(95 % {signed(bend.low)} … {signed(bend.high)})."
-        )
-    return Sentence(text, "slope")
+        yield Sentence(text, "effects")
+    rest = [e for e in told if e not in helped]
+    if rest:
+        bounds = "; ".join(f"{number(e.lr)}: {percent(e.gain.high)}" for e in rest)
+        where = "At the other lr" if helped else "At each lr"
+        text = f"{where} no gain is shown; by lr, one of more than this is ruled out: {bounds}."
+        yield Sentence(text, "effects")
+
+
+def _without(effects: list[LrEffect]) -> str:
+    least = {e.without for e in effects}
+    return "none" if least == {0.0} else "the least"
+
+
+def _good_lr(found: Landscape) -> Sentence | None:
+    good = found.good_lr
+    if not (math.isfinite(good.with_decay[0]) and math.isfinite(good.without[0])):
+        return None
+    text = (
+        f"Within {percent(good.factor - 1)} of the best of all come lr {number(good.with_decay[0])} … "
+        f"{number(good.with_decay[1])} at the best weight_decay of each, and "
+        f"{number(good.without[0])} … {number(good.without[1])} without."
+    )
+    if good.gained:
+        text += f" Surely gained: {', '.join(map(number, good.gained))}."
+    return Sentence(text, "good_lr")
+
+
+def _limit(limit: Limit) -> Sentence | None:
+    if not limit.slope.known:
+        return None
+    text = (
+        f"The weight_decay at which the loss is {percent(limit.factor - 1)} above that without moves "
+        f"along lr {number(limit.lr[0])} … {number(limit.lr[-1])} with slope {_slope_of(limit.slope)}"
+    )
+    if limit.bends:
+        text += f" up to lr {number(limit.bends_at)} and {_slope_of(limit.slope_above)} beyond"
+    return Sentence(text + ".", "limit")
+
+
+def _slope_of(slope: Estimate) -> str:
+    return f"{signed(slope.value)} (95 % {signed(slope.low)} … {signed(slope.high)})"
 
 
 def _frontier(found: Landscape) -> Sentence | None:
     line = found.frontier
-    if not line.known:
+    if not line.known or found.limit.slope.known:
         return None
-    harm = f"more than {found.frontier_line.factor - 1:.0%}" if found.logarithmic else "clear"
+    harm = f"more than {percent(found.frontier_line.factor - 1)}" if found.logarithmic else "clear"
     text = (
         f"The largest weight_decay that does no harm ({harm} above the best at that lr) moves "
-        f"with slope {signed(line.value)} (95 % {signed(line.low)} … {signed(line.high)})."
+        f"with slope {_slope_of(line)}."
     )
     return Sentence(text, "frontier")
+
+
+def _slope(found: Landscape) -> Sentence | None:
+    """The trade-off, where the plane has a valley; else the effects by lr are the answer."""
+    slope = found.slope
+    if not slope.known:
+        return None
+    over = f"Over lr {number(found.ridge.lr[0])} … {number(found.ridge.lr[-1])}"
+    span = f"slope {_slope_of(slope)}"
+    # A quarter: over a decade of lr the best weight_decay then moves by less than a factor of two.
+    if slope.low > -0.25 and slope.high < 0.25:
+        text = f"{over} the best weight_decay hardly moves with lr: {span}, so tune them apart there."
+    elif not slope.excludes_zero:
+        text = f"{over} a trade-off between lr and weight_decay is neither shown nor excluded: {span}."
+    else:
+        how = "trade off" if slope.value < 0 else "rise together"
+        text = (
+            f"{over} lr and the best weight_decay {how}: {span}, so when you double lr there, "
+            f"{_rule(slope.value)}."
+        )
+    bend = found.ridge.bend
+    if bend.known and bend.excludes_zero and abs(bend.value) > 0.1:
+        text += f" The valley bends: the slope changes by {_slope_of(bend)} a decade of lr."
+    return Sentence(text, "slope")
+
+
+def _second(found: Landscape) -> Sentence | None:
+    basin = found.second_basin
+    if basin is None:
+        return None
+    text = (
+        f"There is a second basin at lr {number(basin.lr)}, weight_decay "
+        f"{number(basin.weight_decay)}: {percent(basin.above)} above the best, beyond cells that are "
+        f"{percent(basin.over)} worse than it."
+    )
+    return Sentence(text, "second_basin")
 
 
 def _apart(found: Landscape) -> Sentence | None:
@@ -114,11 +196,14 @@ def _apart(found: Landscape) -> Sentence | None:
     if not cost.worst.known:
         return None
     start = "weight_decay" if cost.worst_order == "lr first" else "lr"
+    worst, lr_first, decay_first = (
+        amount(e, logarithmic=found.logarithmic)
+        for e in (cost.worst, cost.lr_first, cost.weight_decay_first)
+    )
     text = (
         f"Tuning them one after the other from a poor start ({start} "
-        f"{number(cost.worst_start)}, {cost.worst_order}) would have cost "
-        f"{_amount(found, cost.worst)}; from the median start {_amount(found, cost.lr_first)} "
-        f"with lr first, {_amount(found, cost.weight_decay_first)} with weight_decay first."
+        f"{number(cost.worst_start)}, {cost.worst_order}) would have cost {worst} in these cells; "
+        f"from the median start {lr_first} with lr first, {decay_first} with weight_decay first."
     )
     return Sentence(text, "apart_cost")
 
@@ -134,7 +219,7 @@ def _edge(edge: Edge) -> Sentence | None:
     share = edge.at_lower if edge.where == "lower" else edge.at_upper
     text = (
         f"The best {edge.axis} is at the {edge.where} edge of {span} "
-        f"({share:.0%} of the top {edge.top} cells)"
+        f"({percent(share)} of the top {edge.top} cells)"
     )
     if math.isfinite(edge.extend_to):
         text += f": extend to {number(edge.extend_to)}."
@@ -147,16 +232,16 @@ def _separability(found: Landscape) -> Sentence | None:
     share, collapse = found.separability.additive, found.product
     if not share.known:
         return None
-    text = f"A sum of a curve in lr and one in weight_decay explains {_percent(share)} of the "
+    text = f"A sum of a curve in lr and one in weight_decay explains {shared(share)} of the "
     text += "variance of the trained cells"
     if math.isfinite(found.separability.interaction_p):
         p = found.separability.interaction_p
         text += f" (interaction beyond the seeds: {'p < 0.001' if p < 0.001 else f'p = {p:.2g}'})"
     if collapse.product.known:
         text += (
-            f"; lr · weight_decay alone explains {collapse.product.value:.0%}, "
-            f"lr alone {collapse.lr.value:.0%}, weight_decay alone "
-            f"{collapse.weight_decay.value:.0%}"
+            f"; lr · weight_decay alone explains {percent(collapse.product.value)}, "
+            f"lr alone {percent(collapse.lr.value)}, weight_decay alone "
+            f"{percent(collapse.weight_decay.value)}"
         )
     return Sentence(text + ".", "separability")
 
@@ -165,15 +250,16 @@ def _baseline(found: Landscape) -> Sentence | None:
     gap = found.baseline_gap
     if not gap.known:
         return None
-    without = f"without it the best {found.name} changes by {_amount(found, gap)}"
+    told = amount(gap, logarithmic=found.logarithmic)
+    without = f"the best {found.name} without weight decay is {told} above the best with it"
     if gap.low > 0:
-        text = f"Weight decay helps: {without}."
+        text = f"Tuned both, weight decay helps: {without}."
     elif gap.high < 0:
-        text = f"Weight decay only hurts here: {without}."
+        text = f"Tuned both, weight decay only hurts: {without}."
     elif math.isfinite(gap.low):
-        text = f"Whether weight decay helps is within the noise: {without}."
+        text = f"Tuned both, that weight decay helps is not shown: {without}."
     else:
-        text = f"Whether weight decay helps can't be told from noise: {without}."
+        text = f"Tuned both, {without}; how sure that is can't be said."
     return Sentence(text, "baseline_gap")
 
 
@@ -182,11 +268,11 @@ def _width(found: Landscape) -> Sentence | None:
     if not alone.known:
         return None
     text = (
-        f"Around the best, lr may move over {_at_least(alone)} decades at fixed weight_decay "
-        f"before the {found.name} is {found.valley_width.factor - 1:.0%} worse"
+        f"Around the best, lr may move over {at_least(alone)} decades at fixed weight_decay "
+        f"before the {found.name} is {percent(found.valley_width.factor - 1)} worse"
     )
     if moving.known:
-        text += f", over {_at_least(moving)} at fixed lr · weight_decay"
+        text += f", over {at_least(moving)} at fixed lr · weight_decay"
     return Sentence(text + ".", "valley_width")
 
 
@@ -194,7 +280,7 @@ def _diverged(found: Landscape) -> Sentence | None:
     share = found.diverged_share
     if not share.known or share.value == 0:
         return None
-    text = f"{_percent(share)} of {counted(share.n, 'trial')} diverged."
+    text = f"{shared(share)} of {counted(share.n, 'trial')} diverged."
     seen = [s for s in found.stable_lr if math.isfinite(s.diverges_at) and math.isfinite(s.lr)]
     if seen:
         low, high = min(s.lr for s in seen), max(s.lr for s in seen)
@@ -213,11 +299,6 @@ def _cautions(pruned: int, adaptive: bool) -> Iterator[Sentence]:
         yield Sentence(text, "trials")
 
 
-def _spaced(text: str) -> str:
-    """12% as 12 %, as in 95 %; and what rounds to −0 % as 0 %."""
-    return re.sub(r"(?<=\d)%", " %", re.sub(r"[-−]0%", "0%", text))
-
-
 def _rule(slope: float) -> str:
     factor = 2**slope  # log weight_decay moves by slope · log 2
     if 0.43 < factor < 0.58:
@@ -227,42 +308,3 @@ def _rule(slope: float) -> str:
     if factor < 1:
         return f"divide weight_decay by about {1 / factor:.2g}"
     return f"multiply weight_decay by about {factor:.2g}"
-
-
-def _with_interval(loss: Estimate) -> str:
-    """A value and its interval, in as many digits as tell the three apart."""
-    if not math.isfinite(loss.high - loss.low):
-        return number(loss.value)
-    half = (loss.high - loss.low) / 2
-    # Two digits of the interval's half width: the third would be noise about noise.
-    needed = math.ceil(math.log10(abs(loss.value) / half)) + 1 if half and loss.value else 3
-    digits = max(3, min(9, needed))
-    value, low, high = (
-        f"{x:#.{digits}g}".rstrip(".") if 1e-3 <= abs(x) < 10**digits else number(x)
-        for x in (loss.value, loss.low, loss.high)
-    )
-    return f"{value}, 95 % {low} … {high}"
-
-
-def _percent(share: Estimate) -> str:
-    interval = f" (95 % {share.low:.0%} … {share.high:.0%})" if math.isfinite(share.low) else ""
-    return f"{share.value:.0%}{interval}"
-
-
-def _amount(found: Landscape, share: Estimate) -> str:
-    """A cost as a percentage of the loss, or in its own units where that makes no sense."""
-    if not share.known:
-        return "an unknown amount"
-    if not found.logarithmic:
-        return str(share)
-    # Below a tenth whole percents are too coarse to be told apart.
-    tight = max(abs(share.value), abs(share.high) if math.isfinite(share.high) else 0) < 0.1
-    form = ".1%" if tight else ".0%"
-    value = f"{share.value:{form}}"
-    if math.isfinite(share.low):
-        value += f" (95 % {share.low:{form}} … {share.high:{form}})"
-    return value.replace("-", MINUS)
-
-
-def _at_least(width: Estimate) -> str:
-    return ("at least " if width.reason.startswith("at least") else "") + f"{width.value:.1f}"

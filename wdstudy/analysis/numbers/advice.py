@@ -1,0 +1,224 @@
+"""What to do, in four sentences that a practitioner can act on, their numbers beside them.
+
+Sureness is in words with a stated meaning: "surely" is what chance alone would show in fewer than 1
+of 100 sweeps, "probably" in fewer than 1 of 20, all cells counted that could have shown it; "not
+shown" is what chance may have done, and says what is ruled out. Absence of a proof is never told as
+absence of an effect.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from wdstudy.analysis.numbers.effects import LrEffect
+from wdstudy.analysis.numbers.estimate import Estimate
+from wdstudy.analysis.numbers.findings import Landscape, Sentence
+from wdstudy.analysis.numbers.spoken import percent, shared, with_interval
+from wdstudy.words import counted, number
+
+SURELY, PROBABLY = 0.01, 0.05
+ENOUGH = 0.02
+"""Settings that differ by less than this share of the loss need no choice between them."""
+
+STEP = 3.2
+"""Half a decade: so far beyond the good lr one may still want to go."""
+
+TOO_WIDE = 0.5
+"""A gain of which this much can't be ruled out has not been looked at closely enough to speak of."""
+
+
+def advice(found: Landscape, *, replica: str = "seed", study: str = "") -> tuple[Sentence, ...]:
+    """What to train with, what weight decay gains, where it harms, and whether the sweep is enough.
+
+    Args:
+        found: The numbers.
+        replica: What a cell has several of: "seed", or "trial" where something else varies too.
+        study: The study's name, for the command that goes on.
+    """
+    if found.best.seeds == 0:
+        return ()
+    told = (_best(found, replica), _gain(found), _harm(found), _enough(found, study))
+    return tuple(sentence for sentence in told if sentence is not None)
+
+
+def _best(found: Landscape, replica: str) -> Sentence:
+    best = found.best
+    text = f"Train with lr {number(best.lr)} and weight_decay {number(best.weight_decay)}"
+    if best.ties < 0:
+        text += f", the lowest {found.name} seen; with one {replica} a cell, how surely can't be said."
+    elif best.ties == 0:
+        text += ": surely the best of the settings tried."
+    elif best.ties == 1:
+        text += "; one other setting did about as well."
+    else:
+        text += f"; {best.ties:,} other settings did about as well, as far as "
+        text += f"{counted(best.seeds, replica)} can tell."
+    return Sentence(text, "best", f"{found.name} {with_interval(best.loss)}")
+
+
+def _gain(found: Landscape) -> Sentence | None:
+    known = [e for e in found.effects if e.gain.known and math.isfinite(e.gain_chance)]
+    if not known:
+        return None
+    for level, word in ((SURELY, "surely"), (PROBABLY, "probably")):
+        helped = [e for e in known if e.gain_chance < level]
+        if helped:
+            return _helps(found, known, helped, word)
+    return _not_shown(found, known)
+
+
+def _helps(
+    found: Landscape, known: Sequence[LrEffect], helped: Sequence[LrEffect], word: str
+) -> Sentence:
+    most = max(helped, key=lambda e: e.gain.value)
+    over = f"at lr {_runs([e.lr for e in helped], [e.lr for e in known])}"
+    text = f"Weight decay {word} helps {over}"
+    size = f"takes {percent(most.gain.value)} off the {found.name}"
+    text += f", where it {size}" if len(helped) == 1 else f": at {number(most.lr)} it {size}"
+    good = found.good_lr
+    if good.gained and word == "surely":
+        text += f", and it widens the range of good lr {_widened(found)}"
+    here = _at_best(found, known)
+    if here is not None and here not in helped:
+        text += f"; at the best lr, {number(here.lr)}, {_ruled_out(here.gain)}"
+    elif here is not None and here is not most:
+        text += f"; at the best lr, {number(here.lr)}, it takes {percent(here.gain.value)} off"
+    numbers = f"at lr {number(most.lr)}: {shared(most.gain)}, {_chance(most.gain_chance)}"
+    return Sentence(f"{text}.", "effects", numbers)
+
+
+def _widened(found: Landscape) -> str:
+    good = found.good_lr
+    before, gained = good.without, good.gained
+    if not math.isfinite(before[0]):
+        span = _span(min(gained), max(gained))
+        return f"(within {percent(good.factor - 1)} of the best), which is {span}; without it there is none"
+    after = min(before[0], *gained), max(before[1], *gained)
+    return f"from {_span(*before)} to {_span(*after)} (within {percent(good.factor - 1)} of the best)"
+
+
+def _not_shown(found: Landscape, known: Sequence[LrEffect]) -> Sentence:
+    here = _at_best(found, known) or min(known, key=lambda e: abs(math.log(e.lr / found.best.lr)))
+    rest = f"at lr {number(here.lr)}: {shared(here.gain)}"
+    name = "weight_decay = 0" if here.without == 0 else f"weight_decay {number(here.without)}, the least"
+    if here.gain.high > TOO_WIDE:
+        text = (
+            f"Weight decay may help, but this sweep can't show it: beside {name}, chance hides a "
+            f"gain of up to {percent(here.gain.high)} of the {found.name}."
+        )
+    else:
+        text = (
+            f"That weight decay helps is not shown: at lr {number(here.lr)}, beside {name}, a gain "
+            f"of more than {percent(here.gain.high)} is ruled out."
+        )
+    return Sentence(text, "effects", rest)
+
+
+def _harm(found: Landscape) -> Sentence | None:
+    factor = found.limit.factor if math.isfinite(found.limit.factor) else 1.25
+    told = [e for e in found.effects if e.harms_from[factor].known and e.lr in _usable(found)]
+    here = _nearest(told, found.best.lr)
+    if here is None:
+        return _harmless(found, factor)
+    text = f"At lr {number(here.lr)} stay below weight_decay {_place(here, factor)}"
+    numbers = [_harm_numbers(here, factor)]
+    for far in _far(told, here):
+        text += f", at {number(far.lr)} below {_place(far, factor)}"
+        numbers.append(_harm_numbers(far, factor))
+    least = {e.without for e in told}
+    compared = "without it" if least == {0.0} else "with the least"
+    text += f": from there on the {found.name} is {percent(factor - 1)} or more above that {compared}."
+    return Sentence(text, "limit", "; ".join(numbers))
+
+
+def _usable(found: Landscape) -> tuple[float, ...]:
+    """The lr that come near the best of all with some weight_decay: others are no choice."""
+    low, high = found.good_lr.with_decay
+    return tuple(e.lr for e in found.effects if low / STEP <= e.lr <= high * STEP)
+
+
+def _harmless(found: Landscape, factor: float) -> Sentence | None:
+    """That nothing harms, where that is ruled out to be otherwise."""
+    here = _nearest([e for e in found.effects if e.gain.known], found.best.lr)
+    if here is None or not math.isfinite(here.harms_from[factor].low):
+        return None
+    largest = here.harms_from[factor].low
+    text = (
+        f"At lr {number(here.lr)} weight decay does no harm of {percent(factor - 1)} up to "
+        f"{number(largest)}: to see where it begins, try larger ones."
+    )
+    return Sentence(text, "limit")
+
+
+def _enough(found: Landscape, study: str) -> Sentence | None:
+    best, edges = found.best, [e for e in found.edges if math.isfinite(e.extend_to)]
+    command = f"`wdstudy suggest{f' {study}' if study else ''}`"
+    if edges:
+        out = " and ".join(f"{e.axis} to {number(e.extend_to)}" for e in edges)
+        return Sentence(f"The best lies at the edge of what was tried: extend {out} ({command}).", "edges")
+    if best.ties < 0:
+        return Sentence(f"A second seed would tell chance from effect ({command}).", "best")
+    numbers = f"expected {percent(best.regret.value)}, at most {percent(best.regret.high)} (95 %)"
+    if best.regret.value < ENOUGH:
+        same = "" if best.ties == 0 else f": choosing better would gain less than {percent(ENOUGH)}"
+        return Sentence(f"You have your answer{same}.", "best", numbers if best.ties else "")
+    text = (
+        f"Choosing among the settings that did as well could still gain "
+        f"{percent(best.regret.value)}: more seeds of those alone tell ({command})."
+    )
+    return Sentence(text, "best", numbers)
+
+
+def _at_best(found: Landscape, known: Sequence[LrEffect]) -> LrEffect | None:
+    return next((e for e in known if e.lr == found.best.lr), None)
+
+
+def _nearest(effects: Sequence[LrEffect], lr: float) -> LrEffect | None:
+    return min(effects, key=lambda e: abs(math.log(e.lr / lr)), default=None)
+
+
+def _far(told: Sequence[LrEffect], here: LrEffect) -> Iterator[LrEffect]:
+    """About ten times the lr and a tenth of it, or as far as harm was seen."""
+    for goal, side in ((here.lr * 10, 1), (here.lr / 10, -1)):
+        beyond = [e for e in told if side * (e.lr - here.lr) > 0]
+        far = _nearest(beyond, goal)
+        if far is not None and abs(math.log10(far.lr / here.lr)) > 0.4:
+            yield far
+
+
+def _place(effect: LrEffect, factor: float) -> str:
+    return number(float(f"{effect.harms_from[factor].value:.2g}"))
+
+
+def _harm_numbers(effect: LrEffect, factor: float) -> str:
+    onset = effect.harms_from[factor]
+    high = number(onset.high) if math.isfinite(onset.high) else "beyond the range"
+    ends = f" (95 % {number(onset.low)} … {high})" if onset.low > 0 else ""
+    return f"at lr {number(effect.lr)} {number(onset.value)}{ends}"
+
+
+def _ruled_out(gain: Estimate) -> str:
+    if gain.high > TOO_WIDE:
+        return "it is not shown to"
+    return f"a gain of more than {percent(gain.high)} is ruled out"
+
+
+def _runs(some: Sequence[float], of: Sequence[float]) -> str:
+    """Values of an axis as ranges: `0.03 … 0.3`, `0.01 and 0.1 … 1`."""
+    runs: list[list[float]] = []
+    for value, before in zip(of, [None, *of], strict=False):
+        if value in some:
+            if runs and runs[-1][-1] == before:
+                runs[-1].append(value)
+            else:
+                runs.append([value])
+    return " and ".join(_span(run[0], run[-1]) for run in runs)
+
+
+def _span(low: float, high: float) -> str:
+    return number(low) if low == high else f"{number(low)} … {number(high)}"
+
+
+def _chance(p: float) -> str:
+    return "by chance in fewer than 1 of 1,000 sweeps" if p < 1e-3 else f"by chance in {p:.1%} of sweeps"

@@ -1,0 +1,289 @@
+"""How much chance there is in a trial's log loss, lr by lr.
+
+On real planes the noise of a column of one lr is anything from a thousandth to a third of a log unit,
+and a seed shifts the cells of one lr alike, those of another otherwise. So a trial is taken as
+
+    z(cell, seed) = cell + shift(lr, seed) + rest,
+
+the variance of the rest is that of its lr, moderated towards the others' (Smyth 2004,
+doi:10.2202/1544-6115.1027), and differences between cells of one lr are taken seed by seed, which
+rids them of the shifts. A rest that lies far out is drawn in before it counts (winsorised), and a
+cell that is noisier than its column, as beside a cliff, is as uncertain as its own seeds are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from scipy import special, stats
+
+from wdstudy.analysis.numbers.estimate import Array
+
+FAR_OUT = 3.5
+"""A rest of more than this many standard deviations is drawn in to it, and marks its cell."""
+
+LEAST_PRIOR = 2.0
+"""A column counts in the variance of its cells for at least so many degrees of freedom."""
+
+COMMON = 0.01
+"""P value below which a seed is taken to shift the cells of every lr alike."""
+
+FEWEST_DF = 2
+"""No interval rests on one degree of freedom: Student's t is then wider than any loss."""
+
+NO_SEEDS = "no cell has 2 seeds"
+TWO_SEEDS_DIFFER = "two seeds that shift every cell alike tell too little; a third would"
+
+
+@dataclass(frozen=True)
+class ColumnNoise:
+    """The standard deviation of the rest in one column of lr, and its degrees of freedom."""
+
+    sd: float
+    df: float
+
+
+@dataclass(frozen=True)
+class Noise:
+    """The chance in one trial's z.
+
+    sd, df: of the rest, pooled over the columns; NaN and 0 where it is not known.
+    columns: of the rest, by the column's number.
+    shift: variance of the shifts of one lr, as a multiple of that of the rest.
+    shift_df: degrees of freedom of `shift`.
+    common: variance that a seed brings to the cells of every lr alike. common_df: of it, 0 where
+        it is not beyond chance.
+    own: cells whose seeds differ by more than their column's do → the variance of one trial.
+    odd: those of them that differ by so much that nothing should rest on them.
+    replicated: the noise is that of seeds, rather than of neighbours on the plane.
+    """
+
+    sd: float = math.nan
+    df: float = 0
+    columns: Mapping[int, ColumnNoise] = field(default_factory=dict)
+    shift: float = 0.0
+    shift_df: float = 0
+    common: float = 0.0
+    common_df: int = 0
+    own: Mapping[int, float] = field(default_factory=dict)
+    odd: frozenset[int] = frozenset()
+    replicated: bool = False
+
+    @property
+    def known(self) -> bool:
+        """Whether there is an estimate with enough behind it for an interval."""
+        return self.df >= FEWEST_DF
+
+    def of(self, column: int) -> ColumnNoise:
+        """The noise of a column; the pooled one where the column has none of its own."""
+        return self.columns.get(column, ColumnNoise(self.sd, self.df))
+
+    def variance(self, cell: int, column: int) -> float:
+        """Variance of the rest of one trial of a cell."""
+        return max(self.of(column).sd ** 2, self.own.get(cell, 0.0))
+
+    def total(self, cell: int, column: int) -> float:
+        """The same with the shift of its lr, which differences across lr do not lose."""
+        return self.variance(cell, column) + self.shift * self.of(column).sd ** 2
+
+
+def noise_of(rows: pd.DataFrame, table: pd.DataFrame) -> Noise:
+    """The noise of trials `rows` (cell, column, seed, z) in the cells of `table`.
+
+    From seeds where cells have two; else from how a cell differs from its neighbours along
+    weight_decay.
+    """
+    used = rows[rows["z"].notna() & rows["cell"].isin(table.index[table["z"].notna()])]
+    used = used[used.groupby("cell")["z"].transform("count") >= 2]
+    if used.empty:
+        return _from_neighbours(table)
+    rest, df, shifts = _rests(used)
+    columns, overall = used["column"].to_numpy(), _scale(rest, sum(df.values()))
+    squares = {}
+    for column, free in df.items():
+        mine = rest[columns == column]
+        most = FAR_OUT * max(overall, _scale(mine, free))
+        squares[column] = float((np.clip(mine, -most, most) ** 2).sum() if most > 0 else mine @ mine)
+    noise = _moderated(squares, df)
+    if not noise.known:
+        return noise
+    shift, shift_df = _shift(shifts, noise)
+    common, common_df = _common(shifts)
+    own, odd = _own(used, rest, noise)
+    return Noise(noise.sd, noise.df, noise.columns, shift, shift_df, common, common_df,
+                 own, odd, replicated=True)  # fmt: skip
+
+
+def _rests(used: pd.DataFrame) -> tuple[Array, dict[int, float], pd.DataFrame]:
+    """What neither cell nor shift explains `[n]`; its degrees of freedom by column; the shifts.
+
+    Shifts are one row a column and seed: shift, cells (how many it was seen in).
+    """
+    rest = used["z"] - used.groupby("cell")["z"].transform("mean")
+    groups = used.assign(rest=rest).groupby(["column", "seed"])
+    # Seeds that belong to one cell each are replicates, and nothing is shared between cells.
+    count = groups["cell"].transform("nunique")
+    shared = (count >= 3).to_numpy()
+    median = groups["rest"].transform("median").to_numpy()
+    shift = np.where(shared, median, 0.0)
+    left = rest.to_numpy() - shift
+    frame = used.assign(shift=shift, shared=shared)
+    df: dict[int, float] = {}
+    for column, part in frame.groupby("column"):
+        seeds = part.loc[part["shared"], "seed"].nunique()
+        spare = len(part) - part["cell"].nunique() - max(seeds - 1, 0)
+        df[int(column)] = float(max(spare, 0))  # type: ignore[call-overload]
+    seen = frame[frame["shared"]].groupby(["column", "seed"])
+    shifts = seen.agg(shift=("shift", "first"), cells=("cell", "nunique")).reset_index()
+    return left, df, shifts
+
+
+def _scale(rest: Array, df: float) -> float:
+    """A standard deviation of rests that a few wild ones do not move."""
+    if df <= 0:
+        return 0.0
+    return float(1.4826 * np.median(np.abs(rest)) * math.sqrt(len(rest) / df))
+
+
+def _moderated(squares: Mapping[int, float], df: Mapping[int, float]) -> Noise:
+    """Variances of the columns drawn towards each other, as far as they seem alike (Smyth 2004)."""
+    total = sum(df.values())
+    if total < 1:
+        return Noise()
+    pooled = sum(squares.values()) / total
+    tiny = max(1e-6 * pooled, 1e-300)
+    own = {c: max(squares[c] / df[c], tiny) for c in df if df[c] >= 1}
+    prior, prior_df = _prior(np.array([*own.values()]), np.array([df[c] for c in own]))
+    columns = {}
+    for column, free in df.items():
+        if math.isinf(prior_df):
+            variance = prior
+        else:
+            variance = (prior_df * prior + free * own.get(column, 0.0)) / (prior_df + free)
+        columns[column] = ColumnNoise(math.sqrt(variance), min(prior_df + free, total))
+    return Noise(math.sqrt(pooled), total, columns)
+
+
+def _prior(variances: Array, df: Array) -> tuple[float, float]:
+    """The variance that columns share, and for how many degrees of freedom it counts."""
+    pooled = float((variances * df).sum() / df.sum())
+    if len(variances) < 3:
+        return pooled, math.inf
+    e = np.log(variances) - special.digamma(df / 2) + np.log(df / 2)
+    spread = float(e.var(ddof=1) - special.polygamma(1, df / 2).mean())
+    if spread <= 0:
+        return pooled, math.inf
+    half = _inverse_trigamma(spread)
+    return float(np.exp(e.mean() + special.digamma(half) - math.log(half))), 2 * half
+
+
+def _inverse_trigamma(value: float) -> float:
+    """The x of which the trigamma function is `value`, by Newton's method on 1 / trigamma."""
+    if value > 1e7:
+        return 1 / math.sqrt(value)
+    x = 0.5 + 1 / value
+    for _ in range(50):
+        trigamma = float(special.polygamma(1, x))
+        step = trigamma * (1 - trigamma / value) / float(special.polygamma(2, x))
+        x += step
+        if -step / x < 1e-8:
+            break
+    return x
+
+
+def _shift(shifts: pd.DataFrame, noise: Noise) -> tuple[float, float]:
+    """Variance of the shifts as a multiple of their column's rest, and its degrees of freedom."""
+    ratios, free = [], 0.0
+    for column, part in shifts.groupby("column"):
+        if len(part) < 2:
+            continue
+        seeds, cells = len(part), float(part["cells"].mean())
+        spread = float(part["shift"].var(ddof=1)) / noise.of(int(column)).sd ** 2  # type: ignore[call-overload]
+        ratios += [min(spread, FAR_OUT**2) - 1 / cells] * (seeds - 1)
+        free += seeds - 1
+    if not ratios:
+        return 0.0, 0.0
+    return max(float(np.mean(ratios)), 0.0), free
+
+
+def _common(shifts: pd.DataFrame) -> tuple[float, int]:
+    """What a seed does at every lr alike, where that is beyond chance (F test)."""
+    if shifts.empty:
+        return 0.0, 0
+    wide = shifts.pivot(index="column", columns="seed", values="shift").dropna(axis=1)
+    lrs, seeds = wide.shape
+    if lrs < 3 or seeds < 2:
+        return 0.0, 0
+    left = wide.sub(wide.mean(axis=1), axis=0)
+    means = left.mean()
+    inner = float(((left - means) ** 2).to_numpy().sum()) / ((lrs - 1) * (seeds - 1))
+    between = lrs * float((means**2).sum()) / (seeds - 1)
+    if inner <= 0 or stats.f.sf(between / inner, seeds - 1, (lrs - 1) * (seeds - 1)) > COMMON:
+        return 0.0, 0
+    return max(between - inner, 0.0) / lrs, seeds - 1
+
+
+def _own(used: pd.DataFrame, rest: Array, noise: Noise) -> tuple[dict[int, float], frozenset[int]]:
+    """Cells noisier than their column, as beside a cliff, and those that are far out.
+
+    A cell's own variance counts beside its column's as far as cells of one column differ in it, by
+    the same moderation.
+    """
+    frame = pd.DataFrame({"cell": used["cell"], "column": used["column"], "square": rest**2})
+    cells = frame.groupby("cell").agg(column=("column", "first"), square=("square", "sum"),
+                                      seeds=("square", "size"))  # fmt: skip
+    whole = np.array([noise.of(int(c)).sd ** 2 for c in cells["column"]])
+    df = cells["seeds"].to_numpy(dtype=float) - 1
+    ratio = cells["square"].to_numpy(dtype=float) / df / np.maximum(whole, 1e-300)
+    _, prior_df = _prior(np.maximum(ratio, 1e-6), df)
+    prior_df = max(prior_df, LEAST_PRIOR)
+    drawn = 1.0 if math.isinf(prior_df) else (prior_df + df * ratio) / (prior_df + df)
+    far = ratio > FAR_OUT**2
+    variance = np.where(far, ratio, np.maximum(drawn, 1.0)) * whole
+    noisier = variance > whole
+    own = dict(zip(cells.index[noisier].tolist(), variance[noisier].tolist(), strict=True))
+    return own, frozenset(cells.index[far].tolist())
+
+
+def _from_neighbours(table: pd.DataFrame) -> Noise:
+    """From how cells differ from their neighbours, for want of seeds.
+
+    The plane's own bends are in it, so it errs on the side of too much noise.
+    """
+    squares: dict[int, float] = {}
+    df: dict[int, float] = {}
+    done = table[table["z"].notna() & (table["weight_decay"] > 0)].sort_values("y")
+    pieces = {int(column): _roughness(part) for column, part in done.groupby("column")}  # type: ignore[call-overload]
+    pieces = {column: piece for column, piece in pieces.items() if len(piece[0])}
+    if not pieces:
+        return Noise()
+    joined = np.concatenate([errors for errors, _ in pieces.values()])
+    scale = 1.4826 * float(np.median(np.abs(joined)))
+    for column, (errors, free) in pieces.items():
+        drawn = np.clip(errors, -FAR_OUT * scale, FAR_OUT * scale) if scale > 0 else errors
+        df[column], squares[column] = free, float((drawn**2).mean()) * free
+    return _moderated(squares, df)
+
+
+def _roughness(column: pd.DataFrame) -> tuple[Array, float]:
+    """Errors of one trial's size in a column, and for how many free ones they count.
+
+    Of one lr: second differences along weight_decay (Gasser, Sroka & Jennen-Steinmetz 1986). Of
+    scattered lr: what a quadratic surface leaves.
+    """
+    x, y, z = (column[name].to_numpy(dtype=float) for name in ("x", "y", "z"))
+    if np.ptp(x) == 0 and len(y) >= 3:
+        share = (y[2:] - y[1:-1]) / (y[2:] - y[:-2])
+        error = share * z[:-2] + (1 - share) * z[2:] - z[1:-1]
+        # They overlap, so they count for fewer than they are.
+        return error / np.sqrt(1 + share**2 + (1 - share) ** 2), len(error) * 18 / 35
+    if np.ptp(x) == 0 or len(y) < 8:
+        return np.empty(0), 0.0
+    x, y = x - x.mean(), y - y.mean()
+    basis, _ = np.linalg.qr(np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1))
+    spare = len(z) - 6
+    return (z - basis @ (basis.T @ z)) * math.sqrt(len(z) / spare), float(spare)
