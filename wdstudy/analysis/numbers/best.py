@@ -12,7 +12,7 @@ from scipy import stats
 from wdstudy.analysis.numbers.cells import Cells
 from wdstudy.analysis.numbers.contrasts import difference_errors, mean_variances, quantile
 from wdstudy.analysis.numbers.estimate import Array, Estimate, cannot_say
-from wdstudy.analysis.numbers.noise import FEWEST_DF, NO_SEEDS, TWO_SEEDS_DIFFER
+from wdstudy.analysis.numbers.noise import FEWEST_DF, NO_SEEDS, TINY, TWO_SEEDS_DIFFER
 from wdstudy.analysis.numbers.timescales import timescale_steps
 from wdstudy.space import Cell
 
@@ -127,7 +127,7 @@ def _posterior(cells: Cells, among: pd.DataFrame) -> tuple[Array, Array]:
     (Efron & Morris 1975, doi:10.1080/01621459.1975.10479864).
     """
     z = among["z"].to_numpy(dtype=float)
-    noise = np.maximum(mean_variances(cells, among, rest=False).to_numpy(dtype=float), 1e-300)
+    noise = np.maximum(mean_variances(cells, among, rest=False).to_numpy(dtype=float), TINY)
     if len(z) < 3:
         return z, np.sqrt(noise)
     weight = 1 / noise

@@ -157,8 +157,6 @@ def difference_errors(cells: Cells, one: pd.Series, others: pd.DataFrame) -> pd.
         name: mean_variances(cells, one.to_frame().T, name == "rest").iloc[0]
         for name in ("rest", "total")
     }
-    if not noise.replicated:  # what neighbours show is all there is
-        return np.sqrt(both["total"] + mine["total"])
     paired, apart = both["rest"] + mine["rest"], both["total"] + mine["total"]
     return np.sqrt(paired.where(same, apart))
 

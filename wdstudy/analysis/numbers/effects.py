@@ -128,8 +128,9 @@ def _onset(column: Column, base: int, gap: Array, reach: Array, factor: float) -
     place = place[start:]
     y, c = column.y[place], gap[place]
     wide = np.where(np.isfinite(reach[place]), reach[place], math.inf)
-    lower = np.maximum.accumulate(np.where(np.isinf(c), c, c - wide))
-    upper = np.minimum.accumulate((c + wide)[::-1])[::-1]
+    finite = np.where(np.isfinite(c), c, 0.0)
+    lower = np.maximum.accumulate(np.where(np.isinf(c), c, finite - wide))
+    upper = np.minimum.accumulate(np.where(np.isinf(c), c, finite + wide)[::-1])[::-1]
     likely = _passing(y, _rising(c), level)
     low = _passing(y, upper, level, into_the_dark=0.0)
     beyond = np.flatnonzero(lower > level)
@@ -172,7 +173,7 @@ def _passing(y: Array, values: Array, level: float, into_the_dark: float = 0.5) 
     if k == 0:
         return float(y[0])
     left = y[k - 1] if math.isfinite(y[k - 1]) else y[k] - 1  # below the least, a decade
-    rise = values[k] - values[k - 1]
+    rise = values[k] - values[k - 1] if math.isfinite(values[k - 1]) else math.inf
     part = (level - values[k - 1]) / rise if math.isfinite(rise) else into_the_dark
     return float(left + part * (y[k] - left))
 

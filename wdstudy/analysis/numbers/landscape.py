@@ -68,7 +68,7 @@ def landscape(
         minimize = value != "value" or bool(trials.attrs.get("minimize", True))
     capped = "loss" in words or words == "value"
     cells = measured(trials, value, minimize=minimize, capped=capped)
-    found = _numbers(cells, cells.sign + words, np.random.default_rng(seed))
+    found = _numbers(cells, cells.sign + words, seed)
     others = trials.attrs.get("others") or {}
     return replace(
         found,
@@ -97,16 +97,19 @@ def _words(value: str) -> str:
     return series_named(value.removeprefix(FINAL_PREFIX)).label
 
 
-def _numbers(cells: Cells, name: str, rng: np.random.Generator) -> Landscape:
-    ridge = ridge_of(cells, rng)
+def _numbers(cells: Cells, name: str, seed: int) -> Landscape:
+    def rng() -> np.random.Generator:  # its own for each, so that one does not move another
+        return np.random.default_rng(seed)
+
+    ridge = ridge_of(cells, rng())
     places = edges(cells)
-    line, cost, width, (along_lr, along_weight_decay) = _lines(surface(cells, rng), cells)
-    effects = effects_by_lr(cells, rng)
+    line, cost, width, (along_lr, along_weight_decay) = _lines(surface(cells, rng()), cells)
+    effects = effects_by_lr(cells, rng())
     return Landscape(
         name=name,
         trials=len(cells.trials),
         cells=len(cells.table),
-        best=best_cell(cells, rng),
+        best=best_cell(cells, rng()),
         effects=effects,
         good_lr=good_lr(cells, effects),
         limit=harmless_limit(effects),
@@ -114,8 +117,8 @@ def _numbers(cells: Cells, name: str, rng: np.random.Generator) -> Landscape:
         ridge=ridge,
         frontier=line.slope,
         frontier_line=line,
-        separability=separability(cells, rng),
-        product=product(cells, rng),
+        separability=separability(cells, rng()),
+        product=product(cells, rng()),
         apart_cost=cost,
         lr_sensitivity=along_lr,
         weight_decay_sensitivity=along_weight_decay,
@@ -123,7 +126,7 @@ def _numbers(cells: Cells, name: str, rng: np.random.Generator) -> Landscape:
         edges=places,
         diverged_share=diverged_share(cells),
         stable_lr=stable_lr(cells),
-        baseline_gap=baseline_gap(cells, rng),
+        baseline_gap=baseline_gap(cells, rng()),
         second_basin=second_basin(cells),
         noise=_noise(cells.noise, len(cells.decayed)),
         logarithmic=cells.logarithmic,

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -23,6 +23,7 @@ import pandas as pd
 from scipy import special, stats
 
 from wdstudy.analysis.numbers.estimate import Array
+from wdstudy.analysis.numbers.smooth import FEWEST, local_quadratic
 
 FAR_OUT = 3.5
 """A rest of more than this many standard deviations is drawn in to it, and marks its cell."""
@@ -30,11 +31,23 @@ FAR_OUT = 3.5
 OVERLAP = 0.5
 """Errors taken from neighbours share cells, so they count for fewer than they are."""
 
+FEWEST_NEIGHBOURS = 4
+"""Degrees of freedom below which neighbours tell too little of the noise."""
+
 LEAST_PRIOR = 2.0
 """A column counts in the variance of its cells for at least so many degrees of freedom."""
 
 COMMON = 0.01
 """P value below which a seed is taken to shift the cells of every lr alike."""
+
+MOST_SMOOTHED = 1500
+"""Cells whose neighbours are looked at; of more, every second or third."""
+
+UNSEEN_SHIFT = 3.0
+"""What one seed can't show, as a multiple of the rest: about the middle of benchmarks/tables/."""
+
+TINY = 1e-24
+"""A variance of log loss that is rounding."""
 
 FEWEST_DF = 2
 """No interval rests on one degree of freedom: Student's t is then wider than any loss."""
@@ -158,8 +171,8 @@ def _moderated(squares: Mapping[int, float], df: Mapping[int, float]) -> Noise:
     total = sum(df.values())
     if total < 1:
         return Noise()
-    pooled = sum(squares.values()) / total
-    tiny = max(1e-6 * pooled, 1e-300)
+    pooled = max(sum(squares.values()) / total, TINY)
+    tiny = max(1e-6 * pooled, TINY)
     own = {c: max(squares[c] / df[c], tiny) for c in df if df[c] >= 1}
     prior, prior_df = _prior(np.array([*own.values()]), np.array([df[c] for c in own]))
     columns = {}
@@ -242,7 +255,7 @@ def _own(used: pd.DataFrame, rest: Array, noise: Noise) -> tuple[dict[int, float
                                       seeds=("square", "size"))  # fmt: skip
     whole = np.array([noise.of(int(c)).sd ** 2 for c in cells["column"]])
     df = cells["seeds"].to_numpy(dtype=float) - 1
-    ratio = cells["square"].to_numpy(dtype=float) / df / np.maximum(whole, 1e-300)
+    ratio = cells["square"].to_numpy(dtype=float) / df / np.maximum(whole, TINY)
     _, prior_df = _prior(np.maximum(ratio, 1e-6), df)
     prior_df = max(prior_df, LEAST_PRIOR)
     drawn = 1.0 if math.isinf(prior_df) else (prior_df + df * ratio) / (prior_df + df)
@@ -266,10 +279,12 @@ def _from_neighbours(table: pd.DataFrame) -> Noise:
         for part in (left, right):
             pieces[int(part["column"].iloc[0])].append(errors)
     if not any(len(e) for piece in pieces.values() for e in piece):
-        pieces = {int(part["column"].iloc[0]): [_along(part)] for part in parts}
+        done = done.iloc[:: 1 + len(done) // MOST_SMOOTHED]
+        columns, errors = done["column"].to_numpy(), _off_the_smooth(done)
+        pieces = {c: [errors[columns == c]] for c in pieces} if len(errors) else {}
     joined = {c: np.concatenate([np.empty(0), *piece]) for c, piece in pieces.items()}
     joined = {c: errors for c, errors in joined.items() if len(errors)}
-    if not joined:
+    if sum(map(len, joined.values())) * OVERLAP < FEWEST_NEIGHBOURS:
         return Noise()
     scale = 1.4826 * float(np.median(np.abs(np.concatenate([*joined.values()]))))
     squares: dict[int, float] = {}
@@ -278,7 +293,7 @@ def _from_neighbours(table: pd.DataFrame) -> Noise:
         drawn = np.clip(errors, -FAR_OUT * scale, FAR_OUT * scale) if scale > 0 else errors
         df[column] = len(errors) * OVERLAP
         squares[column] = float((drawn**2).mean()) * df[column]
-    return _moderated(squares, df)
+    return replace(_moderated(squares, df), shift=UNSEEN_SHIFT)
 
 
 def _across(left: pd.DataFrame, right: pd.DataFrame) -> Array:
@@ -297,13 +312,13 @@ def _across(left: pd.DataFrame, right: pd.DataFrame) -> Array:
     return np.asarray(error / np.sqrt(2 * (1 + share**2 + (1 - share) ** 2)))
 
 
-def _along(column: pd.DataFrame) -> Array:
-    """What a quadratic surface leaves of the cells of a column, or of a strip of scattered lr."""
-    x, y, z = (column[name].to_numpy(dtype=float) for name in ("x", "y", "z"))
-    x, y = x - x.mean(), y - y.mean()
-    terms = [np.ones_like(y), y, y * y] + ([x, x * x, x * y] if np.ptp(x) > 0 else [])
-    spare = len(z) - len(terms)
-    if spare < 1:
+def _off_the_smooth(done: pd.DataFrame) -> Array:
+    """Errors of one trial's size of scattered cells, off a surface through their neighbours."""
+    points = done[["x", "y"]].to_numpy(dtype=float)
+    span = np.ptp(points, axis=0) if len(points) else np.zeros(2)
+    if len(points) <= FEWEST or not (span > 0).all():
         return np.empty(0)
-    basis, _ = np.linalg.qr(np.stack(terms, axis=1))
-    return np.asarray((z - basis @ (basis.T @ z)) * math.sqrt(len(z) / spare))
+    left = np.eye(len(points)) - local_quadratic(points / span, points / span, FEWEST)
+    scale = np.sqrt((left**2).sum(axis=1))
+    error = left @ done["z"].to_numpy(dtype=float)
+    return np.asarray(error / np.maximum(scale, 0.1))
