@@ -119,7 +119,9 @@ def _chance(contrasts: Contrasts, lrs: int) -> float:
 def _onset(column: Column, base: int, gap: Array, reach: Array, factor: float) -> Estimate:
     """Where the loss passes `factor` times that without weight decay, to stay above it.
 
-    A loss that rises with weight_decay beyond its best is taken to go on rising: so is the band.
+    A loss that rises with weight_decay beyond its best is taken to go on rising: so is the band. How
+    it rises between two cells is not known, so the interval reaches from the last that may still be
+    below to the first that surely is above.
     """
     level = math.log(factor)
     sure = ~np.isnan(gap) & (~column.odd | np.isinf(gap) | (np.arange(len(gap)) == base))
@@ -132,9 +134,9 @@ def _onset(column: Column, base: int, gap: Array, reach: Array, factor: float) -
     lower = np.maximum.accumulate(np.where(np.isinf(c), c, finite - wide))
     upper = np.minimum.accumulate(np.where(np.isinf(c), c, finite + wide)[::-1])[::-1]
     likely = _passing(y, _rising(c), level)
-    low = _passing(y, upper, level, into_the_dark=0.0)
-    beyond = np.flatnonzero(lower > level)
-    high = float(y[beyond[0]]) if len(beyond) else math.inf
+    above, sure_above = np.flatnonzero(upper > level), np.flatnonzero(lower > level)
+    low = float(y[max(above[0] - 1, 0)]) if len(above) else math.inf
+    high = float(y[sure_above[0]]) if len(sure_above) else math.inf
     ends = [10 ** (v if math.isfinite(v) else o) for v, o in ((low, y[-1]), (high, math.inf))]
     if not math.isfinite(likely):
         largest = column.weight_decay[place[-1]]
@@ -161,11 +163,8 @@ def _rising(values: Array) -> Array:
     return np.repeat(level, size)
 
 
-def _passing(y: Array, values: Array, level: float, into_the_dark: float = 0.5) -> float:
-    """Where rising values pass a level, inf if they never do.
-
-    `into_the_dark`: how far on the way to a value that is not finite.
-    """
+def _passing(y: Array, values: Array, level: float) -> float:
+    """Where rising values pass a level: the middle way to a diverged cell; inf if they never do."""
     above = np.flatnonzero(values > level)
     if not len(above):
         return math.inf
@@ -174,7 +173,7 @@ def _passing(y: Array, values: Array, level: float, into_the_dark: float = 0.5) 
         return float(y[0])
     left = y[k - 1] if math.isfinite(y[k - 1]) else y[k] - 1  # below the least, a decade
     rise = values[k] - values[k - 1] if math.isfinite(values[k - 1]) else math.inf
-    part = (level - values[k - 1]) / rise if math.isfinite(rise) else into_the_dark
+    part = (level - values[k - 1]) / rise if math.isfinite(rise) else 0.5
     return float(left + part * (y[k] - left))
 
 
