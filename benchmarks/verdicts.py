@@ -1,8 +1,8 @@
 """What the analysis says of small sweeps, held against dense tables of real trainings.
 
-Each table of `benchmarks/tables/` is a plane of 13 × 13 cells with six seeds, made by the study file of
-its name in `benchmarks/studies/`. From each, sweeps of the size that people run are drawn, 6 × 6 and
-7 × 7 cells with two seeds; what is said of these is compared with the whole table.
+Each table of `benchmarks/tables/` is a plane of 13 × 13 cells with six seeds, made by the study
+file of its name in `benchmarks/studies/`. From each, sweeps of the size that people run are drawn,
+6 × 6 and 7 × 7 cells with two seeds; what is said of these is compared with the whole table.
 
     python benchmarks/verdicts.py                    # the table of goals, several minutes
     python benchmarks/verdicts.py --draws 10 --table gpt_adamw --csv verdicts.csv
@@ -124,7 +124,7 @@ class Truth:
         return float(np.polyfit(x, y, 1)[0]) if len(x) >= 2 else math.nan
 
     def onset(self, lr: float, factor: float) -> float:
-        """Where the dense column first passes `factor` times the loss without decay; inf if never."""
+        """Where the dense column first passes `factor` times the loss without; inf if never."""
         row = self.z.loc[lr].dropna()
         change = (row - row.loc[0.0]).to_numpy()
         y = np.log10(np.maximum(row.index.to_numpy(dtype=float), 1e-30))

@@ -103,7 +103,8 @@ def _gain(contrasts: Contrasts, rng: np.random.Generator) -> Estimate:
     likely = max(2 * most - float(draws.max(axis=1).mean()), 0.0)
     low, high = max(float((fall - reach).max()), 0.0), float((fall + reach).max())
     likely = min(max(likely, low), high)
-    return Estimate(*(-math.expm1(-v) for v in (likely, low, high)), n=column.n)
+    value, low, high = (-math.expm1(-v) for v in (likely, low, high))
+    return Estimate(value, low, high, column.n)
 
 
 def _chance(contrasts: Contrasts, lrs: int) -> float:
@@ -119,9 +120,9 @@ def _chance(contrasts: Contrasts, lrs: int) -> float:
 def _onset(column: Column, base: int, gap: Array, reach: Array, factor: float) -> Estimate:
     """Where the loss passes `factor` times that without weight decay, to stay above it.
 
-    A loss that rises with weight_decay beyond its best is taken to go on rising: so is the band. How
-    it rises between two cells is not known, so the interval reaches from the last that may still be
-    below to the first that surely is above.
+    A loss that rises with weight_decay beyond its best is taken to go on rising: so is the band.
+    How it rises between two cells is not known, so the interval reaches from the last that may
+    still be below to the first that surely is above.
     """
     level = math.log(factor)
     sure = ~np.isnan(gap) & (~column.odd | np.isinf(gap) | (np.arange(len(gap)) == base))

@@ -12,8 +12,8 @@ from wdstudy.analysis.numbers.advice import advice
 from wdstudy.analysis.numbers.basins import second_basin
 from wdstudy.analysis.numbers.best import baseline_gap, best_cell, diverged_share
 from wdstudy.analysis.numbers.cells import Cells, measured
-from wdstudy.analysis.numbers.effects import effects_by_lr
 from wdstudy.analysis.numbers.edges import edges, stable_lr, suggest_range
+from wdstudy.analysis.numbers.effects import effects_by_lr
 from wdstudy.analysis.numbers.estimate import Estimate, cannot_say
 from wdstudy.analysis.numbers.findings import Landscape
 from wdstudy.analysis.numbers.frontier import Frontier, frontier

@@ -1,14 +1,13 @@
 """How much chance there is in a trial's log loss, lr by lr.
 
-On real planes the noise of a column of one lr is anything from a thousandth to a third of a log unit,
-and a seed shifts the cells of one lr alike, those of another otherwise. So a trial is taken as
+On real planes the noise of a column of one lr is anything from a thousandth to a third of a log
+unit, and a seed shifts the cells of one lr alike, those of another otherwise. So a trial is
 
     z(cell, seed) = cell + shift(lr, seed) + rest,
 
 the variance of the rest is that of its lr, moderated towards the others' (Smyth 2004,
 doi:10.2202/1544-6115.1027), and differences between cells of one lr are taken seed by seed, which
-rids them of the shifts. A rest that lies far out is drawn in before it counts (winsorised), and a
-cell that is noisier than its column, as beside a cliff, is as uncertain as its own seeds are.
+rids them of the shifts. A rest that lies far out does not count for its column, and a cell that is noisier than its column, as beside a cliff, is as uncertain as its own seeds are.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from wdstudy.analysis.numbers.estimate import Array
 from wdstudy.analysis.numbers.smooth import FEWEST, local_quadratic
 
 FAR_OUT = 3.5
-"""A rest of more than this many standard deviations is drawn in to it, and marks its cell."""
+"""A rest of more than this many standard deviations says something of its cell alone."""
 
 OVERLAP = 0.5
 """Errors taken from neighbours share cells, so they count for fewer than they are."""
@@ -124,7 +123,7 @@ def noise_of(rows: pd.DataFrame, table: pd.DataFrame) -> Noise:
     for column, free in df.items():
         mine = rest[columns == column]
         most = FAR_OUT * max(overall, _scale(mine, free))
-        squares[column] = float((np.clip(mine, -most, most) ** 2).sum() if most > 0 else mine @ mine)
+        squares[column], df[column] = _trimmed(mine, most, free)
     noise = _moderated(squares, df)
     if not noise.known:
         return noise
@@ -153,10 +152,22 @@ def _rests(used: pd.DataFrame) -> tuple[Array, dict[int, float], pd.DataFrame]:
     for column, part in frame.groupby("column"):
         seeds = part.loc[part["shared"], "seed"].nunique()
         spare = len(part) - part["cell"].nunique() - max(seeds - 1, 0)
-        df[int(column)] = float(max(spare, 0))  # type: ignore[call-overload]
+        df[int(column)] = float(max(spare, 0))
     seen = frame[frame["shared"]].groupby(["column", "seed"])
     shifts = seen.agg(shift=("shift", "first"), cells=("cell", "nunique")).reset_index()
     return left, df, shifts
+
+
+def _trimmed(rest: Array, most: float, df: float) -> tuple[float, float]:
+    """The sum of squares of rests, and its degrees of freedom, those that lie far out left away.
+
+    At most a quarter of them: where more do, that is what the column is like, and they are drawn
+    in instead.
+    """
+    far = np.abs(rest) > most
+    if most <= 0 or far.mean() > 0.25:
+        return float((np.clip(rest, -most, most) ** 2).sum()) if most > 0 else float(rest @ rest), df
+    return float((rest[~far] ** 2).sum()), df * float((~far).mean())
 
 
 def _scale(rest: Array, df: float) -> float:
@@ -219,7 +230,7 @@ def _shift(shifts: pd.DataFrame, noise: Noise) -> tuple[float, float]:
         if len(part) < 2:
             continue
         seeds, cells = len(part), float(part["cells"].mean())
-        spread = float(part["shift"].var(ddof=1)) / noise.of(int(column)).sd ** 2  # type: ignore[call-overload]
+        spread = float(part["shift"].var(ddof=1)) / noise.of(int(column)).sd ** 2
         ratios += [min(spread, FAR_OUT**2) - 1 / cells] * (seeds - 1)
         free += seeds - 1
     if not ratios:

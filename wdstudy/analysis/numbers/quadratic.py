@@ -67,9 +67,7 @@ def ridge_of_scatter(cells: Cells, rng: np.random.Generator) -> Ridge:
     return Ridge(found.slope, found.bend, lr, weight_decay)
 
 
-def _grown(
-    x: Array, y: Array, z: Array, plateau: float, rng: np.random.Generator
-) -> _Found:
+def _grown(x: Array, y: Array, z: Array, plateau: float, rng: np.random.Generator) -> _Found:
     """The ridge of the largest basin that the smaller ones agree with."""
     accepted: list[_Found] = []
     unknown = _unknown("no finished cell" if len(z) == 0 else "all cells lie at one level", len(z))

@@ -118,8 +118,9 @@ def _good_lr(found: Landscape) -> Sentence | None:
     if not (math.isfinite(good.with_decay[0]) and math.isfinite(good.without[0])):
         return None
     text = (
-        f"Within {percent(good.factor - 1)} of the best of all come lr {number(good.with_decay[0])} … "
-        f"{number(good.with_decay[1])} at the best weight_decay of each, and "
+        f"Within {percent(good.factor - 1)} of the best of all come lr "
+        f"{number(good.with_decay[0])} … {number(good.with_decay[1])} at the best weight_decay of "
+        "each, and "
         f"{number(good.without[0])} … {number(good.without[1])} without."
     )
     if good.gained:
@@ -131,8 +132,9 @@ def _limit(limit: Limit) -> Sentence | None:
     if not limit.slope.known:
         return None
     text = (
-        f"The weight_decay at which the loss is {percent(limit.factor - 1)} above that without moves "
-        f"along lr {number(limit.lr[0])} … {number(limit.lr[-1])} with slope {_slope_of(limit.slope)}"
+        f"The weight_decay at which the loss is {percent(limit.factor - 1)} above that without "
+        f"moves along lr {number(limit.lr[0])} … {number(limit.lr[-1])} with slope "
+        f"{_slope_of(limit.slope)}"
     )
     if limit.bends:
         text += f" up to lr {number(limit.bends_at)} and {_slope_of(limit.slope_above)} beyond"
@@ -164,9 +166,11 @@ def _slope(found: Landscape) -> Sentence | None:
     span = f"slope {_slope_of(slope)}"
     # A quarter: over a decade of lr the best weight_decay then moves by less than a factor of two.
     if slope.low > -0.25 and slope.high < 0.25:
-        text = f"{over} the best weight_decay hardly moves with lr: {span}, so tune them apart there."
+        text = f"{over} the best weight_decay hardly moves with lr: {span}; tune them apart there."
     elif not slope.excludes_zero:
-        text = f"{over} a trade-off between lr and weight_decay is neither shown nor excluded: {span}."
+        text = (
+            f"{over} a trade-off between lr and weight_decay is neither shown nor excluded: {span}."
+        )
     else:
         how = "trade off" if slope.value < 0 else "rise together"
         text = (
@@ -185,8 +189,8 @@ def _second(found: Landscape) -> Sentence | None:
         return None
     text = (
         f"There is a second basin at lr {number(basin.lr)}, weight_decay "
-        f"{number(basin.weight_decay)}: {percent(basin.above)} above the best, beyond cells that are "
-        f"{percent(basin.over)} worse than it."
+        f"{number(basin.weight_decay)}: {percent(basin.above)} above the best, beyond cells that "
+        f"are {percent(basin.over)} worse than it."
     )
     return Sentence(text, "second_basin")
 
