@@ -7,7 +7,9 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import optuna
 import optuna.storages._rdb.storage
@@ -30,6 +32,7 @@ def pytest_collection_finish() -> None:
     """What is imported by now is no garbage: to search it each time takes a tenth of the tests."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(2000, 20)  # and what tests import is searched more seldom
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -54,6 +57,17 @@ def closed_figures() -> Iterator[None]:
     yield
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close("all")
+
+
+@pytest.fixture
+def one_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports draw their first figure only, for tests of what stands around it."""
+    from wdstudy.analysis.figures.registry import planned_figures
+
+    def first(*args: Any) -> Iterator[Any]:
+        return islice(planned_figures(*args), 1)
+
+    monkeypatch.setattr("wdstudy.analysis.report.page.planned_figures", first)
 
 
 @pytest.fixture

@@ -123,6 +123,7 @@ def test_what_is_no_json_is_refused_before_the_study_is_made(
     assert optuna.get_all_study_names(URL) == []
 
 
+@pytest.mark.usefixtures("one_figure")
 def test_numbers_that_are_not_finite_are_reported(in_folder: Path, make_spec: MakeSpec) -> None:
     spec = make_spec(diverged_factor=math.inf, settings={"clip": math.inf}, epochs=1)
     run_study(spec, URL)

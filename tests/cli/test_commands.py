@@ -255,6 +255,7 @@ def fetch(url: str) -> Any:
             time.sleep(0.2)
 
 
+@pytest.mark.usefixtures("one_figure")
 def test_run_list_and_report_name_one_best(
     study_file: StudyFile, capfd: pytest.CaptureFixture[str]
 ) -> None:

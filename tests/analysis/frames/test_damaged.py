@@ -94,6 +94,7 @@ def test_a_damaged_trial_is_named_in_one_line(
     assert not Path("a.csv").exists()
 
 
+@pytest.mark.usefixtures("one_figure")
 def test_a_report_leaves_out_what_can_not_be_read_and_says_so(
     two_studies: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
