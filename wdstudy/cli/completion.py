@@ -11,6 +11,7 @@ from typer import Context
 OPTIMIZERS = ("adadelta", "adafactor", "adagrad", "adam", "adamax", "adamw", "asgd", "muon",
               "nadam", "radam", "rmsprop", "sgd")  # fmt: skip
 SAMPLERS = ("grid", "tpe", "qmc", "random", "gp", "cmaes")
+SOURCES = ("table", "optuna", "wandb", "mlflow", "raytune", "tensorboard", "trackio")
 PRUNERS = ("hyperband", "median", "successive_halving")
 
 
