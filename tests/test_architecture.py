@@ -29,7 +29,7 @@ HOUSE = {
     "record": "errors space",
     "storage": "curves errors words workers record",
     "recorder": "curves errors decay trackers meter",
-    "analysis.frames": "curves errors words space storage record",
+    "analysis.frames": "curves directions errors words space storage record",
     "integrations": "curves errors trackers recorder",
     "analysis.numbers": "curves errors words space record analysis.frames",
     "study": "directions errors words decay space record recorder",
@@ -45,7 +45,7 @@ HOUSE = {
     "sources": "curves directions errors words decay space storage record",
     "__init__": "analysis.figures",
     "analysis.report": (
-        "curves errors words record analysis.frames analysis.numbers analysis.views "
+        "curves errors words space record analysis.frames analysis.numbers analysis.views "
         "analysis.figures"
     ),
     "launchers": "errors words workers storage trackers study training run __init__",
