@@ -162,6 +162,19 @@ def test_what_else_varies_is_chosen_faceted_or_taken_at_its_best(
     assert "did you mean 'dropout'" in said(capsys, path, "--facet", "droput", code=2)
 
 
+def test_what_follows_from_the_axes_is_no_other_setting(
+    in_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = sweep().assign(
+        log_lr=lambda t: np.log10(t["lr"]),
+        product=lambda t: t["lr"] * t["weight_decay"],
+        decay_text=lambda t: t["weight_decay"].map(str),
+    )
+    told = said(capsys, written(table))
+    assert "varied as well" not in told
+    assert frame_of("sweep").attrs["others"] == {}
+
+
 def test_cells_that_mix_a_setting_say_so(
     in_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -182,6 +195,27 @@ def test_a_mixture_of_optimizers_is_refused(
     told = said(capsys, path, "--where", "optimizer=adamw")
     read = frame_of("sweep")
     assert (read.attrs["optimizer"], read.attrs["decay"][:9]) == ("AdamW", "decoupled")
+
+
+def test_optimizers_that_follow_the_lr_are_a_mixture_too(
+    in_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = {0.001: "adamw", 0.01: "adam", 0.1: "sgd"}
+    path = written(sweep().assign(optimizer=lambda t: t["lr"].map(names)))
+    assert "the runs mix optimizers" in said(capsys, path, code=2)
+
+
+def test_what_wandb_exports(in_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The columns of a project's page, as its button Export CSV writes them."""
+    table = sweep().rename(columns={"val_loss": "val/loss", "lr": "optimizer.lr"})
+    about = {"State": "finished", "Notes": "-", "User": "me", "Tags": "", "Runtime": "12"}
+    table = table.assign(Name=[f"sunny-sweep-{i}" for i in range(18)], **about)
+    table = table.assign(Created=[f"2026-01-01T00:00:{i:02d}.000Z" for i in range(18)])
+    table["epoch"] = 10
+    told = said(capsys, written(table))
+    assert "varied as well" not in told
+    assert "best over" not in told
+    assert values(frame_of("sweep")) == values(sweep().rename(columns={"val_loss": "value"}))
 
 
 def test_accuracy_in_per_cent_is_a_share(

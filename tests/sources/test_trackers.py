@@ -125,6 +125,28 @@ def test_wandb_refuses_the_key(in_folder: Path, no_account: Path, refusing: str)
     assert main(["read", "wandb:mine"]) == 2
 
 
+@pytest.mark.parametrize("package", ["wandb", "mlflow", "tensorboard"])
+def test_a_missing_package_is_named(
+    in_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    package: str,
+) -> None:  # fmt: skip
+    for name in [n for n in sys.modules if n.partition(".")[0] == package]:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(sys.modules, f"wdstudy.sources.{package}", raising=False)
+    assert main(["read", f"{package}:somewhere"]) == 2
+    assert f"pip install 'wdstudy[{package}]'" in capsys.readouterr().err
+
+
+def test_a_password_of_mlflow_is_masked(
+    in_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["read", "mlflow:http://me:secret@127.0.0.1:9"]) == 2
+    told = capsys.readouterr()
+    assert "MLflow can't read 'http://me:***@127.0.0.1:9'" in told.err
+    assert "secret" not in told.out + told.err
+
+
 @pytest.mark.parametrize("uri", ["sqlite:///mlflow.db", "mlruns"])
 def test_mlflow(in_folder: Path, capsys: pytest.CaptureFixture[str], uri: str,
                 monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip

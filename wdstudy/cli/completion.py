@@ -11,8 +11,8 @@ from typer import Context
 OPTIMIZERS = ("adadelta", "adafactor", "adagrad", "adam", "adamax", "adamw", "asgd", "muon",
               "nadam", "radam", "rmsprop", "sgd")  # fmt: skip
 SAMPLERS = ("grid", "tpe", "qmc", "random", "gp", "cmaes")
-SOURCES = ("table", "optuna", "wandb", "mlflow", "raytune", "tensorboard", "trackio")
 PRUNERS = ("hyperband", "median", "successive_halving")
+SOURCES = ("table", "optuna", "wandb", "mlflow", "raytune", "tensorboard", "trackio")
 
 
 def one_of(names: Iterable[str]) -> Callable[[str], list[str]]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Argument, Option
 
 from wdstudy.cli.completion import SOURCES, one_of
-from wdstudy.cli.flags import StorageURL, called
+from wdstudy.cli.flags import Live, StorageURL, called
 from wdstudy.words import printable
+
+if TYPE_CHECKING:
+    import optuna
 
 Source = Annotated[
     str,
@@ -86,6 +90,7 @@ def read(
     objective: Objective = None,
     kind: Kind = None,
     anew: Anew = False,
+    live: Live = True,
 ) -> None:
     """Make a study of a sweep that another program ran; again, and it adds the runs that are new.
 
@@ -93,11 +98,14 @@ def read(
 
     Example: wdstudy read sqlite:///optuna.db --study mlp --where dropout=0.1
     """
+    import optuna
+
     from wdstudy.sources.base import Asked
     from wdstudy.sources.columns import Names
     from wdstudy.sources.reading import Wanted, studies_of, sweep_in
     from wdstudy.storage.opening import open_storage
 
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     wanted = Wanted(
         kind=kind,
         asked=Asked(study, objective, curves),
@@ -114,4 +122,15 @@ def read(
     )
     stored = [] if storage is None else ["--storage", storage]
     names = [written.study.study_name for written in made]
+    for written in made if live else ():
+        _show(written.study, called(["report", written.study.study_name, *stored]))
     typer.echo(f"next: {called(['report', *names, *stored])}")
+
+
+def _show(study: optuna.Study, report: str) -> None:
+    """Make the study's page in optuna-dashboard, if there is something to show."""
+    from wdstudy.errors import StudyError
+    from wdstudy.live.page import live_page, push
+
+    with suppress(StudyError):
+        push(study, live_page(study, len(study.get_trials(deepcopy=False)), "finished", report))

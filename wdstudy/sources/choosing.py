@@ -111,8 +111,9 @@ def choose(sweep: Sweep, columns: Columns, kept: pd.Series) -> Choice:
     rows, said = _usable(sweep, columns, kept)
     notes += said
     optimizer = columns.optimizer
-    others = [name for name in columns.others if _kinds(params.loc[rows.index, name]) > 1]
-    if optimizer in others:
+    varied = [name for name in columns.others if _kinds(params.loc[rows.index, name]) > 1]
+    others = [name for name in varied if not _follows(params.loc[rows.index, name], rows)]
+    if optimizer in varied:
         raise SourceError(_mixture(optimizer, params.loc[rows.index, optimizer]))
     tried = params.loc[rows.index, others].map(in_words)
     rows, said = _seeded(params, rows, columns.seed, tried)
@@ -128,7 +129,7 @@ def choose(sweep: Sweep, columns: Columns, kept: pd.Series) -> Choice:
     everywhere = bool((sizes == sizes.max()).all()) and int(sizes.max()) > 1
     best_over, mixed = (others, []) if everywhere else ([], others)
     notes += _said_of(others, tried, len(rows), len(chosen), everywhere=everywhere)
-    left = params.loc[rows.index, [name for name in columns.others if name not in others]]
+    left = params.loc[rows.index, [name for name in columns.others if name not in varied]]
     constant = {str(name): in_words(left[name].iloc[0]) for name in left.columns}
     return Choice(chosen, constant, tuple(best_over), tuple(mixed), tried.loc[chosen.index],
                   tuple(notes))  # fmt: skip
@@ -209,6 +210,20 @@ def _whole(column: pd.Series) -> pd.Series:
     found = numbers(column)
     whole = bool((np.isfinite(found) & (found >= 0) & (found % 1 == 0) & (found < 2**53)).all())
     return found.astype(int) if whole else pd.Series(pd.factorize(column)[0], column.index).abs()
+
+
+def _follows(column: pd.Series, rows: pd.DataFrame) -> bool:
+    """Whether a column says no more than an axis does, as log_lr, or than their product."""
+    product = rows["lr"] * rows["weight_decay"]
+    found = numbers(column)
+    if np.allclose(found, product, rtol=1e-6, atol=0):
+        return True
+    words = column.map(in_words)
+    return any(
+        rows[axis].nunique() < len(rows)
+        and rows[axis].nunique() == words.nunique() == len({*zip(rows[axis], words, strict=True)})
+        for axis in ("lr", "weight_decay")
+    )
 
 
 def _kinds(column: pd.Series) -> int:

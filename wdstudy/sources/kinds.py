@@ -37,29 +37,29 @@ def _any(*patterns: str) -> Callable[[Path], bool]:
 
 
 KINDS = {
-    "table": Kind("a .csv, .tsv or .parquet, one row a run"),
+    "table": Kind("a .csv, .tsv or .parquet of one row a run"),
     "optuna": Kind(
-        "an Optuna storage: sqlite:///FILE, postgresql://…, or its file",
+        "an Optuna storage or its file",
         tables=frozenset({"studies", "trials"}),
     ),
     "wandb": Kind(
-        "a W&B folder with offline-run-*, or wandb:ENTITY/PROJECT",
+        "a folder of W&B runs, or wandb:ENTITY/PROJECT",
         _any("offline-run-*", "run-*/run-*.wandb", "run-*.wandb", "wandb/offline-run-*",
              "wandb/run-*"),
     ),
     "mlflow": Kind(
-        "an MLflow folder or database, or mlflow:URI",
+        "a folder or database of MLflow, or mlflow:URI",
         _any("*/meta.yaml", "mlruns/*/meta.yaml"),
         frozenset({"experiments", "runs", "latest_metrics"}),
     ),
     "raytune": Kind(
-        "a Ray Tune results folder", _any("experiment_state-*.json", "*/result.json",
+        "a results folder of Ray Tune", _any("experiment_state-*.json", "*/result.json",
                                           "*/experiment_state-*.json"),
     ),
     "tensorboard": Kind(
-        "a TensorBoard folder with HParams", _any("**/*.tfevents.*", "**/events.out.tfevents*")
+        "a folder of TensorBoard with HParams", _any("**/*.tfevents.*", "**/events.out.tfevents*")
     ),
-    "trackio": Kind("a trackio database, or trackio:PROJECT", tables=frozenset({"metrics",
+    "trackio": Kind("a database of trackio, or trackio:PROJECT", tables=frozenset({"metrics",
                                                                                 "configs"})),
 }  # fmt: skip
 """Name → what it is. Each is read by the module of its name."""
@@ -100,12 +100,13 @@ def _kind_of(source: str) -> str:
             )
         if scheme in ("http", "https"):
             return "wandb" if "wandb.ai/" in source else "mlflow"
-        raise SourceError(f"'{printable(masked(source))}' is no source that is known; {_listing()}")
+        shown = printable(masked(source))
+        raise SourceError(f"'{shown}' is no source that is known; give {_listing()}")
     if source.startswith("@"):
         return "optuna"
     path = Path(source)
     if not path.exists():
-        raise SourceError(f"'{printable(source)}' is not there; name {_listing()}")
+        raise SourceError(f"'{printable(source)}' is not there; give {_listing()}")
     return _of_folder(path) if path.is_dir() else _of_file(path)
 
 
@@ -116,7 +117,7 @@ def _of_folder(path: Path) -> str:
     inside = sorted(path.glob("*.csv"))
     hint = f" (a table in it: {printable(str(inside[0]))})" if inside else ""
     raise SourceError(
-        f"the folder '{printable(str(path))}' holds no sweep{hint}; name {_listing()}"
+        f"the folder '{printable(str(path))}' holds no sweep{hint}; give {_listing()}"
     )
 
 
@@ -133,7 +134,7 @@ def _of_file(path: Path) -> str:
                 return "optuna"
         if b"\0" in head:
             raise SourceError(
-                f"'{printable(str(path))}' is of no kind that is known; name {_listing()}"
+                f"'{printable(str(path))}' is of no kind that is known; give {_listing()}"
             )
     return "table"
 
@@ -155,4 +156,4 @@ def _of_database(path: Path) -> str:
 
 
 def _listing() -> str:
-    return "; or ".join(kind.says for kind in KINDS.values())
+    return f"one of: {'; '.join(kind.says for kind in KINDS.values())}"

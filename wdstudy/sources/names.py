@@ -158,8 +158,8 @@ def series_of(name: str, beside: Iterable[str] = ()) -> str | None:
     plain = name.removeprefix(FINAL_PREFIX)
     if plain in SCALARS:
         return plain
-    if plain in SERIES and not SERIES[plain].derived:
-        return plain
+    if plain in SERIES:
+        return None if SERIES[plain].derived else plain
     if plain.startswith(VAL_PREFIX):
         return plain
     if is_norm(name):
