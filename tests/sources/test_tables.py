@@ -193,6 +193,7 @@ def test_a_mixture_of_optimizers_is_refused(
     told = said(capsys, path, code=2)
     assert "--where optimizer=adamw or --where optimizer=sgd, or --facet optimizer" in told
     told = said(capsys, path, "--where", "optimizer=adamw")
+    assert "optimizer: AdamW; its weight_decay is decoupled, as PyTorch has it" in told
     read = frame_of("sweep")
     assert (read.attrs["optimizer"], read.attrs["decay"][:9]) == ("AdamW", "decoupled")
 
@@ -417,4 +418,5 @@ def test_what_is_not_there(in_folder: Path, capsys: pytest.CaptureFixture[str]) 
     assert "--from" in said(capsys, "none.csv", "--from", "tables", code=2)
     written(sweep())
     assert "did you mean 'val_loss'" in said(capsys, "sweep.csv", "--metric", "valloss", code=2)
+    assert "leave it out" in said(capsys, "sweep.csv", "--objective", "1", code=2)
     assert "write --where name=value" in said(capsys, "sweep.csv", "--where", "lr", code=2)

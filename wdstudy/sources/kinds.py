@@ -70,8 +70,8 @@ _PREFIXES = {"wandb": "wandb", "mlflow": "mlflow", "trackio": "trackio", "ray": 
 _TABLES = (".csv", ".tsv", ".txt", ".parquet", ".pq")
 
 
-def reader_of(source: str, kind: str | None = None) -> tuple[Reader, str]:
-    """What reads a source, and the source without the kind before it.
+def reader_of(source: str, kind: str | None = None) -> tuple[Reader, str, str]:
+    """What reads a source, the source without the kind before it, and its kind.
 
     Args:
         source: A path, a URL, or `KIND:` and one of these.
@@ -88,7 +88,7 @@ def reader_of(source: str, kind: str | None = None) -> tuple[Reader, str]:
     if kind not in KINDS:
         raise SourceError(f"--from {kind}: {nearest(kind, KINDS)}")
     module = "tables" if kind == "table" else kind
-    return cast(Reader, import_module(f"wdstudy.sources.{module}").read), source
+    return cast(Reader, import_module(f"wdstudy.sources.{module}").read), source, kind
 
 
 def _kind_of(source: str) -> str:

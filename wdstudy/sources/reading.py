@@ -19,7 +19,14 @@ from wdstudy.sources.columns import Columns, Names, columns_of
 from wdstudy.sources.kinds import reader_of
 from wdstudy.sources.optimizers import decay_of
 from wdstudy.sources.tables import sweep_of_table, table
-from wdstudy.sources.telling import FEW, mapping_lines, one_value, sampled, values_of
+from wdstudy.sources.telling import (
+    FEW,
+    mapping_lines,
+    one_value,
+    optimizer_line,
+    sampled,
+    values_of,
+)
 from wdstudy.sources.trials import objective_of, trials_of
 from wdstudy.sources.writing import Written, record_for, write
 from wdstudy.storage.opening import open_storage
@@ -128,7 +135,13 @@ def sweep_in(source: str, wanted: Wanted) -> Sweep:
     Raises:
         SourceError, MissingPackageError: as its reader.
     """
-    reader, rest = reader_of(source, wanted.kind)
+    reader, rest, kind = reader_of(source, wanted.kind)
+    for flag, given, of in (
+        ("--curves", wanted.asked.curves, "table"),
+        ("--objective", wanted.asked.objective, "optuna"),
+    ):
+        if given is not None and kind != of:
+            raise SourceError(f"{flag} {given}: '{printable(rest)}' is no {of}; leave it out")
     try:
         return reader(rest, wanted.asked)
     except WdstudyError:
@@ -209,8 +222,15 @@ def _plan(
     objective = objective_of(columns, sweep)
     trials, said = trials_of(sweep, columns, choice, objective)
     optimizer = choice.constant.get(columns.optimizer or "")
-    record = record_for(columns, choice, objective, decay_of(optimizer), origin)
-    notes = [*choice.notes, *one_value(choice.rows), *sampled(record), *said]
+    decay = decay_of(optimizer)
+    record = record_for(columns, choice, objective, decay, origin)
+    notes = [
+        *choice.notes,
+        *optimizer_line(optimizer, decay),
+        *one_value(choice.rows),
+        *sampled(record),
+        *said,
+    ]
     facet = wanted.facet and f"{wanted.facet}={choice.constant.get(wanted.facet)}"
     told = {
         "source": origin,

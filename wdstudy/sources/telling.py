@@ -50,6 +50,14 @@ def one_value(rows: pd.DataFrame) -> Iterator[str]:
             )
 
 
+def optimizer_line(name: str | None, decay: tuple[str, str] | None) -> Iterator[str]:
+    """What is known of the optimizer: its class and the kind of its decay."""
+    if decay is not None:
+        yield f"optimizer: {decay[0]}; its weight_decay is {decay[1]}, as PyTorch has it"
+    elif name is not None:
+        yield f"optimizer: {name}; how it applies weight_decay is not known"
+
+
 def sampled(record: StudyRecord) -> Iterator[str]:
     """That scattered runs may have been placed by a sampler."""
     if record.spec.space is None:

@@ -195,7 +195,7 @@ def _of_api(path: str) -> Sweep:
             sweep = api.sweep(path.replace("/sweeps/", "/"))  # type: ignore[no-untyped-call]
             runs, metric = list(sweep.runs), dict(sweep.config.get("metric") or {})
         else:
-            runs, metric = list(api.runs(path)), {}
+            runs, metric = list(api.runs(path, lazy=False)), {}
         read = [_run_of_api(run) for run in runs]
     except Exception as error:  # of its own, of requests, of GraphQL
         raise SourceError(_refused(path, error)) from None  # whose traceback may hold the key
@@ -211,7 +211,7 @@ def _of_api(path: str) -> Sweep:
 
 def _run_of_api(run: Any) -> Run:
     config = {k: v for k, v in run.config.items() if not k.startswith("_")}
-    summary = flattened(dict(run.summary._json_dict))
+    summary = flattened(dict(run.summary_metrics))
     history = run.history(samples=_POINTS, pandas=False)
     return Run(
         key=str(run.id),
