@@ -158,6 +158,29 @@ def test_a_study_of_wdstudy_is_read_whole(in_folder: Path) -> None:
     assert (theirs_ == ours_).all()
 
 
+def test_what_differs_in_every_trial_is_no_setting(
+    in_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The settings of a Transformers Trainer, of which some are about the run."""
+    sampler = optuna.samplers.RandomSampler(seed=0)
+    theirs = optuna.create_study(
+        study_name="theirs", storage="sqlite:///optuna.db", sampler=sampler
+    )
+    for number in range(6):
+        trial = theirs.ask()
+        trial.suggest_categorical("args.learning_rate", [1e-4, 1e-3, 1e-2])
+        trial.suggest_float("args.weight_decay", 0, 0.1)
+        trial.suggest_categorical("args.optim", ["adamw_torch_fused"])
+        trial.suggest_int("args.warmup_steps", 10, 20, step=10)
+        trial.set_user_attr("output_dir", f"out/{number}")
+        theirs.tell(trial, 0.1 * number)
+    read("optuna.db")
+    told = capsys.readouterr().out
+    assert "optimizer: AdamW; its weight_decay is decoupled" in told
+    assert "output_dir" not in told
+    assert "warmup_steps: 10, 20" in told
+
+
 def test_an_empty_study(in_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     optuna.create_study(study_name="empty", storage="sqlite:///optuna.db")
     read("optuna.db", code=2)

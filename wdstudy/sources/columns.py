@@ -215,23 +215,28 @@ _SHARES = {"accuracy", "acc", "top1", "top5", "f1", "auc", "auroc", "precision",
 
 
 def _is_setting(sweep: Sweep, name: str) -> bool:
-    """Whether a column is a hyperparameter. In a table it is one if no name tells otherwise,
-    and its values repeat, as a measured number's do not.
+    """Whether a column is a hyperparameter: not about the run, nor a text of its own in each.
+
+    In a table it is one if no name tells otherwise, and its values repeat, as a measured number's
+    do not.
     """
     column = sweep.params[name].dropna()
-    if sweep.told or column.empty:
-        return not column.empty
-    if names.is_metric(name) or name.startswith("_") or names.rank_of_state(name) is not None:
-        return False
-    if names.rank_of_run(name) is not None or not set(names.words_of(name)).isdisjoint(_ABOUT):
+    if column.empty or not set(names.words_of(name)).isdisjoint(_ABOUT):
         return False
     kinds = len(set(map(str, column)))
+    if sweep.told:
+        return kinds < max(3, len(column)) or bool(numbers(column).notna().any())
+    ranks = (names.rank_of_run, names.rank_of_state, names.rank_of_step)
+    if any(rank(name) is not None for rank in ranks):
+        return False
+    if names.is_metric(name) or name.startswith("_"):
+        return False
     return kinds <= max(1, len(column) // 2)
 
 
 _ABOUT = {"time", "runtime", "duration", "seconds", "secs", "created", "updated", "started",
-          "finished", "timestamp", "date", "user", "host", "hostname", "tags", "notes", "pid",
-          "gpu", "url", "path", "dir", "step", "steps"}  # fmt: skip
+          "finished", "timestamp", "date", "user", "username", "host", "hostname", "tags", "notes",
+          "pid", "gpu"}  # fmt: skip
 
 
 def _is_numeric(column: pd.Series) -> bool:

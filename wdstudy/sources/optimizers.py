@@ -13,7 +13,8 @@ def decay_of(optimizer: str | None) -> tuple[str, str] | None:
 
     from wdstudy.decay import decay_kind
 
-    last = optimizer.replace("'>", "").rpartition(".")[2].lower().removesuffix("_torch")
+    last = optimizer.replace("'>", "").rpartition(".")[2].lower()
+    last = last.partition("_torch")[0]  # adamw_torch_fused, as Transformers has it
     classes = {
         name.lower(): cls for name, cls in vars(torch.optim).items() if isinstance(cls, type)
     }
