@@ -115,5 +115,5 @@ def test_places_that_can_not_be_read_are_named(text: str) -> None:
 
 
 def test_a_place_that_is_not_on_the_axes_is_refused() -> None:
-    with pytest.raises(SpaceError, match="weight_decay 0.5 is not on its axis"):
+    with pytest.raises(SpaceError, match=r"weight_decay 0\.5 is not on its axis"):
         SearchSpace([0.1], [0, 0.003], only=[(0.1, 0.5)])

@@ -15,6 +15,7 @@ import typer
 from typer import Argument, Option
 
 from wdstudy.cli.flags import Artifacts, StorageURL, StudyName, StudyNames, called
+from wdstudy.cli.read import read
 from wdstudy.cli.run import STOPS, run
 from wdstudy.cli.studies import delete, list_studies, rename
 from wdstudy.errors import FlagError, nearest
@@ -46,6 +47,7 @@ def common(
 
 
 app.command()(run)
+app.command()(read)
 app.command("list")(list_studies)
 
 

@@ -23,7 +23,7 @@ CONTRADICTIONS = [
     (r"You have your answer", r"lies at the edge of what was tried: extend"),
     (r"You have your answer", r"more seeds of those alone"),
     (r"beats its neighbours", r"The noise does not tell it from"),
-    (r"weight decay only hurts", r"Weight decay surely helps at lr .*at the best lr, \S+, it takes"),
+    (r"weight decay only hurts", r"surely helps at lr .*at the best lr, \S+, it takes"),
     (r"rise together", r"trade off"),
     (r"does not depend on weight_decay", r"helps"),
     (r"hardly moves with lr", r"when you double lr"),

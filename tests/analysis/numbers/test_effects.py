@@ -40,7 +40,8 @@ def swept(
     """A sweep with noise by lr, and a shift of each seed by lr."""
     shifts = shift * SD[:, None] * rng.standard_normal((len(LR), seeds))
     rows = [
-        (lr, decay, s, math.exp(z(lr, decay) + noise * (shifts[i, s] + SD[i] * rng.standard_normal())))
+        (lr, decay, s,
+         math.exp(z(lr, decay) + noise * (shifts[i, s] + SD[i] * rng.standard_normal())))
         for i, lr in enumerate(LR) for decay in DECAY for s in range(seeds)
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=["lr", "weight_decay", "seed", "value"])
@@ -89,8 +90,8 @@ def test_intervals_of_gains_and_contrasts_cover_the_truth() -> None:
             fine = 10.0 ** np.linspace(-3, 0, 400)
             above = [gains(e.lr, d) - base > math.log(1.25) for d in fine]
             if e.harms_from[1.25].known and any(above):
-                onset.append(e.harms_from[1.25].low <= fine[int(np.argmax(above))] * 1.01
-                             and fine[int(np.argmax(above))] * 0.99 <= e.harms_from[1.25].high)  # fmt: skip
+                real, told = fine[int(np.argmax(above))], e.harms_from[1.25]
+                onset.append(told.low * 0.99 <= real <= told.high * 1.01)
     assert np.mean(gain) >= 0.92
     assert np.mean(column) >= 0.9
     assert len(onset) > 100

@@ -1,4 +1,4 @@
-"""What to train next: no more than the data asks for, at a price, and nothing once it is answered."""
+"""What to train next: no more than the data asks for, and nothing once that is answered."""
 
 from __future__ import annotations
 
@@ -93,8 +93,8 @@ def test_seeds_go_to_the_tied_cells_alone(seeds: int, then: int) -> None:
     assert found.command[:4] == ("run", "mine.py", "--epochs", "3")
     assert found.command[-2:] == ("--seeds", str(then))
     told = parse_cells(flags_of(found.command)["--cells"])
-    tied = {(f"{a:.6g}", f"{b:.6g}") for a, b in [(seen.best.lr, seen.best.weight_decay), *seen.best.tied]}
-    assert {(f"{a:.6g}", f"{b:.6g}") for a, b in told} <= tied
+    tied = [(seen.best.lr, seen.best.weight_decay), *seen.best.tied]
+    assert {*told} <= {(float(f"{a:.6g}"), float(f"{b:.6g}")) for a, b in tied}
     assert len(told) == min(len(tied), MOST_TIED)
     assert found.trials == len(told) * (then - seeds)
 

@@ -38,7 +38,7 @@ def test_each_lr_has_its_own_noise() -> None:
 
 
 def test_equal_noise_is_pooled() -> None:
-    """Moderation: the estimates of columns that are alike lie closer together than chance has it."""
+    """Estimates of columns that are alike lie closer together than chance has it."""
     told, alone = [], []
     for seed in range(10):
         found = noise_of(np.full(len(LR), 0.05), seed=seed)

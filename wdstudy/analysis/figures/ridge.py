@@ -16,11 +16,13 @@ from wdstudy.analysis.figures.axis import plot_isolation
 from wdstudy.analysis.figures.heatmap import plot_heatmap
 from wdstudy.analysis.figures.theme import captioned, dress_place, new_axes, styled, titled
 from wdstudy.analysis.frames.cells import cell_grid
+from wdstudy.analysis.frames.given import as_trials
 from wdstudy.analysis.numbers.estimate import Estimate
 from wdstudy.analysis.numbers.findings import Landscape
 from wdstudy.analysis.views.looks import BLUE, INK, VERMILION, described
 from wdstudy.analysis.views.scales import LogPlace
 from wdstudy.errors import StudyError
+from wdstudy.space import LR, WEIGHT_DECAY
 from wdstudy.words import signed
 
 
@@ -47,21 +49,30 @@ class RidgeInfo:
 
 @styled
 def plot_ridge(
-    trials: pd.DataFrame, found: Landscape, value: str = "value", *, ax: Axes | None = None
+    trials: pd.DataFrame,
+    found: Landscape,
+    value: str = "value",
+    *,
+    lr: str = LR,
+    weight_decay: str = WEIGHT_DECAY,
+    ax: Axes | None = None,
 ) -> Axes:
     """Where the best weight_decay lies at each lr, the ridge's slope with its interval.
 
     Beside it the frontier: the largest weight_decay that does no harm at each lr.
 
     Args:
-        trials: As from `trials_frame`.
+        trials: As from `trials_frame`, or any frame with these columns.
         found: As from `landscape(trials, value)`.
         value: The column that `found` is about.
+        lr: The column of the learning rate.
+        weight_decay: The column of the weight decay.
         ax: Where to draw; a new figure if None.
 
     Raises:
         StudyError: there is neither a ridge nor a frontier, nor a best at two lr.
     """
+    trials = as_trials(trials, value, lr=lr, weight_decay=weight_decay)
     info = _ridge_info(trials, found, value)
     if info.best["lr"].nunique() < 2 and info.ridge.empty and info.frontier.empty:
         raise StudyError(f"there is no ridge to show: {found.slope.reason}")
@@ -74,17 +85,27 @@ def plot_ridge(
 
 
 @styled
-def plot_landscape(trials: pd.DataFrame, found: Landscape, value: str = "value") -> Figure:
+def plot_landscape(
+    trials: pd.DataFrame,
+    found: Landscape,
+    value: str = "value",
+    *,
+    lr: str = LR,
+    weight_decay: str = WEIGHT_DECAY,
+) -> Figure:
     """The study at a glance: heatmap, ridge, and the best over either axis.
 
     Args:
-        trials: As from `trials_frame`.
+        trials: As from `trials_frame`, or any frame with these columns.
         found: As from `landscape(trials, value)`.
         value: The column that `found` is about.
+        lr: The column of the learning rate.
+        weight_decay: The column of the weight decay.
 
     Returns:
         A new figure.
     """
+    trials = as_trials(trials, value, lr=lr, weight_decay=weight_decay)
     figure, axes = plt.subplots(2, 2, figsize=(13.5, 9.4), layout="constrained")
     plot_heatmap(trials, value, ax=axes[0, 0])
     plot_ridge(trials, found, value, ax=axes[0, 1])

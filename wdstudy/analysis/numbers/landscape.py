@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from wdstudy.analysis.frames.given import low_is_good, named
 from wdstudy.analysis.numbers.advice import advice
 from wdstudy.analysis.numbers.basins import second_basin
 from wdstudy.analysis.numbers.best import baseline_gap, best_cell, diverged_share
@@ -34,6 +35,7 @@ from wdstudy.analysis.numbers.surface import Surface, surface
 from wdstudy.analysis.numbers.verdict import sentences
 from wdstudy.curves import FINAL_PREFIX, series_named
 from wdstudy.record import StudyRecord
+from wdstudy.space import LR, WEIGHT_DECAY
 
 
 def landscape(
@@ -44,6 +46,8 @@ def landscape(
     minimize: bool | None = None,
     adaptive: bool = False,
     seed: int = 0,
+    lr: str = LR,
+    weight_decay: str = WEIGHT_DECAY,
 ) -> Landscape:
     """The numbers of a sweep from one row a trial.
 
@@ -55,17 +59,20 @@ def landscape(
         value: The column to judge by.
         name: The word for the value in sentences.
         minimize: Whether low values are good. As the study says of its "value" where it is None;
-            of any other column low values are.
+            of any other column as its name says.
         adaptive: The trials were placed by a sampler that looks at results, which the verdict
             then mentions.
         seed: Makes the bootstrap intervals repeatable.
+        lr: The column of the learning rate.
+        weight_decay: The column of the weight decay.
 
     Raises:
         StudyError: one of the three columns is missing.
     """
+    trials = named(trials, lr=lr, weight_decay=weight_decay)
     words = name or _words(value)
     if minimize is None:
-        minimize = value != "value" or bool(trials.attrs.get("minimize", True))
+        minimize = low_is_good(trials, value)
     capped = "loss" in words or words == "value"
     cells = measured(trials, value, minimize=minimize, capped=capped)
     found = _numbers(cells, cells.sign + words, seed)
