@@ -1,4 +1,4 @@
-"""The note on a study's page in optuna-dashboard: state, best cell and verdict in words."""
+"""The note on a study's page in optuna-dashboard: state, what to do, and the verdict in words."""
 
 from __future__ import annotations
 
@@ -32,8 +32,7 @@ def live_note(
     done = int(trials["state"].isin(FINISHED).sum())
     of = f"{done:,} of {max(target, done):,} trials"
     lines = [HEADING, "", f"**{state}: {_counts(trials, of)}**, {datetime.now():%Y-%m-%d %H:%M:%S}"]
-    lines += ["", f"### Verdict{f' so far, on {of}' if done < target else ''}", ""]
-    lines += [f"- {escaped(sentence)}" for sentence in _verdict(trials, record)]
+    lines += _sentences(trials, record, f" so far, on {of}" if done < target else "")
     lines += ["", "### How the decay is counted", ""]
     lines += [f"{escaped(paragraph)}\n" for paragraph in decay_meaning(record)]
     lines += ["### The report", "", "    " + command.replace("\n", " ")]
@@ -55,9 +54,17 @@ def _counts(trials: pd.DataFrame, of: str) -> str:
     return ", ".join([f"{of} done", *(f"{n:,} {word}" for word, n in others.items() if n)])
 
 
-def _verdict(trials: pd.DataFrame, record: StudyRecord) -> Iterator[str]:
+def _sentences(trials: pd.DataFrame, record: StudyRecord, so_far: str) -> Iterator[str]:
+    """What to do, each sentence with its numbers under it, and the verdict."""
     if not trials["state"].isin(FINISHED).any():
-        yield "No trial has finished yet."
+        yield from ("", "No trial has finished yet.")
         return
-    for sentence in landscape_of_study(trials, record).verdict:
-        yield str(sentence)
+    found = landscape_of_study(trials, record)
+    if found.advice:
+        yield from ("", f"### What to do{so_far}", "")
+        for sentence in found.advice:
+            numbers = f"  \n  {escaped(sentence.numbers)}" if sentence.numbers else ""
+            yield f"- {escaped(sentence.text)}{numbers}"
+    yield from ("", f"### {'Numbers' if found.advice else 'Verdict'}{so_far}", "")
+    for sentence in found.verdict:
+        yield f"- {escaped(sentence.text)}"
