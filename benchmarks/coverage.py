@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +21,7 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 from known_surfaces import (
-    INITIAL,
+    MIDDLE,
     Surface,
     Sweep,
     bent,
@@ -36,11 +36,14 @@ from known_surfaces import (
 from wdstudy.analysis.numbers.cells import measured
 from wdstudy.analysis.numbers.estimate import Estimate
 from wdstudy.analysis.numbers.frontier import frontier
-from wdstudy.analysis.numbers.ridge import fit_ridge
+from wdstudy.analysis.numbers.landscape import ridge_of
 from wdstudy.analysis.numbers.surface import Surface as Table
 from wdstudy.analysis.numbers.surface import surface as tabulate
 
-# name: surface, slope of the ridge, slope of the frontier; NaN: there is none
+BENT = "bent, mean slope -1"
+
+# name: surface, slope of the ridge, slope of the frontier; NaN: there is none. The slope of the bent
+# valley is that over the lr which it is told of.
 SURFACES: dict[str, tuple[Surface, float, float]] = {
     "bowl, separable": (bowl(0), 0, 0),
     "bowl, slope -1": (bowl(-1), -1, -1),
@@ -53,7 +56,7 @@ SURFACES: dict[str, tuple[Surface, float, float]] = {
     "lopsided, slope +1": (lopsided(1), 1, 1),
     "lopsided valley, -1": (lopsided(-1, along=0.002), -1, -1),
     "lopsided, growing, -1": (lopsided(-1, growth=0.2), -1, math.nan),
-    "bent, mean slope -1": (bent(), -1, -1),
+    BENT: (bent(), -1, -1),
     "only hurts, -1": (only_hurts(-1), math.nan, -1),
     "flat": (flat(), math.nan, math.nan),
     "optimum below range": (lopsided(-1, y0=-8), math.nan, math.nan),
@@ -73,16 +76,15 @@ SWEEPS: dict[str, Sweep] = {
 }
 
 
-def slopes(trials: pd.DataFrame, rng: np.random.Generator) -> tuple[Estimate, Estimate]:
-    """Slope of the ridge and of the frontier."""
+def slopes(
+    trials: pd.DataFrame, rng: np.random.Generator
+) -> tuple[Estimate, Estimate, tuple[float, ...]]:
+    """Slope of the ridge, of the frontier, and the lr that the first is told of."""
     cells = measured(trials, "value")
-    decayed = cells.decayed
-    x, y, z = (decayed[name].to_numpy(dtype=float) for name in ("x", "y", "z"))
-    ridge = fit_ridge(x, y, z, math.log(INITIAL), rng)
-    sd = cells.noise.sd if cells.noise.df else ridge.scatter
-    table = tabulate(cells, ridge.scatter, rng)
-    line = frontier(table, cells, sd).slope if isinstance(table, Table) else ridge.slope
-    return ridge.slope, line
+    ridge = ridge_of(cells, rng)
+    table = tabulate(cells, rng)
+    line = frontier(table, cells).slope if isinstance(table, Table) else ridge.slope
+    return ridge.slope, line, ridge.lr
 
 
 def simulate(runs: int, names: list[str], sweeps: list[str]) -> Iterator[dict[str, object]]:
@@ -97,14 +99,24 @@ def simulate(runs: int, names: list[str], sweeps: list[str]) -> Iterator[dict[st
                     sweep = replace(sweep, points=scatter(len(sweep.points[0]), rng))
                 told.append(slopes(sweep.trials(surface, rng), rng))
             for i, which in enumerate(("ridge", "frontier")):
-                truth, found = truths[i], tuple(pair[i] for pair in told)
+                truth = [truths[i]] * runs
+                if name == BENT and which == "ridge":
+                    truth = [bent_slope(lr) if lr else math.nan for *_, lr in told]
+                found = tuple(one[i] for one in told)
                 yield {"sweep": sweep_name, "surface": name, "slope": which, **row(truth, found)}
 
 
-def row(truth: float, found: tuple[Estimate, ...]) -> dict[str, float]:
+def bent_slope(lr: Sequence[float], bend: float = -0.6) -> float:
+    """The slope of the bent valley's floor over some lr."""
+    t = np.log10(lr) - MIDDLE
+    return float(np.polyfit(t, -t + bend / 2 * t**2, 1)[0])
+
+
+def row(truths: Sequence[float], found: tuple[Estimate, ...]) -> dict[str, float]:
     """The summary of one simulation."""
-    known = [e for e in found if e.known]
-    covered = [e.low <= truth <= e.high for e in known]
+    pairs = [(e, truth) for e, truth in zip(found, truths, strict=True) if e.known]
+    known, truth = [e for e, _ in pairs], float(np.mean([t for _, t in pairs] or truths[:1]))
+    covered = [e.low <= t <= e.high for e, t in pairs]
     return {
         "truth": truth,
         "mean": float(np.mean([e.value for e in known])) if known else math.nan,

@@ -138,7 +138,8 @@ def _posterior(cells: Cells, among: pd.DataFrame) -> tuple[Array, Array]:
     weight = 1 / (noise + spread)
     middle = float((weight * z).sum() / weight.sum())
     keep = spread / (spread + noise)
-    return middle + np.maximum(keep, LEAST_KEPT) * (z - middle), np.sqrt(keep * noise)
+    error = np.sqrt(keep * noise + (1 - keep) ** 2 / weight.sum())
+    return middle + np.maximum(keep, LEAST_KEPT) * (z - middle), error
 
 
 def _loss(cells: Cells, best: pd.Series, tied: pd.DataFrame | None) -> Estimate:

@@ -28,7 +28,7 @@ from wdstudy.analysis.numbers.lines import (
 )
 from wdstudy.analysis.numbers.noise import Noise
 from wdstudy.analysis.numbers.quadratic import ridge_of_scatter
-from wdstudy.analysis.numbers.ridge import ridge_of_columns
+from wdstudy.analysis.numbers.ridge import Ridge, ridge_of_columns
 from wdstudy.analysis.numbers.separability import product, separability
 from wdstudy.analysis.numbers.surface import Surface, surface
 from wdstudy.analysis.numbers.verdict import sentences
@@ -98,7 +98,7 @@ def _words(value: str) -> str:
 
 
 def _numbers(cells: Cells, name: str, rng: np.random.Generator) -> Landscape:
-    ridge = ridge_of_scatter(cells, rng) if cells.scattered else ridge_of_columns(cells, rng)
+    ridge = ridge_of(cells, rng)
     places = edges(cells)
     line, cost, width, (along_lr, along_weight_decay) = _lines(surface(cells, rng), cells)
     effects = effects_by_lr(cells, rng)
@@ -131,6 +131,11 @@ def _numbers(cells: Cells, name: str, rng: np.random.Generator) -> Landscape:
         advice=(),
         verdict=(),
     )
+
+
+def ridge_of(cells: Cells, rng: np.random.Generator) -> Ridge:
+    """The ridge, by columns where there are columns."""
+    return ridge_of_scatter(cells, rng) if cells.scattered else ridge_of_columns(cells, rng)
 
 
 def _noise(noise: Noise, n: int) -> Estimate:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,9 @@ from wdstudy.analysis.numbers.estimate import Array
 
 FAR_OUT = 3.5
 """A rest of more than this many standard deviations is drawn in to it, and marks its cell."""
+
+OVERLAP = 0.5
+"""Errors taken from neighbours share cells, so they count for fewer than they are."""
 
 LEAST_PRIOR = 2.0
 """A column counts in the variance of its cells for at least so many degrees of freedom."""
@@ -252,38 +256,54 @@ def _own(used: pd.DataFrame, rest: Array, noise: Noise) -> tuple[dict[int, float
 def _from_neighbours(table: pd.DataFrame) -> Noise:
     """From how cells differ from their neighbours, for want of seeds.
 
-    The plane's own bends are in it, so it errs on the side of too much noise.
+    What of the plane's own bends is left in it errs on the side of too much noise.
     """
+    done = table[table["z"].notna() & (table["weight_decay"] > 0)].sort_values("y")
+    parts = [part for _, part in done.groupby("column")]
+    pieces: dict[int, list[Array]] = {int(part["column"].iloc[0]): [] for part in parts}
+    for left, right in pairwise(parts):
+        errors = _across(left, right)
+        for part in (left, right):
+            pieces[int(part["column"].iloc[0])].append(errors)
+    if not any(len(e) for piece in pieces.values() for e in piece):
+        pieces = {int(part["column"].iloc[0]): [_along(part)] for part in parts}
+    joined = {c: np.concatenate([np.empty(0), *piece]) for c, piece in pieces.items()}
+    joined = {c: errors for c, errors in joined.items() if len(errors)}
+    if not joined:
+        return Noise()
+    scale = 1.4826 * float(np.median(np.abs(np.concatenate([*joined.values()]))))
     squares: dict[int, float] = {}
     df: dict[int, float] = {}
-    done = table[table["z"].notna() & (table["weight_decay"] > 0)].sort_values("y")
-    pieces = {int(column): _roughness(part) for column, part in done.groupby("column")}  # type: ignore[call-overload]
-    pieces = {column: piece for column, piece in pieces.items() if len(piece[0])}
-    if not pieces:
-        return Noise()
-    joined = np.concatenate([errors for errors, _ in pieces.values()])
-    scale = 1.4826 * float(np.median(np.abs(joined)))
-    for column, (errors, free) in pieces.items():
+    for column, errors in joined.items():
         drawn = np.clip(errors, -FAR_OUT * scale, FAR_OUT * scale) if scale > 0 else errors
-        df[column], squares[column] = free, float((drawn**2).mean()) * free
+        df[column] = len(errors) * OVERLAP
+        squares[column] = float((drawn**2).mean()) * df[column]
     return _moderated(squares, df)
 
 
-def _roughness(column: pd.DataFrame) -> tuple[Array, float]:
-    """Errors of one trial's size in a column, and for how many free ones they count.
+def _across(left: pd.DataFrame, right: pd.DataFrame) -> Array:
+    """Errors of one trial's size in two columns of the same cells.
 
-    Of one lr: second differences along weight_decay (Gasser, Sroka & Jennen-Steinmetz 1986). Of
-    scattered lr: what a quadratic surface leaves.
+    Second differences along weight_decay (Gasser, Sroka & Jennen-Steinmetz 1986), and of these
+    what differs from one lr to the next: a curve that both columns share is not in them, nor is a
+    straight trade-off.
     """
+    y, other = (part["y"].to_numpy(dtype=float) for part in (left, right))
+    if len(y) < 3 or len(y) != len(other) or np.ptp(other - y) > 1e-6:
+        return np.empty(0)
+    share = (y[2:] - y[1:-1]) / (y[2:] - y[:-2])
+    twist = left["z"].to_numpy(dtype=float) - right["z"].to_numpy(dtype=float)
+    error = share * twist[:-2] + (1 - share) * twist[2:] - twist[1:-1]
+    return np.asarray(error / np.sqrt(2 * (1 + share**2 + (1 - share) ** 2)))
+
+
+def _along(column: pd.DataFrame) -> Array:
+    """What a quadratic surface leaves of the cells of a column, or of a strip of scattered lr."""
     x, y, z = (column[name].to_numpy(dtype=float) for name in ("x", "y", "z"))
-    if np.ptp(x) == 0 and len(y) >= 3:
-        share = (y[2:] - y[1:-1]) / (y[2:] - y[:-2])
-        error = share * z[:-2] + (1 - share) * z[2:] - z[1:-1]
-        # They overlap, so they count for fewer than they are.
-        return error / np.sqrt(1 + share**2 + (1 - share) ** 2), len(error) * 18 / 35
-    if np.ptp(x) == 0 or len(y) < 8:
-        return np.empty(0), 0.0
     x, y = x - x.mean(), y - y.mean()
-    basis, _ = np.linalg.qr(np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1))
-    spare = len(z) - 6
-    return (z - basis @ (basis.T @ z)) * math.sqrt(len(z) / spare), float(spare)
+    terms = [np.ones_like(y), y, y * y] + ([x, x * x, x * y] if np.ptp(x) > 0 else [])
+    spare = len(z) - len(terms)
+    if spare < 1:
+        return np.empty(0)
+    basis, _ = np.linalg.qr(np.stack(terms, axis=1))
+    return np.asarray((z - basis @ (basis.T @ z)) * math.sqrt(len(z) / spare))

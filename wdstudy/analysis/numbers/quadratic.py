@@ -35,7 +35,7 @@ REPLICATES = 999
 DEPTHS = (0.0625, 0.125, 0.25, 0.5)  # of the range from the best loss to the plateau, in log loss
 MIN_SPARE = 3  # residual degrees of freedom below which an interval means little
 MIN_LRS = 3
-MOST = 0.6  # of the strips of trained cells must be valleys
+MOST = 0.3  # of the strips of trained cells must be valleys: where decay only harms, fewer are
 FEWEST_IN_STRIP = 9
 
 

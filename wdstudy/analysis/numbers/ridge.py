@@ -27,6 +27,8 @@ from wdstudy.analysis.numbers.estimate import Array, Estimate, cannot_say
 REPLICATES = 400
 RISE = math.log(1.03)  # a column is a valley if its loss rises by more than this on both sides,
 RISE_ERRORS = 3  # and by more than this many standard errors
+DEEP, DEEP_ERRORS = math.log(1.1), 6  # a parabola holds no further up than this, or so many errors
+BLUR = 0.08  # of the step between cells: by so much a parabola through them may miss the bottom
 FEWEST = 4  # valleys that a slope is told through,
 SPAN = 0.7  # over at least so many decades of lr
 WIDEST = 1.5  # an interval wider than this no longer tells a trade-off from its opposite
@@ -49,8 +51,9 @@ class Ridge:
 
 @dataclass(frozen=True)
 class Valley:
-    """The bottom of one column: its place y, draws of it `[R]`, and its standard error.
+    """The bottom of one column: its place y, and draws of it `[R]`.
 
+    error: its standard error. blur: what no parabola through cells so far apart tells.
     other: the place by the other parabola, through the three lowest cells, or through more.
     """
 
@@ -58,6 +61,7 @@ class Valley:
     y: float
     draws: Array
     error: float
+    blur: float
     other: float
 
 
@@ -94,20 +98,37 @@ def valley(column: Column, rng: np.random.Generator) -> Valley | str:
     if finite.sum() < 3:
         return "level"
     best = int(np.argmin(z))
-    gap, error = column.against(int(place[best]))
-    rise = gap[place] - np.maximum(RISE, RISE_ERRORS * error[place])
-    left, right = (bool((part > 0).any()) for part in (rise[:best], rise[best + 1 :]))
+    gap, error = (values[place] for values in column.against(int(place[best])))
+    low, high = _side(gap[:best][::-1], error[:best][::-1]), _side(gap[best + 1 :], error[best + 1 :])
+    left, right = low > 0, high > 0
     if not (left and right):
         return "level" if not (left or right) else ("large" if left else "small")
-    depth = min(float(gap[place][:best].max()), float(gap[place][best + 1 :].max()))
-    near, least = _near(gap[place], best, depth), _near(gap[place], best, 0.0)
+    deep = max(DEEP, DEEP_ERRORS * float(np.median(error)))
+    depth = min(float(gap[:best].max()), float(gap[best + 1 :].max()), deep)
+    near, least = _near(gap, best, depth), _near(gap, best, 0.0)
     bottom = _bottom(column, place[near], rng)
     other = _bottom(column, place[least], rng) if len(least) < len(near) else bottom
-    if isinstance(bottom, str) or isinstance(other, str):
-        return "level"
+    if isinstance(bottom, str):
+        return bottom
+    if isinstance(other, str):  # the floor is level there
+        return bottom
     # A lopsided valley is no parabola: what two of them disagree by is not known any better.
-    error = math.hypot(bottom.error, (bottom.y - other.y) / 2)
-    return replace(bottom, error=error, other=other.y)
+    blur = math.hypot(bottom.blur, (bottom.y - other.y) / 2)
+    error = math.hypot(bottom.error, blur)
+    return replace(bottom, error=error, blur=blur, other=other.y)
+
+
+def _side(gap: Array, error: Array) -> float:
+    """By how much more than it must the loss rises on one side of the best, outwards `[k]`.
+
+    Of the mean of the outermost cells, however many show it best: one alone is noisy.
+    """
+    if not len(gap):
+        return -1.0
+    count = np.arange(1, len(gap) + 1)
+    mean = np.cumsum(gap[::-1]) / count
+    own = np.maximum.accumulate(error[::-1] ** 2) / 2  # of one cell; the best has as much
+    return float((mean - np.maximum(RISE, RISE_ERRORS * np.sqrt(own * (1 + 1 / count)))).max())
 
 
 def _near(gap: Array, best: int, depth: float) -> Array:
@@ -146,7 +167,8 @@ def _bottom(column: Column, near: Array, rng: np.random.Generator) -> Valley | s
         math.log10(column.lr),
         middle + reach * at,
         middle + reach * edges,
-        math.hypot(reach * spread, 0.05 * step),
+        reach * spread,
+        BLUR * step,
         middle + reach * at,
     )
 
@@ -170,7 +192,7 @@ def _line(valleys: Sequence[Valley], cells: Cells) -> tuple[Estimate, Array, Arr
     lever = lever / float(lever @ x)
     slope = float(lever @ y)
     chance = float((lever @ draws).std()) ** 2
-    misfit = float((lever**2).sum() * scatter)
+    misfit = float((lever**2 * (scatter + np.array([v.blur for v in valleys]) ** 2)).sum())
     variance = chance + misfit
     df = variance**2 / (
         chance**2 / max(cells.noise.df, 1) + misfit**2 / max(len(x) - 2, 1) + 1e-300
