@@ -176,13 +176,24 @@ def test_the_note_says_state_verdict_decay_and_command_and_is_no_markup() -> Non
     note = get_note(study)
     assert note.startswith(HEADING)
     assert "**finished: 24 of 24 trials done**" in note
+    assert note.index("### What to do") < note.index("### Numbers")
+    assert "- Train with lr 0.1 and weight\\_decay 0.01" in note
     assert "Best cell: lr 0.1, weight\\_decay 0.01" in note
     assert "SGD is coupled" in note
     assert f"    {COMMAND}" in note
-    assert "$" not in note
+    assert "$" not in note.replace("\\$", "")
     assert escaped("a_b *c* $x$ <i> [l](u) | `d`\n# e") == (
         "a\\_b \\*c\\* \\$x\\$ \\<i\\> \\[l\\](u) \\| \\`d\\` \\# e"
     )
+
+
+def test_the_note_of_a_study_that_only_diverged_has_nothing_to_do() -> None:
+    study = grid_study(diverges=lambda lr, wd: True)
+    pushed(study, target=24)
+    note = get_note(study)
+    assert "### Verdict so far, on 12 of 24 trials" in note
+    assert "- Nothing can be said: none of 12 trials finished with a finite value." in note
+    assert "What to do" not in note
 
 
 def test_what_its_reader_wrote_into_the_note_is_kept() -> None:

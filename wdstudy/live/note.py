@@ -65,6 +65,7 @@ def _sentences(trials: pd.DataFrame, record: StudyRecord, so_far: str) -> Iterat
         for sentence in found.advice:
             numbers = f"  \n  {escaped(sentence.numbers)}" if sentence.numbers else ""
             yield f"- {escaped(sentence.text)}{numbers}"
-    yield from ("", f"### {'Numbers' if found.advice else 'Verdict'}{so_far}", "")
+    head = "### Numbers" if found.advice else f"### Verdict{so_far}"
+    yield from ("", head, "")
     for sentence in found.verdict:
         yield f"- {escaped(sentence.text)}"

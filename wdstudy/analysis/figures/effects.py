@@ -25,6 +25,7 @@ from wdstudy.analysis.views.scales import LogPlace
 from wdstudy.errors import StudyError
 from wdstudy.words import number
 
+TITLE = "what weight decay changes at each lr"
 COLUMNS = 7
 MOST = 21
 """Of more lr than this, an even sample is shown, that of the best cell among it."""
@@ -112,7 +113,9 @@ def plot_effects(trials: pd.DataFrame, found: Landscape, *, columns: int = COLUM
         StudyError: at no lr two weight_decay can be compared; the message tells why.
     """
     info = _effects_info(found)
-    layout = Layout.of(len(info.panels), columns)
+    name = shortened(str(trials.attrs.get("study", "")).replace("\n", " "))
+    title = f"{name}: {TITLE}" if name else TITLE
+    layout = Layout.of(len(info.panels), columns, title, _handles(info))
     figure, axes = plt.subplots(
         layout.rows, layout.columns, sharex=True, sharey=True, squeeze=False,
         figsize=(layout.width, layout.height),
@@ -121,20 +124,12 @@ def plot_effects(trials: pd.DataFrame, found: Landscape, *, columns: int = COLUM
     for panel, ax in zip(info.panels, axes.flat, strict=False):
         _draw_panel(panel, info, place, layout, ax)
     _dress(info, place, layout, axes)
-    name = shortened(str(trials.attrs.get("study", "")).replace("\n", " "))
-    title = "what weight decay changes at each lr"
     seeds = int(trials["seed"].nunique()) if "seed" in trials else 1
     caption = described(trials.attrs, found.trials, seeds)
     if info.left_out:
         caption += f" · {len(info.panels)} of {len(info.panels) + info.left_out} lr"
     against = "no weight decay" if info.without == 0 else f"weight_decay {number(info.without)}"
-    layout.frame(
-        figure,
-        title=f"{name}: {title}" if name else title,
-        handles=_handles(info),
-        y=f"change of the {info.name}\nagainst {against}",
-        caption=caption,
-    )
+    layout.frame(figure, y=f"change of the {info.name}\nagainst {against}", caption=caption)
     return figure
 
 
@@ -180,7 +175,7 @@ def _panel(effect: LrEffect, factor: float) -> Panel:
     rows = [_point(change, effect.without) for change in effect.changes]
     columns = ["weight_decay", "change", "low", "high", "effect", "diverged"]
     least = "without weight decay" if effect.without == 0 else "with the least weight_decay"
-    missing = "" if rows else f"{least} it diverged: there is nothing to compare with"
+    missing = "" if rows else f"diverged {least}: nothing to compare with"
     return Panel(
         effect.lr,
         pd.DataFrame(rows, columns=columns).astype({"change": float, "low": float, "high": float}),
@@ -218,8 +213,8 @@ def _draw_panel(panel: Panel, info: EffectsInfo, place: LogPlace, layout: Layout
     ax.axhline(1, color=INK, lw=0.9, zorder=1)
     if panel.missing:
         text = textwrap.fill(panel.missing, max(11, int(layout.panel * 13)))
-        ax.text(0.5, 0.55, text, transform=ax.transAxes, ha="center", va="bottom", fontsize=7,
-                color=MUTED)  # fmt: skip
+        ax.text(0.55, 0.5, text, transform=ax.transAxes, ha="center", va="center", fontsize=7,
+                color=MUTED, bbox={"fc": "white", "ec": "none", "pad": 2})  # fmt: skip
         return
     points, (low, high) = panel.points, np.exp(info.limits)
     x = place(points["weight_decay"])

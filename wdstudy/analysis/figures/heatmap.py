@@ -268,7 +268,7 @@ def _add_legend(info: HeatmapInfo, ax: Axes) -> int:
         handles.append(
             Line2D([], [], marker="s", ls="", mfc="none", mec=INK, mew=2, ms=8, label="best cell")
         )
-    if set(info.rings) - {info.best}:
+    if info.rings:
         ring = Line2D([], [], marker="o", ls="", mfc="none", mec=INK, ms=8, label=info.ringed)
         handles.append(ring)
     if bool((info.grid.cells["diverged"] > 0).any()):

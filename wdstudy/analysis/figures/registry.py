@@ -67,7 +67,8 @@ __all__ = [*HOMES]
 class Drawing:
     """A figure of a report: a file name, what to see in it, and how it is made.
 
-    about: the fields of Landscape whose sentences it shows.
+    about: the fields of Landscape whose sentences it shows. narrow: how it is made for a phone,
+    where the other would be too small to read.
     """
 
     key: str
@@ -75,6 +76,7 @@ class Drawing:
     draw: Callable[[], Axes | Figure]
     wide: bool = False
     about: tuple[str, ...] = ()
+    narrow: Callable[[], Figure] | None = None
 
 
 def planned_figures(read: Read) -> Iterator[Drawing]:
@@ -96,6 +98,7 @@ def planned_figures(read: Read) -> Iterator[Drawing]:
         "lr only, weight decay mainly makes high lr usable.",
         lambda: plot_effects(trials, found),
         about=("effects", "limit", "good_lr"),
+        narrow=lambda: plot_effects(trials, found, columns=3),
     )
     yield Drawing(
         "heatmap",

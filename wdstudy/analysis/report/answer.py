@@ -64,7 +64,7 @@ def answer(
         tuple(_told(s, first, numbers) for s in advice),
         tuple(_told(s, last, numbers) for s in extra if is_improving),
         tuple(_told(s, last, numbers) for s in verdict),
-        any(re.search(r"\b(surely|probably)\b", s.text) for s in found.advice),
+        any(re.search(r"(?<!how )surely|probably", s.text) for s in found.advice),
     )
 
 

@@ -157,16 +157,17 @@ def still_improving(trials: pd.DataFrame, curves: pd.DataFrame) -> str:
     if not falls:
         return ""
     better = [fall for fall in falls if fall > IMPROVING]
+    best = "The best trial" if len(falls) == 1 else f"The best {len(falls)} trials"
     if not better:
         return (
-            f"The best {counted(len(falls), 'trial')} had stopped improving: over the last fifth "
-            f"of the run their validation loss fell by no more than {percent(IMPROVING)}."
+            f"{best} had stopped improving: over the last fifth of the run the validation loss "
+            f"fell by no more than {percent(IMPROVING)}."
         )
+    some = best if len(falls) == 1 else f"{len(better)} of the best {len(falls)} trials"
+    middle = " (median of these)" if len(better) > 1 else ""
     return (
-        f"{len(better)} of the best {counted(len(falls), 'trial')} still improved at the end: over "
-        "the last fifth of the run their validation loss fell by "
-        f"{percent(float(np.median(better)))} (median of these). "
-        "A longer run may move the best cell."
+        f"{some} still improved at the end: over the last fifth of the run the validation loss "
+        f"fell by {percent(float(np.median(better)))}{middle}. A longer run may move the best cell."
     )
 
 

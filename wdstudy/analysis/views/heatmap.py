@@ -68,7 +68,7 @@ def heatmap_info(
     return HeatmapInfo(
         grid=grid,
         best=judged.best,
-        rings=judged.top if tied is None else tuple(tied[:RINGS]),
+        rings=_rings(judged, tied),
         ringed=_ringed(judged, tied),
         products=equal_products(grid.cells),
         norm=norm,
@@ -77,6 +77,12 @@ def heatmap_info(
         label=label_of(trials, value),
         step=trials.attrs.get("step"),
     )
+
+
+def _rings(judged: CellGrid, tied: Sequence[Cell] | None) -> tuple[Cell, ...]:
+    if tied is not None:
+        return tuple(tied[:RINGS])
+    return judged.top if len(judged.top) > 1 else ()  # it alone is framed already
 
 
 def _ringed(judged: CellGrid, tied: Sequence[Cell] | None) -> str:
