@@ -43,7 +43,7 @@ HOUSE = {
     ),
     "__init__": "analysis.figures",
     "analysis.report": (
-        "curves errors words record analysis.frames analysis.numbers analysis.views "
+        "curves errors words space record analysis.frames analysis.numbers analysis.views "
         "analysis.figures"
     ),
     "launchers": "errors words workers storage trackers study training run __init__",

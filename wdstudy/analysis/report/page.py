@@ -97,7 +97,7 @@ def _page(
     figures = {figure.key: figure.number for figure in shown}
     improving = still_improving(read.trials, read.curves)
     sentence = Sentence(improving, "curves") if improving else None
-    explorer = explorer_data(read.trials, read.curves)
+    explorer = explorer_data(read.trials, read.curves, read.found.best.tied)
     rows, silent = number_rows(read.found, read.record)
     return {
         "name": read.name,
@@ -110,6 +110,7 @@ def _page(
         "missing": missing,
         "explorer": as_script(explorer),
         "explorer_note": explorer["note"],
+        "ringed": bool(explorer["tied"]),
         "explorer_script": _asset("explorer.js"),
         "meaning": decay_meaning(read.record),
         "setup": how_it_was_run(read.trials, read.record),
