@@ -12,6 +12,7 @@ import pytest
 from made_studies import grid_study, placed, study_of
 
 from wdstudy.analysis.report.comparison import write_reports
+from wdstudy.analysis.report.page import write_report
 
 pytestmark = pytest.mark.slow
 
@@ -62,9 +63,21 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Reports:
         end = 0.1 + (math.log10(lr * weight_decay) + 3) ** 2
         rows.append(placed(lr, weight_decay, end, step=[1, 2], val_loss=[2.0, end]))
     samples = study_of(rows, "samples", sampler="tpe")
+    level = grid_study("level", lrs=LEVEL_LRS, seeds=2, loss=level_loss)
     folder = tmp_path_factory.mktemp("reports")
     paths = write_reports([grid, samples], folder)
-    return dict(zip(("grid", "samples", "comparison"), paths, strict=True))
+    paths.append(write_report(level, folder))
+    return dict(zip(("grid", "samples", "comparison", "level"), paths, strict=True))
+
+
+LEVEL_LRS = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0]
+
+
+def level_loss(lr: float, weight_decay: float, seed: int) -> float:
+    """Noise about one level, but for high weight_decay, which harms, and at lr 1 and above none."""
+    wobble = 0.02 * math.sin(37 * math.log(lr) + 11 * math.log(weight_decay + 1e-9) + 5 * seed)
+    harm = 0.7 * (weight_decay == 0.1) + 0.4 * (lr >= 1 and weight_decay == 0)
+    return 0.5 * math.exp(wobble + harm)
 
 
 def fills(page: Any) -> list[str]:
@@ -152,6 +165,57 @@ def test_arrow_keys_walk_over_the_cells(open_page: Any, reports: Reports) -> Non
     assert page.locator("[data-cell][tabindex='0']").count() == 1
 
 
+def test_cells_as_good_as_the_best_are_circled(open_page: Any, reports: Reports) -> None:
+    page = open_page(reports["level"])
+    rings = page.locator("[data-part=map] ellipse[data-tied]")
+    assert 3 < rings.count() <= 20
+    place = rings.first.get_attribute("data-tied")
+    page.locator(f"[data-cell='{place}']").click()
+    facts = page.locator("[data-part=facts]").inner_text()
+    assert facts.endswith("as good as the best, within the noise")
+    assert "circles are as good within the noise" in page.locator("#explorer-section").inner_text()
+    assert open_page(reports["grid"]).locator("ellipse[data-tied]").count() == 0
+
+
+def test_the_page_opens_with_what_to_do_and_its_figure_beside_it(
+    open_page: Any, reports: Reports
+) -> None:
+    page = open_page(reports["level"])
+    first = page.locator(".advice li").first
+    assert first.inner_text().startswith("Train with lr")
+    figure = page.locator("#effects img")
+    assert first.bounding_box()["y"] < 400
+    assert figure.bounding_box()["y"] < 300
+    assert figure.bounding_box()["x"] > first.bounding_box()["x"] + first.bounding_box()["width"]
+    for link in page.locator(".advice a").all():
+        target = link.get_attribute("href")
+        assert page.locator(f"figure{target}").count() == 1
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_numbers_behind_a_sentence_need_no_pointer(
+    open_page: Any, reports: Reports, width: int
+) -> None:
+    page = open_page(reports["level"], width)
+    numbers = page.locator(".advice small")
+    assert numbers.count() >= 2
+    assert all(line.is_visible() for line in numbers.all())
+
+
+def test_a_phone_gets_a_figure_of_its_own_that_it_can_show_in_full_size(
+    open_page: Any, reports: Reports
+) -> None:
+    size = "img => [img.naturalWidth, img.clientWidth]"
+    shown = {}
+    for width in (1280, 390):
+        figure = open_page(reports["level"], width).locator("#effects img")
+        figure.scroll_into_view_if_needed()
+        natural, drawn = figure.evaluate(size)
+        shown[width] = drawn / (natural / 1.44)  # 144 dots an inch, of 100 pixels
+    assert shown[390] > 0.85
+    assert shown[1280] > 0.8
+
+
 def test_samples_are_points_that_can_be_chosen(open_page: Any, reports: Reports) -> None:
     page = open_page(reports["samples"])
     assert page.locator("circle[data-cell]").count() == 40
@@ -178,7 +242,7 @@ def test_the_table_sorts_by_a_click(open_page: Any, reports: Reports) -> None:
 
 
 @pytest.mark.parametrize("width", [360, 768, 1280])
-@pytest.mark.parametrize("name", ["grid", "samples", "comparison"])
+@pytest.mark.parametrize("name", ["grid", "samples", "comparison", "level"])
 def test_nothing_is_wider_than_the_window(
     open_page: Any, reports: Reports, name: str, width: int
 ) -> None:
@@ -197,7 +261,7 @@ def test_the_explorer_follows_the_width_of_the_window(open_page: Any, reports: R
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["grid", "comparison"])
+@pytest.mark.parametrize("name", ["grid", "comparison", "level"])
 def test_axe_finds_nothing_serious(
     open_page: Any, reports: Reports, name: str, scheme: str
 ) -> None:

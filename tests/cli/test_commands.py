@@ -272,7 +272,7 @@ def test_run_list_and_report_name_one_best(
     summary = json.loads(Path("reports/linear/summary.json").read_text())
     found = summary["landscape"]["best"]
     assert (f"{found['lr']:g}", f"{found['weight_decay']:g}") == best.groups()[:2]
-    assert f"{found['loss']['value']:.4g}" == best[3].rstrip(",")
+    assert f"{found['seen']:.4g}" == best[3].rstrip(",")
 
 
 def test_list_and_export_can_be_piped(trained: Path, capfd: pytest.CaptureFixture[str]) -> None:

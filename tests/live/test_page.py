@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from optuna.trial import TrialState
 from optuna_dashboard import get_note, save_note
 from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
 
+from wdstudy.analysis.frames.study import record_of
+from wdstudy.analysis.frames.trials import trials_frame
+from wdstudy.analysis.numbers.landscape import landscape_of_study
 from wdstudy.live.note import HEADING, escaped
 from wdstudy.live.page import live_page, push
 from wdstudy.live.pushing import EVERY, SHARE, Budget, Lease, LivePage
@@ -70,6 +74,23 @@ def test_the_heatmap_holds_the_numbers_of_the_study() -> None:
     assert axis["ticktext"] == ["0", "0.001", "0.01", "0.1"]
     assert axis["tickvals"][1] - axis["tickvals"][0] > 1  # 0 is apart
     assert "validation loss" in figures["objective"]["layout"]["title"]["text"]
+
+
+def test_what_ties_with_the_best_is_circled() -> None:
+    wobble = {(0.01, 0): 0.02, (0.1, 1): -0.02, (1.0, 0): 0.03}
+
+    def level(lr: float, weight_decay: float, seed: int) -> float:
+        return 0.5 * math.exp((weight_decay == 0.1) + wobble.get((lr, seed), 0.0) + weight_decay)
+
+    study = grid_study(seeds=2, loss=level)
+    tied = landscape_of_study(trials_frame(study), record_of(study)).best.tied
+    assert tied
+    rings = trace(pushed(study)["objective"], "as good as the best, within the noise")
+    assert rings is not None
+    places = [(lrs.index(lr) + 0.5, decay) for lrs in [[0.01, 0.1, 1.0]] for lr, decay in tied]
+    assert [x for x, _ in places] == rings["x"]
+    alone = pushed(grid_study(diverges=lambda lr, wd: True))
+    assert trace(alone["objective"], "as good as the best, within the noise") is None
 
 
 def test_the_decay_loss_of_a_decoupled_optimizer_is_called_a_diagnostic() -> None:
@@ -176,13 +197,24 @@ def test_the_note_says_state_verdict_decay_and_command_and_is_no_markup() -> Non
     note = get_note(study)
     assert note.startswith(HEADING)
     assert "**finished: 24 of 24 trials done**" in note
+    assert note.index("### What to do") < note.index("### Numbers")
+    assert "- Train with lr 0.1 and weight\\_decay 0.01" in note
     assert "Best cell: lr 0.1, weight\\_decay 0.01" in note
     assert "SGD is coupled" in note
     assert f"    {COMMAND}" in note
-    assert "$" not in note
+    assert "$" not in note.replace("\\$", "")
     assert escaped("a_b *c* $x$ <i> [l](u) | `d`\n# e") == (
         "a\\_b \\*c\\* \\$x\\$ \\<i\\> \\[l\\](u) \\| \\`d\\` \\# e"
     )
+
+
+def test_the_note_of_a_study_that_only_diverged_has_nothing_to_do() -> None:
+    study = grid_study(diverges=lambda lr, wd: True)
+    pushed(study, target=24)
+    note = get_note(study)
+    assert "### Verdict so far, on 12 of 24 trials" in note
+    assert "- Nothing can be said: none of 12 trials finished with a finite value." in note
+    assert "What to do" not in note
 
 
 def test_what_its_reader_wrote_into_the_note_is_kept() -> None:

@@ -9,7 +9,7 @@ import sys
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Argument, Option
@@ -20,6 +20,9 @@ from wdstudy.cli.run import STOPS, run
 from wdstudy.cli.studies import delete, list_studies, rename
 from wdstudy.errors import FlagError, nearest
 from wdstudy.words import printable
+
+if TYPE_CHECKING:
+    import optuna
 
 app = typer.Typer(
     help="How do learning rate and weight decay work together, for your model?",
@@ -63,28 +66,56 @@ def report(
         bool, Option("--publish", help="Show the figures in optuna-dashboard, as artifacts.")
     ] = False,
     artifacts: Artifacts = None,
+    as_json: Annotated[
+        bool,
+        Option(
+            "--json",
+            help="Print what summary.json holds, and write nothing; of several names, a list.",
+        ),
+    ] = False,
 ) -> None:
-    """Write DIR/NAME/report.html: verdict, figures, explorer and every trial, in one file.
+    """Write DIR/NAME/report.html: what to do, figures, explorer and every trial, in one file.
 
     Several names make a report that compares them as well, in DIR/comparison.
 
     Example: wdstudy report resnet --out reports
 
     Example: wdstudy report sgd adamw --format pdf
+
+    Example: wdstudy report resnet --json | jq '.landscape.advice[].text'
     """
-    from wdstudy.analysis.report.comparison import write_reports
     from wdstudy.storage.opening import left_out, open_study
 
+    if as_json and publish:
+        raise FlagError("--publish with --json, which draws no figures: leave one of them out")
     studies = [open_study(name, storage, leave_out=True) for name in names]
-    paths = write_reports(studies, out, format)
-    for path in paths:
-        typer.echo(printable(f"report: {path}"))
+    paths = _print_numbers(studies) if as_json else _write_reports(studies, out, format)
     for study in studies:
         for told in left_out(study):
             typer.echo(printable(f"left out of '{study.study_name}': {told}"), err=True)
     if publish:
         pages = dict(zip(names, paths, strict=False))  # the comparison's page comes after theirs
         _publish(pages, format, storage, artifacts)
+
+
+def _write_reports(studies: list[optuna.Study], out: Path, format: str) -> list[Path]:
+    """Write the pages, say where, and return their paths."""
+    from wdstudy.analysis.report.comparison import write_reports
+
+    paths = write_reports(studies, out, format)
+    for path in paths:
+        typer.echo(printable(f"report: {path}"))
+    return paths
+
+
+def _print_numbers(studies: list[optuna.Study]) -> list[Path]:
+    """Print the numbers of studies as JSON; no page is written."""
+    from wdstudy.analysis.numbers.reading import read_study
+    from wdstudy.analysis.report.summary import as_json, summary
+
+    found = [summary(read_study(study)) for study in studies]
+    typer.echo(as_json(found[0] if len(found) == 1 else found), nl=False)
+    return []
 
 
 def _publish(

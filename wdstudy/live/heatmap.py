@@ -38,6 +38,12 @@ WRITTEN = (10, 12)
 MAX_TICKS = 12
 GAP = 0.18  # between weight_decay = 0 and the others, in cells
 
+_RING: dict[str, Any] = {
+    "symbol": "circle-open",
+    "size": 16,
+    "color": INK,
+    "line": {"width": 1.2},
+}
 _DOT: dict[str, Any] = {
     "symbol": "circle",
     "size": 7,
@@ -108,6 +114,7 @@ def _grid(info: HeatmapInfo, running: frozenset[Cell]) -> tuple[list[Any], dict[
         boxes_trace(boxes, part, color=CLEAR, hatched=True, name="some seeds diverged"),
         *_product_traces(info, values, bottoms),
         _dots(boxes, running & boxes.keys()),
+        _rings(info, {c: (x + 0.5, y + 0.5) for c, (x, y) in boxes.items()}),
     ]
     if info.best is not None:
         traces.append(boxes_trace(boxes, {info.best}, color=CLEAR, frame=3, name="best cell"))
@@ -159,6 +166,7 @@ def _points(info: HeatmapInfo, running: frozenset[Cell]) -> tuple[list[Any], dic
         )
     )
     traces.append(marks_trace([at[c] for c in running if c in at], _DOT, name="in training"))
+    traces.append(_rings(info, at))
     if info.best is not None:
         square = {"symbol": "square-open", "size": 20, "color": INK, "line": {"width": 2.5}}
         traces.append(marks_trace([at[info.best]], square, name="best cell"))
@@ -224,6 +232,11 @@ def _scaled(info: HeatmapInfo, value: float) -> float | None:
     if isinstance(info.norm, LogNorm):
         return rounded4(math.log10(max(value, float(info.norm.vmin or value))))
     return rounded4(value)
+
+
+def _rings(info: HeatmapInfo, at: Mapping[Cell, Box]) -> Any:
+    """Circles about the cells that tie with the best."""
+    return marks_trace([at[c] for c in info.rings if c in at], _RING, name=info.ringed)
 
 
 def _dots(boxes: Mapping[Cell, Box], cells: Iterable[Cell]) -> Any:

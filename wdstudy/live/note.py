@@ -1,4 +1,4 @@
-"""The note on a study's page in optuna-dashboard: state, best cell and verdict in words."""
+"""The note on a study's page in optuna-dashboard: state, what to do, and the verdict in words."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import datetime
 import pandas as pd
 
 from wdstudy.analysis.frames.cells import FINISHED
-from wdstudy.analysis.numbers.landscape import landscape_of_study
+from wdstudy.analysis.numbers.findings import Landscape
 from wdstudy.analysis.report.text import decay_meaning
 from wdstudy.record import StudyRecord
 
@@ -18,7 +18,12 @@ HEADING = "## Live, by wdstudy"
 
 
 def live_note(
-    trials: pd.DataFrame, record: StudyRecord, target: int, state: str, command: str
+    trials: pd.DataFrame,
+    record: StudyRecord,
+    target: int,
+    state: str,
+    command: str,
+    found: Landscape | None,
 ) -> str:
     """Our part of the note, in Markdown without formulas.
 
@@ -28,12 +33,12 @@ def live_note(
         target: How many trials the study will have.
         state: `running`, `stopped` or `finished`.
         command: The command line that writes the report.
+        found: What the finished trials say; None where there is none.
     """
     done = int(trials["state"].isin(FINISHED).sum())
     of = f"{done:,} of {max(target, done):,} trials"
     lines = [HEADING, "", f"**{state}: {_counts(trials, of)}**, {datetime.now():%Y-%m-%d %H:%M:%S}"]
-    lines += ["", f"### Verdict{f' so far, on {of}' if done < target else ''}", ""]
-    lines += [f"- {escaped(sentence)}" for sentence in _verdict(trials, record)]
+    lines += _sentences(found, f" so far, on {of}" if done < target else "")
     lines += ["", "### How the decay is counted", ""]
     lines += [f"{escaped(paragraph)}\n" for paragraph in decay_meaning(record)]
     lines += ["### The report", "", "    " + command.replace("\n", " ")]
@@ -55,9 +60,17 @@ def _counts(trials: pd.DataFrame, of: str) -> str:
     return ", ".join([f"{of} done", *(f"{n:,} {word}" for word, n in others.items() if n)])
 
 
-def _verdict(trials: pd.DataFrame, record: StudyRecord) -> Iterator[str]:
-    if not trials["state"].isin(FINISHED).any():
-        yield "No trial has finished yet."
+def _sentences(found: Landscape | None, so_far: str) -> Iterator[str]:
+    """What to do, each sentence with its numbers under it, and the verdict."""
+    if found is None:
+        yield from ("", "No trial has finished yet.")
         return
-    for sentence in landscape_of_study(trials, record).verdict:
-        yield str(sentence)
+    if found.advice:
+        yield from ("", f"### What to do{so_far}", "")
+        for sentence in found.advice:
+            numbers = f"  \n  {escaped(sentence.numbers)}" if sentence.numbers else ""
+            yield f"- {escaped(sentence.text)}{numbers}"
+    head = "### Numbers" if found.advice else f"### Verdict{so_far}"
+    yield from ("", head, "")
+    for sentence in found.verdict:
+        yield f"- {escaped(sentence.text)}"

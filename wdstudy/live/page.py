@@ -18,6 +18,8 @@ from wdstudy.analysis.frames.cells import FINISHED, cell_grid, cells_of
 from wdstudy.analysis.frames.curves import curves_frame, series_at
 from wdstudy.analysis.frames.study import record_of
 from wdstudy.analysis.frames.trials import trials_frame
+from wdstudy.analysis.numbers.findings import Landscape
+from wdstudy.analysis.numbers.landscape import landscape_of_study
 from wdstudy.analysis.views.curve_grid import curve_grid_info
 from wdstudy.analysis.views.heatmap import heatmap_info
 from wdstudy.curves import DECAY_LOSS, FINAL_PREFIX, PRIMARY_LOSS
@@ -59,9 +61,10 @@ def warm_up() -> None:
     trials["value"] = trials[FINAL_PREFIX + DECAY_LOSS] = trials["lr"] + trials["weight_decay"]
     trials.attrs = {"study": "", "objective": PRIMARY_LOSS, "minimize": True}
     curves = trials.assign(step=1.0, epoch=1.0, series=PRIMARY_LOSS)
-    for figure in _figures(trials, curves, StudyRecord(), 4).values():
+    found = _found(trials, StudyRecord())
+    for figure in _figures(trials, curves, StudyRecord(), 4, found).values():
         figure.to_json()
-    live_note(trials, StudyRecord(), 4, "", "")
+    live_note(trials, StudyRecord(), 4, "", "", found)
 
 
 def live_page(study: optuna.Study, target: int, state: str, command: str) -> Page:
@@ -76,20 +79,33 @@ def live_page(study: optuna.Study, target: int, state: str, command: str) -> Pag
     trials, record = trials_frame(study), record_of(study)
     names = {*LOSSES, str(trials.attrs["objective"])}
     curves = curves_frame(study, names, POINTS)
+    found = _found(trials, record)
     return Page(
-        _figures(trials, curves, record, target), live_note(trials, record, target, state, command)
+        _figures(trials, curves, record, target, found),
+        live_note(trials, record, target, state, command, found),
     )
 
 
+def _found(trials: pd.DataFrame, record: StudyRecord) -> Landscape | None:
+    """What the finished trials say, if there are any."""
+    done = trials["state"].isin(FINISHED).any()
+    return landscape_of_study(trials, record) if done else None
+
+
 def _figures(
-    trials: pd.DataFrame, curves: pd.DataFrame, record: StudyRecord, target: int
+    trials: pd.DataFrame,
+    curves: pd.DataFrame,
+    record: StudyRecord,
+    target: int,
+    found: Landscape | None,
 ) -> dict[str, go.Figure]:
     """Those figures for which there is something to show."""
     objective = str(trials.attrs["objective"])
     value = _with_planned(_so_far(trials, curves, objective, "value"), record)
     decay = _with_planned(_so_far(trials, curves, DECAY_LOSS, FINAL_PREFIX + DECAY_LOSS), record)
     running = frozenset(cells_of(trials[trials["state"] == "RUNNING"]))
-    best = cell_grid(trials).best if trials["state"].isin(FINISHED).any() else None
+    best = None if found is None else cell_grid(trials).best
+    tied = () if found is None else found.best.tied
     diagnostic = " (a diagnostic)" if record.spec.decay_is_diagnostic else ""
     note = _rests_on(trials, target)
     whole = int(trials["state"].isin(FINISHED).sum()) >= target
@@ -99,7 +115,7 @@ def _figures(
         ("decay", decay, FINAL_PREFIX + DECAY_LOSS, diagnostic),
     ):
         if frame[column].notna().any() or frame["diverged"].any():
-            info = replace(heatmap_info(frame, column, None), best=best)
+            info = replace(heatmap_info(frame, column, None, tied=tied), best=best)
             title = (info.label if whole else info.label.replace(" at the end", " so far")) + more
             figures[key] = heatmap_figure(info, html.escape(title), note, running)
     losses = curves[curves["series"].isin(LOSSES)]

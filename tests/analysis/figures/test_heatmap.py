@@ -70,6 +70,31 @@ def test_a_grid_is_drawn_with_all_its_marks() -> None:
     assert any("12 trials · 1 seed · SGD · coupled" in t for t in texts(ax))
 
 
+def test_cells_that_tie_with_the_best_are_circled_instead() -> None:
+    trials = trials_frame(grid_study())
+    ax = plot_heatmap(trials, tied=[(0.01, 0.1), (1.0, 0.001)])
+    centres = {p.center for p in patches(ax, Ellipse)}
+    assert centres == {(0.5, 0.5), (2.5, 2.5)}
+    assert "as good as the best, within the noise" in legend(ax)
+    alone = plot_heatmap(trials, tied=[])
+    assert not patches(alone, Ellipse)
+    assert legend(alone) == ["best cell", "equal lr · weight_decay"]
+
+
+def test_at_most_twenty_are_circled_and_the_legend_says_of_how_many() -> None:
+    axis = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5]
+    cells = [(lr, weight_decay) for lr in axis for weight_decay in axis]
+    ax = plot_heatmap(trials_frame(grid_study(lrs=axis, weight_decays=axis)), tied=cells)
+    assert len(patches(ax, Ellipse)) == 20
+    assert "as good as the best, within the noise, 20 of 36" in legend(ax)
+
+
+def test_one_cell_is_framed_and_not_circled_as_well() -> None:
+    ax = plot_heatmap(trials_frame(grid_study(lrs=[0.1], weight_decays=[0.01])))
+    assert not patches(ax, Ellipse)
+    assert legend(ax) == ["best cell"]
+
+
 def test_a_series_is_shown_at_a_record_point() -> None:
     study = grid_study(points=5)
     trials, curves = trials_frame(study), curves_frame(study)

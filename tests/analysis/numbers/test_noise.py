@@ -23,9 +23,7 @@ def noise_of(
     z = 0.1 * (i - 4) ** 2 + 0.05 * (j - 5) ** 2
     z = z + (shift * sd[:, None] * rng.standard_normal((len(LR), seeds)))[i, s]
     z = z + (common * rng.standard_normal(seeds))[s] + sd[i] * rng.standard_normal(len(i))
-    frame = pd.DataFrame(
-        {"lr": LR[i], "weight_decay": DECAY[j], "seed": s, "value": np.exp(z)}
-    )
+    frame = pd.DataFrame({"lr": LR[i], "weight_decay": DECAY[j], "seed": s, "value": np.exp(z)})
     return measured(frame, "value").noise
 
 

@@ -12,6 +12,7 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import create_trial
 from pages import Page
 
+from wdstudy.analysis.numbers.spoken import percent
 from wdstudy.analysis.report.comparison import write_reports
 from wdstudy.analysis.report.files import folder_name
 from wdstudy.errors import StudyError
@@ -43,6 +44,11 @@ def test_several_studies_are_compared(tmp_path: Path) -> None:
     assert [(paths[-1].parent / link).resolve() for link in links] == paths[:2]
     data = json.loads((paths[-1].parent / "summary.json").read_text(), parse_constant=pytest.fail)
     assert list(data["studies"]) == ["sgd", "adam w"]
+    assert {"effects", "limit", "advice"} <= data["studies"]["sgd"].keys()
+    heads = "weight decay gains most slope against lr (95 %)"
+    assert heads in page.text
+    gain = max((e["gain"] for e in data["studies"]["sgd"]["effects"]), key=lambda g: g["low"] or 0)
+    assert percent(gain["value"]) in page.text
 
 
 def told(studies: list[optuna.Study], folder: Path) -> dict[str, Any]:

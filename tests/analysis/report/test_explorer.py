@@ -35,6 +35,15 @@ def test_cells_carry_means_over_seeds_at_every_record_point() -> None:
     assert data["note"] == ""
 
 
+def test_cells_that_tie_with_the_best_are_known_by_their_place() -> None:
+    study = grid_study()
+    trials, curves = trials_frame(study), curves_frame(study)
+    data = explorer_data(trials, curves, [(1.0, 0.01), (0.1, 0.001), (0.5, 0.5)])
+    cells = list(zip(data["lr"], data["weight_decay"], strict=True))
+    assert [cells[i] for i in data["tied"]] == [(1.0, 0.01), (0.1, 0.001)]
+    assert explorer_data(trials, curves)["tied"] == []
+
+
 def test_every_trial_shows_its_newest_value_until_it_ends() -> None:
     slow = placed(0.1, 0.01, 1.0, step=[10, 20], val_loss=[4.0, 3.0])
     fast = placed(0.2, 0.01, 1.0, step=[5, 10, 15], val_loss=[9.0, 8.0, 7.0])

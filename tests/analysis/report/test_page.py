@@ -17,8 +17,10 @@ from pages import Page
 
 from wdstudy.__main__ import main
 from wdstudy.analysis.frames.curves import curves_frame
+from wdstudy.analysis.numbers.reading import read_study
 from wdstudy.analysis.report.files import folder_name
 from wdstudy.analysis.report.page import write_report
+from wdstudy.analysis.report.summary import summary
 from wdstudy.errors import SpecError, StorageError, StudyError
 
 SMALL: dict[str, Any] = {"lrs": [0.1, 1.0], "weight_decays": [0.01, 0.1]}
@@ -35,9 +37,12 @@ def test_a_report_is_one_file_with_its_data_beside_it(tmp_path: Path) -> None:
     path = write_report(study, tmp_path)
     assert path == tmp_path / "made" / "report.html"
     page = Page(path.read_text(encoding="utf-8"))
-    assert page.text.index("Best cell: lr 0.1, weight_decay 0.01") < page.text.index(
-        "Explorer Choose"
-    )
+    order = [
+        page.text.index(words)
+        for words in ("Train with lr 0.1 and weight_decay 0.01", "Figure 1", "Explorer Choose",
+                      "Best cell: lr 0.1, weight_decay 0.01", "Weight decay by lr")
+    ]  # fmt: skip
+    assert order == sorted(order)
     sources = [a["src"] or "" for t, a in page.tags if t in ("img", "script") and "src" in a]
     assert sources
     assert all(source.startswith("data:image/png;base64,") for source in sources)
@@ -47,9 +52,15 @@ def test_a_report_is_one_file_with_its_data_beside_it(tmp_path: Path) -> None:
     assert {link[1:] for link in links if link.startswith("#")} <= set(ids)
     assert all(a.get("alt") for t, a in page.tags if t == "img")
     figures = sorted(p.stem for p in (path.parent / "figures").glob("*.png"))
-    assert {"heatmap", "curves", "components", "axis-lr", "best-of-n", "weight-norm"} <= set(
-        figures
-    )
+    assert {
+        "effects",
+        "heatmap",
+        "curves",
+        "components",
+        "axis-lr",
+        "best-of-n",
+        "weight-norm",
+    } <= set(figures)
     assert len(pd.read_csv(path.parent / "trials.csv")) == 24
     assert len(pd.read_csv(path.parent / "curves.csv")) == len(curves_frame(study))
     summary = json.loads((path.parent / "summary.json").read_text(), parse_constant=pytest.fail)
@@ -77,7 +88,8 @@ def test_everything_from_the_study_is_escaped(tmp_path: Path) -> None:
     page = Page(path.read_text(encoding="utf-8"))
     assert sum(t == "script" for t, _ in page.tags) == 3
     assert not any("onerror" in a for _, a in page.tags)
-    assert page.text.count(name) == 2  # title and heading
+    assert page.text.count(f"suggest {name}") <= 1
+    assert page.text.count(name) - page.text.count(f"suggest {name}") == 2  # title and heading
     assert evil in page.text
 
 
@@ -186,6 +198,26 @@ class NoTorch:
 
 sys.meta_path.insert(0, NoTorch())
 """
+
+
+def test_the_numbers_are_printed_as_json_and_nothing_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = grid_study("small", **SMALL)
+    url = stored(tmp_path, study)
+    asked = ["report", "small", "--storage", url, "--json"]
+    assert main(asked) == 0
+    printed = capsys.readouterr().out
+    assert json.loads(printed, parse_constant=pytest.fail) == summary(read_study(study))
+    assert not Path("reports").exists()
+    write_report(study, tmp_path / "out")
+    assert (tmp_path / "out" / "small" / "summary.json").read_text() == printed
+    assert main([*asked[:2], *asked[1:]]) == 0
+    both = json.loads(capsys.readouterr().out)
+    assert [found["study"] for found in both] == ["small", "small"]
+    assert main([*asked, "--publish"]) == 2
+    assert "--publish with --json" in capsys.readouterr().err
 
 
 def test_a_report_needs_no_torch(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from wdstudy.analysis.report.text import (
     caveats,
     decay_meaning,
     how_it_was_run,
+    improves,
     still_improving,
     trial_table,
 )
@@ -52,9 +53,14 @@ def test_trials_that_still_improve_are_counted() -> None:
     study = study_of(flat + falling)
     text = still_improving(trials_frame(study), curves_frame(study))
     assert text.startswith("1 of the best 4 trials still improved")
-    assert "fell by 50 %" in text
+    assert "fell by 50 %." in text  # of one there is no median
+    assert improves(trials_frame(study), curves_frame(study))
     study = study_of(flat)
     assert "had stopped" in still_improving(trials_frame(study), curves_frame(study))
+    assert not improves(trials_frame(study), curves_frame(study))
+    one = study_of(falling)
+    told = still_improving(trials_frame(one), curves_frame(one))
+    assert told.startswith("The best trial still improved at the end: ")
     assert still_improving(trials_frame(study), curves_frame(study_of([]))) == ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ from wdstudy.analysis.views.heatmap import HeatmapInfo, digits_for, heatmap_info
 from wdstudy.analysis.views.looks import INK, described
 from wdstudy.analysis.views.products import product_lines
 from wdstudy.analysis.views.scales import LogPlace
-from wdstudy.space import LR, WEIGHT_DECAY
+from wdstudy.space import LR, WEIGHT_DECAY, Cell
 from wdstudy.words import number
 
 ANNOTATED = 150
@@ -55,13 +56,14 @@ def plot_heatmap(
     lr: str = LR,
     weight_decay: str = WEIGHT_DECAY,
     norm: Normalize | None = None,
+    tied: Sequence[Cell] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """A value over the lr × weight_decay plane.
 
-    The best cell by the study's objective is framed, the best ten are circled, diverged cells
-    are hatched, and dotted lines join cells of equal lr · weight_decay. Scattered samples are
-    drawn as points on logarithmic axes.
+    The best cell by the study's objective is framed, the best ten are circled or those that tie
+    with the best, diverged cells are hatched, and dotted lines join cells of equal
+    lr · weight_decay. Scattered samples are drawn as points on logarithmic axes.
 
     Args:
         trials: As from `trials_frame`, or any frame; means over the seeds are shown.
@@ -73,6 +75,8 @@ def plot_heatmap(
         lr: The column of the learning rate.
         weight_decay: The column of the weight decay.
         norm: A colour scale to share between several heatmaps.
+        tied: Cells to circle, the best first, because the noise does not tell them from the best:
+            `landscape(trials).best.tied`; at most twenty are. The best ten where it is None.
         ax: Where to draw; a new figure if None.
 
     Returns:
@@ -84,7 +88,7 @@ def plot_heatmap(
     if curves is not None and value not in trials.columns:
         trials = series_at(trials, curves, value, step)
     trials = as_trials(trials, value, lr=lr, weight_decay=weight_decay)
-    info = heatmap_info(trials, value, minimize, norm)
+    info = heatmap_info(trials, value, minimize, norm, tied)
     if ax is None:
         ax = new_axes(None, *_size(info.grid, spread))
     if info.grid.scattered:
@@ -120,7 +124,7 @@ def _draw_grid(info: HeatmapInfo, spread: bool, ax: Axes) -> None:
         ax.axhline(len(values.index) - 1, color="white", lw=5)  # 0 is not on the log axis
     _draw_products(info.products, values, ax)
     wide = min(0.86, 1.1 * len(values.columns) / width_of(ax))
-    for lr, weight_decay in info.top:
+    for lr, weight_decay in info.rings:
         row, column = values.index.get_loc(weight_decay), values.columns.get_loc(lr)
         colour = _contrast(info, float(values.iloc[row, column]))
         ax.add_patch(
@@ -234,11 +238,11 @@ def _draw_scatter(info: HeatmapInfo, ax: Axes) -> None:
                lw=1, zorder=1)  # fmt: skip
     dress_place(ax, "x", x)
     dress_place(ax, "y", y)
-    for rank, (lr, weight_decay) in enumerate(info.top):
-        place = x(pd.Series([lr])), y(pd.Series([weight_decay]))
-        ax.scatter(*place, s=size * 2.2 + 30, fc="none", ec=INK, lw=1)
-        if rank == 0:
-            ax.scatter(*place, s=size * 3 + 90, marker="s", fc="none", ec=INK, lw=2.2)
+    rings = pd.DataFrame(info.rings, columns=["lr", "weight_decay"], dtype=float)
+    ax.scatter(x(rings["lr"]), y(rings["weight_decay"]), s=size * 2.2 + 30, fc="none", ec=INK, lw=1)
+    if info.best is not None:
+        place = x(pd.Series(info.best[:1])), y(pd.Series(info.best[1:]))
+        ax.scatter(*place, s=size * 3 + 90, marker="s", fc="none", ec=INK, lw=2.2)
     for product in info.products:
         ends = np.array([x.low, x.high])
         ax.plot(ends, product / ends, color=INK, lw=0.9, ls=DOTS, zorder=0.5)
@@ -270,9 +274,8 @@ def _add_legend(info: HeatmapInfo, ax: Axes) -> int:
         handles.append(
             Line2D([], [], marker="s", ls="", mfc="none", mec=INK, mew=2, ms=8, label="best cell")
         )
-    if len(info.top) > 1:
-        ring = Line2D([], [], marker="o", ls="", mfc="none", mec=INK, ms=8)
-        ring.set_label(f"best {len(info.top)}")
+    if info.rings:
+        ring = Line2D([], [], marker="o", ls="", mfc="none", mec=INK, ms=8, label=info.ringed)
         handles.append(ring)
     if bool((info.grid.cells["diverged"] > 0).any()):
         label = "diverged" if info.grid.seeds == 1 else "half the seeds or more diverged"

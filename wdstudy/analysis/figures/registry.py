@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from wdstudy.analysis.figures.axis import plot_product as plot_product
     from wdstudy.analysis.figures.comparison import plot_comparison as plot_comparison
     from wdstudy.analysis.figures.curve_grid import plot_curve_grid as plot_curve_grid
+    from wdstudy.analysis.figures.effects import plot_effects as plot_effects
     from wdstudy.analysis.figures.equilibrium import plot_angular_update as plot_angular_update
     from wdstudy.analysis.figures.equilibrium import plot_weight_norm as plot_weight_norm
     from wdstudy.analysis.figures.heatmap import plot_heatmap as plot_heatmap
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from wdstudy.analysis.figures.search import plot_search_cost as plot_search_cost
     from wdstudy.analysis.figures.trial_curves import plot_components as plot_components
     from wdstudy.analysis.numbers.reading import Read
+    from wdstudy.space import Cell
 
 HOMES = {
     "plot_angular_update": "equilibrium",
@@ -47,6 +49,7 @@ HOMES = {
     "plot_comparison": "comparison",
     "plot_components": "trial_curves",
     "plot_curve_grid": "curve_grid",
+    "plot_effects": "effects",
     "plot_heatmap": "heatmap",
     "plot_isolation": "axis",
     "plot_landscape": "ridge",
@@ -64,7 +67,8 @@ __all__ = [*HOMES]
 class Drawing:
     """A figure of a report: a file name, what to see in it, and how it is made.
 
-    about: the fields of Landscape whose sentences it shows.
+    about: the fields of Landscape whose sentences it shows. narrow: how it is made for a phone,
+    where the other would be too small to read.
     """
 
     key: str
@@ -72,32 +76,44 @@ class Drawing:
     draw: Callable[[], Axes | Figure]
     wide: bool = False
     about: tuple[str, ...] = ()
+    narrow: Callable[[], Figure] | None = None
 
 
 def planned_figures(read: Read) -> Iterator[Drawing]:
     """The figures of one study, the most telling first. Drawing one may raise StudyError."""
     # Not above: the names of the figures cost nothing, pyplot and pandas a second.
     from wdstudy.analysis.figures.axis import plot_axis, plot_isolation, plot_product
+    from wdstudy.analysis.figures.effects import plot_effects
     from wdstudy.analysis.figures.heatmap import plot_heatmap
     from wdstudy.analysis.figures.ridge import plot_ridge
     from wdstudy.analysis.figures.search import plot_best_of_n, plot_search_cost
 
     trials, curves, found = read.trials, read.curves, read.found
     seeds = trials["seed"].nunique()
+    tied = found.best.tied if found.best.ties >= 0 else None
+    yield Drawing(
+        "effects",
+        "What weight decay changes at each lr. Blue points, below the line: it helps; orange ones, "
+        "above it: it harms; hollow ones: chance alone may do as much. Where blue begins at high "
+        "lr only, weight decay mainly makes high lr usable.",
+        lambda: plot_effects(trials, found),
+        about=("effects", "limit", "good_lr"),
+        narrow=lambda: plot_effects(trials, found, columns=3),
+    )
     yield Drawing(
         "heatmap",
         "The whole plane. Along a dotted line lr · weight_decay is constant: where the bright "
         "valley runs along these lines, the two trade off; where it stands upright or level, "
         "tune them apart.",
-        lambda: plot_heatmap(trials, spread=1 < seeds <= 20),
-        about=("best", "edges"),
+        lambda: plot_heatmap(trials, spread=1 < seeds <= 20, tied=tied),
+        about=("best", "edges", "second_basin"),
     )
     yield Drawing(
         "ridge",
-        "Where the best weight_decay lies at each lr. A slope of 0 means: tune them apart; −1: "
-        "hold lr · weight_decay. The largest harmless weight_decay tells how far one may go.",
+        "Where the best weight_decay lies at each lr, and where harm begins. A slope of 0 means: "
+        "tune them apart; −1: hold lr · weight_decay.",
         lambda: plot_ridge(trials, found),
-        about=("slope", "frontier"),
+        about=("slope", "frontier", "limit"),
     )
     for axis, other in (("lr", "weight_decay"), ("weight_decay", "lr")):
         yield Drawing(
@@ -121,7 +137,7 @@ def planned_figures(read: Read) -> Iterator[Drawing]:
         lambda: plot_product(trials),
         about=("separability",),
     )
-    yield from _loss_figures(trials, curves)
+    yield from _loss_figures(trials, curves, tied)
     for axis in ("lr", "weight_decay"):
         yield Drawing(
             f"axis-{axis}",
@@ -138,7 +154,9 @@ def planned_figures(read: Read) -> Iterator[Drawing]:
     yield from _equilibrium_figures(read)
 
 
-def _loss_figures(trials: pd.DataFrame, curves: pd.DataFrame) -> Iterator[Drawing]:
+def _loss_figures(
+    trials: pd.DataFrame, curves: pd.DataFrame, tied: tuple[Cell, ...] | None
+) -> Iterator[Drawing]:
     from wdstudy.analysis.figures.curve_grid import plot_curve_grid
     from wdstudy.analysis.figures.heatmap import plot_heatmap
     from wdstudy.analysis.figures.trial_curves import best_trial, plot_components
@@ -169,7 +187,7 @@ def _loss_figures(trials: pd.DataFrame, curves: pd.DataFrame) -> Iterator[Drawin
             yield Drawing(
                 f"heatmap-{column.removeprefix(FINAL_PREFIX)}",
                 f"{label_of(trials, column).capitalize()}; the marks are those of the objective.",
-                lambda column=column: plot_heatmap(trials, column),  # type: ignore[misc]
+                lambda column=column: plot_heatmap(trials, column, tied=tied),  # type: ignore[misc]
             )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import math
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib.pyplot as plt
@@ -15,7 +16,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from wdstudy.analysis.views.looks import INK, MUTED, RULE, shortened
 from wdstudy.analysis.views.scales import LogPlace, log_ticks
-from wdstudy.words import number
+from wdstudy.words import MINUS, number
 
 STYLE: dict[str, Any] = {
     "font.size": 9,
@@ -149,3 +150,29 @@ def dress_place(ax: Axes, which: str, place: LogPlace) -> None:
     if place.zero_at:
         line = ax.axvline if which == "x" else ax.axhline
         line(place.low / 10**0.25, color=RULE, lw=1, ls=(0, (2, 2)), zorder=0)
+
+
+def dress_changes(ax: Axes, low: float, high: float, inches: float) -> None:
+    """Ticks of an axis of ratios, so many inches long, at round changes: −50 %, 0, +100 %."""
+    apart = 0.2 * (high - low) / inches
+    ticks = sorted({0.0, *_ticks(low, high, apart, 1), *_ticks(low, high, apart, -1)})
+    ax.set_yticks([1 + tick for tick in ticks], [_signed_percent(tick) for tick in ticks])
+    ax.yaxis.minorticks_off()
+
+
+_UP = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 3, 9)
+_DOWN = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 0.9, 0.95, 0.99)
+
+
+def _ticks(low: float, high: float, apart: float, sign: int) -> Iterator[float]:
+    """Round changes on one side of 0, so far apart or more."""
+    last = 0.0
+    for size in _UP if sign > 0 else _DOWN:
+        at = math.log1p(sign * size)
+        if low <= at <= high and abs(at - last) >= apart:
+            last = at
+            yield sign * size
+
+
+def _signed_percent(change: float) -> str:
+    return "0" if change == 0 else f"{100 * change:+.3g} %".replace("-", MINUS)

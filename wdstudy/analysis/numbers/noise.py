@@ -7,7 +7,8 @@ unit, and a seed shifts the cells of one lr alike, those of another otherwise. S
 
 the variance of the rest is that of its lr, moderated towards the others' (Smyth 2004,
 doi:10.2202/1544-6115.1027), and differences between cells of one lr are taken seed by seed, which
-rids them of the shifts. A rest that lies far out does not count for its column, and a cell that is noisier than its column, as beside a cliff, is as uncertain as its own seeds are.
+rids them of the shifts. A rest that lies far out does not count for its column, and a cell that is
+noisier than its column, as beside a cliff, is as uncertain as its own seeds are.
 """
 
 from __future__ import annotations
@@ -166,7 +167,9 @@ def _trimmed(rest: Array, most: float, df: float) -> tuple[float, float]:
     """
     far = np.abs(rest) > most
     if most <= 0 or far.mean() > 0.25:
-        return float((np.clip(rest, -most, most) ** 2).sum()) if most > 0 else float(rest @ rest), df
+        return float((np.clip(rest, -most, most) ** 2).sum()) if most > 0 else float(
+            rest @ rest
+        ), df
     return float((rest[~far] ** 2).sum()), df * float((~far).mean())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -19,10 +18,13 @@ from wdstudy.analysis.frames.cells import cells_of, finished_trials
 from wdstudy.analysis.numbers.findings import Landscape
 from wdstudy.analysis.numbers.landscape import landscape
 from wdstudy.analysis.numbers.reading import Read, read_study
+from wdstudy.analysis.numbers.spoken import shared
+from wdstudy.analysis.report.answer import unbroken
 from wdstudy.analysis.report.differences import Difference, cautions, differences
 from wdstudy.analysis.report.drawing import check_format, draw_all
 from wdstudy.analysis.report.files import folder_name, make_folder, whole_folder, write_text
-from wdstudy.analysis.report.page import render, unbroken, write_read
+from wdstudy.analysis.report.page import render, write_read
+from wdstudy.analysis.report.summary import as_json
 from wdstudy.analysis.views.looks import label_of
 from wdstudy.errors import StudyError
 from wdstudy.words import counted, number, signed
@@ -96,8 +98,7 @@ def _write_comparison(
         "differences": {d.name: {"kind": d.kind, "values": d.values} for d in differing},
         "studies": {n: f.as_data() for n, f in found.items()},
     }
-    text = json.dumps(data, indent=1, allow_nan=False, ensure_ascii=False)
-    write_text(folder / "summary.json", text + "\n")
+    write_text(folder / "summary.json", as_json(data))
     page = render(
         "comparison.html.j2",
         names=list(frames),
@@ -188,10 +189,7 @@ def _replica(frame: pd.DataFrame) -> str:
 
 
 def _row(name: str, link: str, frame: pd.DataFrame, found: Landscape) -> dict[str, Any]:
-    best, slope, diverged = found.best, found.slope, found.diverged_share
-    told = signed(slope.value) if slope.known else "can't say"
-    if math.isfinite(slope.low):
-        told += f" ({signed(slope.low)} … {signed(slope.high)})"
+    best, diverged = found.best, found.diverged_share
     return {
         "name": name,
         "link": link,
@@ -202,9 +200,25 @@ def _row(name: str, link: str, frame: pd.DataFrame, found: Landscape) -> dict[st
         if best.loss.known
         else "none",
         "value": number(best.loss.value) if best.loss.known else "none",
-        "slope": told,
-        "worst": f"{100 * found.apart_cost.worst.value:.0f} %"
-        if found.apart_cost.worst.known and found.logarithmic
-        else "can't say",
+        "gain": _gain(found),
+        "slope": _slope(found),
         "diverged": f"{100 * diverged.value:.0f} %" if diverged.known else "–",
     }
+
+
+def _gain(found: Landscape) -> str:
+    """What weight decay gains at most, at an lr where that is beyond the noise."""
+    sure = [effect for effect in found.effects if effect.gain.low > 0]
+    if sure:
+        most = max(sure, key=lambda effect: effect.gain.value)
+        return f"{shared(most.gain)} at lr {number(most.lr)}"
+    return "not shown" if any(e.gain.known for e in found.effects) else "can't say"
+
+
+def _slope(found: Landscape) -> str:
+    """The slope of the ridge, else that of where harm begins."""
+    limit, slope = found.limit.slope, found.slope
+    for what, line in (("ridge", slope), ("where harm begins", limit)):
+        if line.known:
+            return f"{what} {signed(line.value)} ({signed(line.low)} … {signed(line.high)})"
+    return "can't say"

@@ -24,16 +24,24 @@ DPI = 144
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A PNG in base64; width and height in CSS pixels."""
+
+    image: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
 class Shown:
-    """A figure in the page: `image` is PNG in base64; width and height in CSS pixels."""
+    """A figure in the page; `narrow` is its picture for phones, where it has one of its own."""
 
     key: str
     number: int
     caption: str
     title: str
-    image: str
-    width: int
-    height: int
+    picture: Picture
+    narrow: Picture | None
     wide: bool
 
 
@@ -80,24 +88,32 @@ def drawn(drawing: Drawing) -> Figure | str:
 
 
 def _save(drawing: Drawing, number: int, figure: Figure, folder: Path, format: str) -> Shown:
-    buffer = io.BytesIO()
     try:
-        figure.savefig(buffer, dpi=DPI, format="png")
+        picture = _picture(figure)
         with written_whole(folder / f"{drawing.key}.{format}", binary=True) as file:
             if format == "png":
-                file.write(buffer.getvalue())
+                file.write(base64.b64decode(picture.image))
             else:
                 figure.savefig(file, format=format, metadata=_NO_DATE[format])
     except OSError as error:
         raise unwritable(folder, error) from error
     finally:
         plt.close(figure)
+    titles = (ax.get_title(loc="left") for ax in figure.axes)
+    title = figure.get_suptitle() or next(filter(None, titles), "")
+    narrow = None
+    if drawing.narrow is not None:
+        small = drawing.narrow()
+        narrow = _picture(small)
+        plt.close(small)
+    return Shown(drawing.key, number, drawing.caption, title, picture, narrow, drawing.wide)
+
+
+def _picture(figure: Figure) -> Picture:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=DPI, format="png")
     width, height = figure.get_size_inches() * 100
-    title = next((ax.get_title(loc="left") for ax in figure.axes if ax.get_title(loc="left")), "")
-    image = base64.b64encode(buffer.getvalue()).decode()
-    return Shown(
-        drawing.key, number, drawing.caption, title, image, int(width), int(height), drawing.wide
-    )
+    return Picture(base64.b64encode(buffer.getvalue()).decode(), int(width), int(height))
 
 
 # The same study gives the same files, byte by byte.

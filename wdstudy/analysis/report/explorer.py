@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -17,6 +18,7 @@ import pandas as pd
 from matplotlib.colors import to_hex
 
 from wdstudy.analysis.frames.cells import FINISHED, CellGrid, cell_grid, counts, rounded_values
+from wdstudy.analysis.views.heatmap import RINGS
 from wdstudy.analysis.views.looks import LINES, label_of
 from wdstudy.analysis.views.scales import LOG_SPAN
 from wdstudy.curves import (
@@ -29,6 +31,7 @@ from wdstudy.curves import (
     WEIGHT_NORM,
     series_named,
 )
+from wdstudy.space import Cell
 
 MAX_CELLS = 1600
 MAX_POINTS = 60
@@ -39,12 +42,15 @@ FIRST = (VAL_LOSS, PRIMARY_LOSS, DECAY_LOSS)
 LAST = (WEIGHT_NORM, ANGULAR_UPDATE)
 
 
-def explorer_data(trials: pd.DataFrame, curves: pd.DataFrame) -> dict[str, Any]:
+def explorer_data(
+    trials: pd.DataFrame, curves: pd.DataFrame, tied: Sequence[Cell] = ()
+) -> dict[str, Any]:
     """What the explorer shows: cells, record points, and each series over both.
 
     Args:
         trials: As from `trials_frame`.
         curves: As from `curves_frame`; may be empty, and then only final values are shown.
+        tied: The cells that the noise does not tell from the best, the best first.
 
     Returns:
         Plain data, every number finite or None. `note` says what was left out.
@@ -82,6 +88,7 @@ def explorer_data(trials: pd.DataFrame, curves: pd.DataFrame) -> dict[str, Any]:
         "final": final,
         "final_label": label_of(trials, "value"),
         "best": None if best is None else _place_of(cells, *best),
+        "tied": _ringed(cells, tied),
         "series": series,
         "labels": {name: series_named(name).label for name in LINES},
         "colours": [to_hex(mpl.colormaps["viridis"](v)) for v in np.linspace(0, 1, 33)],
@@ -199,6 +206,14 @@ def _places(trials: pd.DataFrame) -> list[pd.Series]:
 
 def _place_of(cells: pd.DataFrame, lr: float, weight_decay: float) -> int:
     return int(cells.index[(cells["weight_decay"] == weight_decay) & (cells["lr"] == lr)][0])
+
+
+def _ringed(cells: pd.DataFrame, tied: Sequence[Cell]) -> list[int]:
+    """The places of those of the tied cells that are shown and circled."""
+    places = {
+        cell: i for i, cell in enumerate(zip(cells["lr"], cells["weight_decay"], strict=True))
+    }
+    return [places[cell] for cell in tied[:RINGS] if cell in places]
 
 
 def _number(value: float) -> float | int | None:

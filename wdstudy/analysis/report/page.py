@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,25 +11,32 @@ import optuna
 import pandas as pd
 from jinja2 import Environment, PackageLoader
 
-from wdstudy.analysis.figures.registry import planned_figures
+from wdstudy.analysis.figures.registry import Drawing, planned_figures
 from wdstudy.analysis.frames.files import write_frame
-from wdstudy.analysis.numbers.estimate import as_data
+from wdstudy.analysis.numbers.findings import Sentence
 from wdstudy.analysis.numbers.reading import Read, read_frame, read_study
+from wdstudy.analysis.numbers.spoken import percent
+from wdstudy.analysis.report.answer import answer
 from wdstudy.analysis.report.drawing import Shown, check_format, draw_all
 from wdstudy.analysis.report.explorer import as_script, explorer_data
 from wdstudy.analysis.report.files import folder_name, make_folder, whole_folder, write_text
+from wdstudy.analysis.report.numbers import HARMS, effect_rows, number_rows
 from wdstudy.analysis.report.references import REFERENCES
+from wdstudy.analysis.report.summary import as_json, summary
 from wdstudy.analysis.report.text import (
     caveats,
     decay_meaning,
-    estimates,
     headline,
     how_it_was_run,
+    improves,
     still_improving,
     trial_table,
 )
 from wdstudy.analysis.views.looks import label_of
 from wdstudy.space import LR, WEIGHT_DECAY
+
+GLANCE = ("effects", "heatmap")
+"""The figures beside the answer."""
 
 
 def write_report(
@@ -86,17 +92,11 @@ def _write(read: Read, folder: Path, format: str) -> Path:
     make_folder(folder / "figures")
     drawings = list(planned_figures(read))
     shown, missing = draw_all(drawings, folder / "figures", format)
-    about = {field: drawing.key for drawing in drawings for field in drawing.about}
     write_frame(read.trials, folder / "trials.csv")
     write_frame(read.curves, folder / "curves.csv")
-    write_text(folder / "summary.json", _summary(read))
-    page = render("report.html.j2", **_page(read, about, shown, missing))
+    write_text(folder / "summary.json", as_json(summary(read)))
+    page = render("report.html.j2", **_page(read, drawings, shown, missing))
     return write_text(folder / "report.html", page)
-
-
-def unbroken(text: str) -> str:
-    """A sentence whose numbers keep their percent signs on the same line."""
-    return text.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def render(template: str, **values: Any) -> str:
@@ -110,52 +110,40 @@ def render(template: str, **values: Any) -> str:
 
 def _page(
     read: Read,
-    about: Mapping[str, str],
+    drawings: Sequence[Drawing],
     shown: Sequence[Shown],
     missing: Sequence[tuple[str, str]],
 ) -> dict[str, Any]:
-    """What the template shows; `about` is the figure of each field that sentences rest on."""
-    numbers = {figure.key: figure.number for figure in shown}
-    sentences = [(str(s), s.about) for s in read.found.verdict]
+    """What the template shows."""
+    figures = {figure.key: figure.number for figure in shown}
     improving = still_improving(read.trials, read.curves)
-    sentences += [(improving, "curves")] if improving else []
-    explorer = explorer_data(read.trials, read.curves)
+    sentence = Sentence(improving, "curves") if improving else None
+    explorer = explorer_data(read.trials, read.curves, read.found.best.tied)
+    rows, silent = number_rows(read.found, read.record)
     return {
         "name": read.name,
         "headline": headline(read.trials, read.record),
-        "verdict": [
-            (unbroken(text), about.get(field), numbers.get(about.get(field, "")))
-            for text, field in sentences
-        ],
-        "figures": shown,
+        "answer": answer(
+            read.found, sentence, improves(read.trials, read.curves), drawings, figures
+        ),
+        "glance": [figure for figure in shown if figure.key in GLANCE],
+        "figures": [figure for figure in shown if figure.key not in GLANCE],
         "missing": missing,
         "explorer": as_script(explorer),
         "explorer_note": explorer["note"],
+        "ringed": bool(explorer["tied"]),
         "explorer_script": _asset("explorer.js"),
         "meaning": decay_meaning(read.record),
         "setup": how_it_was_run(read.trials, read.record),
         "caveats": caveats(read.trials, read.curves),
-        "estimates": estimates(read.found, read.record),
+        "effects": effect_rows(read.found),
+        "harms": [percent(factor - 1) for factor in HARMS],
+        "estimates": rows,
+        "silent": silent,
         "table": trial_table(read.trials),
         "value_label": label_of(read.trials, "value"),
         "references": REFERENCES,
     }
-
-
-def _summary(read: Read) -> str:
-    data = {
-        "study": read.name,
-        "trials": {str(k): int(v) for k, v in read.trials["state"].value_counts().items()},
-        "diverged": int(read.trials["diverged"].sum()),
-        "objective": read.trials.attrs.get("objective"),
-        "minimize": read.trials.attrs.get("minimize"),
-        "other_parameters": read.trials.attrs.get("others", {}),
-        "landscape": read.found.as_data(),
-        "still_improving": still_improving(read.trials, read.curves),
-        "caveats": caveats(read.trials, read.curves),
-        "record": as_data(read.record.as_data()),
-    }
-    return json.dumps(data, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 @cache

@@ -1,20 +1,19 @@
-"""What a report says in words and tables, apart from the verdict."""
+"""What a report says of the study in words and tables, apart from its numbers."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from wdstudy.analysis.frames.cells import finished_trials
-from wdstudy.analysis.numbers.estimate import Estimate
-from wdstudy.analysis.numbers.findings import Landscape
+from wdstudy.analysis.numbers.spoken import percent
 from wdstudy.curves import DIVERGED_AT, FINAL_PREFIX, LR_X_WD, TRAIN_SECONDS, VAL_LOSS
 from wdstudy.record import RecordedSpec, StudyRecord
-from wdstudy.words import MINUS, counted, number, signed
+from wdstudy.words import counted, number
 
 MAX_ROWS = 1000
 IMPROVING = 0.02
@@ -119,7 +118,7 @@ def how_it_was_run(trials: pd.DataFrame, record: StudyRecord) -> list[tuple[str,
         ("batch size", spec.batch_size),
         ("steps an epoch", record.steps_per_epoch),
         ("schedule", spec.schedule),
-        ("warmup", f"{_percent(spec.warmup)} of the run" if spec.warmup else None),
+        ("warmup", f"{percent(spec.warmup)} of the run" if spec.warmup else None),
         ("precision", spec.precision),
         ("settings", settings),
         ("device", record.device),
@@ -147,37 +146,33 @@ def _what_changed(record: StudyRecord, later: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def estimates(found: Landscape, record: StudyRecord) -> list[tuple[str, str, str, str]]:
-    """Every number of the landscape: name, value, interval, what it rests on or why not known."""
-    share = found.logarithmic
-    rows = [
-        ("ridge slope", found.slope, signed),
-        ("change of the ridge's slope, a decade of lr", found.ridge.bend, signed),
-        ("slope of the largest harmless weight_decay", found.frontier, signed),
-        ("explained by f(lr) + g(weight_decay)", found.separability.additive, _percent),
-        ("explained by lr · weight_decay alone", found.product.product, _percent),
-        ("explained by lr alone", found.product.lr, _percent),
-        ("explained by weight_decay alone", found.product.weight_decay, _percent),
-        ("cost of tuning lr first, median start", found.apart_cost.lr_first, _amount(share)),
-        ("cost of tuning weight_decay first, median start", found.apart_cost.weight_decay_first,
-         _amount(share)),
-        ("cost of tuning apart, worst start", found.apart_cost.worst, _amount(share)),
-        ("gap of the best without weight_decay", found.baseline_gap, _amount(share)),
-        ("sensitivity to lr", found.lr_sensitivity, number),
-        ("sensitivity to weight_decay", found.weight_decay_sensitivity, number),
-        ("valley width in lr at fixed weight_decay, decades", found.valley_width.fixed_weight_decay,
-         number),
-        ("valley width in lr at fixed lr · weight_decay, decades", found.valley_width.fixed_product,
-         number),
-        ("diverged", found.diverged_share, _percent),
-        ("standard deviation of log loss within a cell", found.noise, number),
-    ]  # fmt: skip
-    told = [_told(name, estimate, form) for name, estimate, form in rows]
-    return [*told, *_timescale(found, record)]
+def improves(trials: pd.DataFrame, curves: pd.DataFrame) -> bool:
+    """Whether some of the best trials were still getting better when they ended."""
+    return any(fall > IMPROVING for fall in _falls(trials, curves))
 
 
 def still_improving(trials: pd.DataFrame, curves: pd.DataFrame) -> str:
     """Whether the best trials were still getting better when they ended; empty if not known."""
+    falls = _falls(trials, curves)
+    if not falls:
+        return ""
+    better = [fall for fall in falls if fall > IMPROVING]
+    best = "The best trial" if len(falls) == 1 else f"The best {len(falls)} trials"
+    if not better:
+        return (
+            f"{best} had stopped improving: over the last fifth of the run the validation loss "
+            f"fell by no more than {percent(IMPROVING)}."
+        )
+    some = best if len(falls) == 1 else f"{len(better)} of the best {len(falls)} trials"
+    middle = " (median of these)" if len(better) > 1 else ""
+    return (
+        f"{some} still improved at the end: over the last fifth of the run the validation loss "
+        f"fell by {percent(float(np.median(better)))}{middle}. A longer run may move the best cell."
+    )
+
+
+def _falls(trials: pd.DataFrame, curves: pd.DataFrame) -> list[float]:
+    """By what share the loss of each of the best trials fell over the last fifth of its run."""
     done = trials[(trials["state"] == "COMPLETE") & trials["value"].notna()]
     minimize = bool(trials.attrs.get("minimize", True))
     best = done.sort_values("value", ascending=minimize).head(10)
@@ -187,19 +182,7 @@ def still_improving(trials: pd.DataFrame, curves: pd.DataFrame) -> str:
         if len(curve) >= 5 and curve.iloc[-1] > 0:
             before = float(curve.iloc[: -max(1, len(curve) // 5)].min())
             falls.append(1 - float(curve.iloc[-1]) / before)
-    if not falls:
-        return ""
-    better = [fall for fall in falls if fall > IMPROVING]
-    if not better:
-        return (
-            f"The best {len(falls)} trials had stopped improving: over the last fifth of the run "
-            f"their validation loss fell by no more than {_percent(IMPROVING)}."
-        )
-    return (
-        f"{len(better)} of the best {len(falls)} trials still improved at the end: over the last "
-        f"fifth of the run their validation loss fell by {_percent(float(np.median(better)))} "
-        "(median of these). A longer run may move the best cell."
-    )
+    return falls
 
 
 def trial_table(trials: pd.DataFrame) -> tuple[list[str], list[list[tuple[str, str]]], str]:
@@ -238,30 +221,6 @@ def _table_cell(column: str, value: Any, diverged: bool) -> tuple[str, str]:
     return str(value), str(value)
 
 
-def _told(name: str, estimate: Estimate, form: Any) -> tuple[str, str, str, str]:
-    if not estimate.known:
-        return name, "can't say", "", estimate.reason
-    interval = ""
-    if math.isfinite(estimate.low) and math.isfinite(estimate.high):
-        interval = f"{form(estimate.low)} … {form(estimate.high)}"
-    rests = f"{estimate.n:,} cells or trials" if estimate.n else ""
-    return name, form(estimate.value), interval, "; ".join(t for t in (rests, estimate.reason) if t)
-
-
-def _timescale(found: Landscape, record: StudyRecord) -> Iterator[tuple[str, str, str, str]]:
-    """1 / (lr · weight_decay) of the best cell, beside the length of the run."""
-    steps = found.best.timescale
-    if record.spec.independent:
-        steps *= found.best.lr
-    if not math.isfinite(steps):
-        return
-    epoch, epochs = record.steps_per_epoch, record.spec.epochs
-    rests = "1 / (lr · weight_decay) of the best cell"
-    if epoch and epochs:
-        rests += f": {number(steps / epoch)} epochs, of a run of {epochs}"
-    yield "timescale of the best cell, steps", number(steps), "", rests
-
-
 def _objective(trials: pd.DataFrame, spec: RecordedSpec) -> str:
     way = "minimised" if trials.attrs.get("minimize", True) else "maximised"
     return f"{spec.objective or 'value'}, {way}"
@@ -280,15 +239,6 @@ def _duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
-def _percent(value: float) -> str:
-    text = f"{100 * value:.1f}" if abs(value) < 0.1 else f"{100 * value:.0f}"
-    return f"{text} %".replace("-", MINUS)
-
-
-def _amount(share: bool) -> Any:
-    return _percent if share else number
 
 
 def caveats(trials: pd.DataFrame, curves: pd.DataFrame) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,18 +18,23 @@ from wdstudy.analysis.views.scales import colour_norm
 from wdstudy.curves import DECAY_LOSS, FINAL_PREFIX, series_named
 from wdstudy.space import Cell
 
+RINGS = 20
+"""To circle more cells than this, of those that tie with the best, would circle the plane."""
+
 
 @dataclass(frozen=True)
 class HeatmapInfo:
     """What a heatmap shows.
 
-    grid: the values. best, top: cells to mark, by the study's objective. products: the values of
-    lr · weight_decay to draw lines of. reverse: whether low values are bright.
+    grid: the values. best: the cell to frame, by the study's objective; rings: those to circle, and
+    ringed: what they are, in words. products: the values of lr · weight_decay to draw lines of.
+    reverse: whether low values are bright.
     """
 
     grid: CellGrid
     best: Cell | None
-    top: tuple[Cell, ...]
+    rings: tuple[Cell, ...]
+    ringed: str
     products: tuple[float, ...]
     norm: Normalize
     capped: bool
@@ -38,7 +44,11 @@ class HeatmapInfo:
 
 
 def heatmap_info(
-    trials: pd.DataFrame, value: str, minimize: bool | None, norm: Normalize | None = None
+    trials: pd.DataFrame,
+    value: str,
+    minimize: bool | None,
+    norm: Normalize | None = None,
+    tied: Sequence[Cell] | None = None,
 ) -> HeatmapInfo:
     """What a heatmap of this column shows; arguments and errors as of `plot_heatmap`."""
     grid = cell_grid(trials, value, minimize=minimize)
@@ -58,7 +68,8 @@ def heatmap_info(
     return HeatmapInfo(
         grid=grid,
         best=judged.best,
-        top=judged.top,
+        rings=_rings(judged, tied),
+        ringed=_ringed(judged, tied),
         products=equal_products(grid.cells),
         norm=norm,
         capped=bool(grid.cells["value"].max() > float(norm.vmax or math.inf) * 1.001),
@@ -66,6 +77,19 @@ def heatmap_info(
         label=label_of(trials, value),
         step=trials.attrs.get("step"),
     )
+
+
+def _rings(judged: CellGrid, tied: Sequence[Cell] | None) -> tuple[Cell, ...]:
+    if tied is not None:
+        return tuple(tied[:RINGS])
+    return judged.top if len(judged.top) > 1 else ()  # it alone is framed already
+
+
+def _ringed(judged: CellGrid, tied: Sequence[Cell] | None) -> str:
+    if tied is None:
+        return f"best {len(judged.top)}"
+    some = f", {RINGS} of {len(tied)}" if len(tied) > RINGS else ""
+    return f"as good as the best, within the noise{some}"
 
 
 def digits_for(values: Any, low_is_good: bool) -> int:

@@ -205,10 +205,20 @@
       if (dash) copy.setAttribute("stroke-dasharray", dash);
       group.appendChild(copy);
     };
+    for (const i of data.tied) circle(i, group);
     ring(data.best, "#fff", 4);
     ring(data.best, "#1f2328", 2);
     ring(chosen, "#fff", 5);
     ring(chosen, "var(--mark)", 3);
+  }
+
+  // Round a cell that the noise does not tell from the best.
+  function circle(i, group) {
+    const box = marks[i].getBBox(), value = valueOf(i), out = data.grid ? -2.5 : 3;
+    make("ellipse", { cx: box.x + box.width / 2, cy: box.y + box.height / 2,
+      rx: box.width / 2 + out, ry: box.height / 2 + out, fill: "none", class: "ring",
+      "stroke-width": 1.2, "data-tied": i, stroke: !data.grid ? "var(--ink)"
+        : value === null || isBright(value) ? "#1f2328" : "#fff" }, group);
   }
 
   function drawBar() {
@@ -359,6 +369,7 @@
     parts.push("lr · weight_decay " + words(data.lr[i] * data.weight_decay[i]));
     parts.push("trial " + data.trials[i]);
     if (i === data.best) parts.push("the best cell");
+    if (data.tied.includes(i)) parts.push("as good as the best, within the noise");
     return parts.join(" · ");
   }
 
