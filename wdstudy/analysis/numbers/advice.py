@@ -97,9 +97,7 @@ def _widened(found: Landscape) -> str:
         span = _span(min(gained), max(gained))
         return f"to {span} (within {percent(good.factor - 1)} of the best), from none"
     after = min(before[0], *gained), max(before[1], *gained)
-    return (
-        f"from {_span(*before)} to {_span(*after)} (within {percent(good.factor - 1)} of the best)"
-    )
+    return f"from {_alone(*before)} to {_alone(*after)} (within {percent(good.factor - 1)} of the best)"
 
 
 def _not_shown(found: Landscape, known: Sequence[LrEffect]) -> Sentence:
@@ -217,7 +215,7 @@ def _ruled_out(gain: Estimate) -> str:
 
 
 def _runs(some: Sequence[float], of: Sequence[float]) -> str:
-    """Values of an axis as ranges: `0.03 … 0.3`, `0.01 and 0.1 … 1`."""
+    """Values of an axis as ranges: `0.03 … 0.3`, `0.001, 0.01 and 0.1 … 1`."""
     runs: list[list[float]] = []
     for value, before in zip(of, [None, *of], strict=False):
         if value in some:
@@ -225,11 +223,16 @@ def _runs(some: Sequence[float], of: Sequence[float]) -> str:
                 runs[-1].append(value)
             else:
                 runs.append([value])
-    return " and ".join(_span(run[0], run[-1]) for run in runs)
+    spans = [_span(run[0], run[-1]) for run in runs]
+    return " and ".join([", ".join(spans[:-1])] * (len(spans) > 1) + spans[-1:])
 
 
 def _span(low: float, high: float) -> str:
     return number(low) if low == high else f"{number(low)} … {number(high)}"
+
+
+def _alone(low: float, high: float) -> str:
+    return f"{number(low)} alone" if low == high else _span(low, high)
 
 
 def _chance(p: float) -> str:
