@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from wdstudy import landscape
+from wdstudy.analysis.numbers.advice import ENOUGH, PROBABLY
 from wdstudy.analysis.numbers.cells import measured
 from wdstudy.analysis.numbers.contrasts import columns
 from wdstudy.analysis.numbers.estimate import Estimate
@@ -28,6 +29,7 @@ from wdstudy.analysis.numbers.ridge import Valley, valley
 
 TABLES = Path(__file__).parent / "tables"
 HARM, GAIN = math.log(1.1), -math.log(0.95)
+NOTHING = 0.002  # a gain of less is none: dense tables have noise of their own
 SEEDS = 2
 SIZES = (6, 7)
 
@@ -57,6 +59,7 @@ GOALS = (
     Goal("gain of more than 5 % shown", "gain_shown", "≥ 70 %"),
     Goal("helps at an lr, said surely and false", "false_helps", "≤ 1 %"),
     Goal("good lr said to be gained, and are not", "gained_wrong", "≤ 2 %"),
+    Goal("what the first page says, and the dense table contradicts", "contradicted", "≤ 2 %"),
     Goal("best loss: its interval, as a factor of its middle", "loss_factor", "≤ 1.12", False),
     Goal("best loss: held-out seeds covered", "loss_covered", "≥ 90 %"),
     Goal("best cell: above the dense best", "regret", "≤ 1 %"),
@@ -165,7 +168,7 @@ def judged(sweep: pd.DataFrame, truth: Truth) -> dict[str, list[float]]:
         real_gain = -math.expm1(min(0.0, float((row.loc[tried] - base).min())))
         if effect.gain.known:
             out["gain_covered"].append(_covers(effect.gain, real_gain, 1e-4))
-            out["false_helps"].append(effect.gain_chance < 0.01 and real_gain < 0.002)
+            out["false_helps"].append(effect.gain_chance < 0.01 and real_gain < NOTHING)
             if real_gain > -math.expm1(-GAIN):
                 helped.append(effect.gain.low > 0)
         for factor, onset in effect.harms_from.items():
@@ -174,6 +177,7 @@ def judged(sweep: pd.DataFrame, truth: Truth) -> dict[str, list[float]]:
                 out["onset_covered"].append(onset.low * 0.999 <= real <= onset.high * 1.001)
     out["effect_told"] += [any(helped)] if helped else []
     _judge_whole(found, sweep, truth, out)
+    out["contradicted"] += _contradicted(found, sweep, truth)
     return out
 
 
@@ -212,6 +216,30 @@ def _judge_whole(
         out["gained_wrong"].append(
             not (row.loc[0.0] - real.min() > level > row.min() - real.min() - 0.02)
         )
+
+
+def _contradicted(found: Landscape, sweep: pd.DataFrame, truth: Truth) -> list[float]:
+    """Of each thing that the first page claims, whether the dense table has it otherwise."""
+    best, wrong = found.best, []
+    cells = {*zip(sweep["lr"], sweep["weight_decay"], strict=True)}
+    real = {cell: float(truth.z.loc[cell]) for cell in cells}
+    above = real[best.lr, best.weight_decay] - min(real.values())
+    if best.ties == 0 or 0 <= best.regret.value < ENOUGH:
+        wrong.append(math.expm1(above) > ENOUGH)
+    shown = math.isfinite(found.limit.factor)
+    for effect in found.effects:
+        row = {wd: z for (lr, wd), z in real.items() if lr == effect.lr and math.isfinite(z)}
+        if not effect.gain.known or effect.without not in row:
+            continue
+        gain = -math.expm1(min(row.values()) - row[effect.without])
+        if effect.gain_chance < PROBABLY:
+            wrong.append(gain < NOTHING)
+        if effect.lr == best.lr:
+            wrong.append(gain > effect.gain.high + NOTHING)
+        if shown and (onset := effect.harms_from[found.limit.factor]).known and onset.low > 0:
+            place = truth.onset(effect.lr, found.limit.factor)
+            wrong.append(not onset.low * 0.999 <= place <= onset.high * 1.001)
+    return [float(w) for w in wrong]
 
 
 def _judge_limit(found: Landscape, truth: Truth, out: dict[str, list[float]]) -> None:

@@ -97,7 +97,8 @@ def _widened(found: Landscape) -> str:
         span = _span(min(gained), max(gained))
         return f"to {span} (within {percent(good.factor - 1)} of the best), from none"
     after = min(before[0], *gained), max(before[1], *gained)
-    return f"from {_alone(*before)} to {_alone(*after)} (within {percent(good.factor - 1)} of the best)"
+    near = f"(within {percent(good.factor - 1)} of the best)"
+    return f"from {_alone(*before)} to {_alone(*after)} {near}"
 
 
 def _not_shown(found: Landscape, known: Sequence[LrEffect]) -> Sentence:

@@ -10,7 +10,8 @@ import pandas as pd
 
 from wdstudy.analysis.frames.cells import counts, gather, initial_loss
 from wdstudy.analysis.numbers.estimate import Array, Estimate
-from wdstudy.analysis.numbers.noise import Noise, noise_of
+from wdstudy.analysis.numbers.noise import Noise
+from wdstudy.analysis.numbers.replicates import noise_of
 from wdstudy.words import MINUS
 
 BASIN = 0.5  # a cell below this share of the way from the best log loss to the plateau is trained

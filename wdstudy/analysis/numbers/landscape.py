@@ -28,8 +28,8 @@ from wdstudy.analysis.numbers.lines import (
     valley_width,
 )
 from wdstudy.analysis.numbers.noise import Noise
-from wdstudy.analysis.numbers.quadratic import ridge_of_scatter
 from wdstudy.analysis.numbers.ridge import Ridge, ridge_of_columns
+from wdstudy.analysis.numbers.scatterridge import ridge_of_scatter
 from wdstudy.analysis.numbers.separability import product, separability
 from wdstudy.analysis.numbers.surface import Surface, surface
 from wdstudy.analysis.numbers.verdict import sentences
