@@ -86,6 +86,10 @@ def test_wandb_offline(
     assert done == truth
     assert curves(study)[0.1, 0.001] == [(e, loss(0.1, 0.001, e)) for e in range(1, EPOCHS + 1)]
     assert len(curves(study, "primary_loss")[0.1, 0.01]) == EPOCHS
+    (file, *_) = sorted(Path("wandb").glob("offline-run-*/run-*.wandb"))
+    file.write_bytes(file.read_bytes()[:-200])  # as a killed run leaves it
+    assert len(read("wandb", name="killed").trials) == 6
+    assert "left out: 1 run still running" in capsys.readouterr().out
 
 
 @pytest.fixture
@@ -246,6 +250,11 @@ def test_ray_tune(in_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     truth = pd.read_csv("truth.csv").set_index(["config/opt/lr", "config/wd"])["val_loss"]
     assert values(study) == truth.to_dict()
     assert curves(study)[0.1, 0.01] == [(e, loss(0.1, 0.01, e)) for e in range(1, EPOCHS + 1)]
+    (short, *_) = sorted(Path("exp").glob("*/result.json"))
+    short.write_text("".join(short.read_text().splitlines(keepends=True)[:2]))
+    stopped = read("exp", name="stopped")
+    assert "1 trial with fewer results than the others' 4" in capsys.readouterr().out
+    assert sorted(t.state.name for t in stopped.trials) == ["COMPLETE"] * 5 + ["PRUNED"]
     told = read("truth.csv", name="table")  # and what Ray's own frame says of it
     assert values(told) == values(study)
 
