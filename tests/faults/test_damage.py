@@ -23,10 +23,11 @@ from wdstudy.analysis.frames.studies import best_line
 from wdstudy.analysis.numbers.nextsweep import next_sweep
 from wdstudy.analysis.numbers.reading import read_study
 from wdstudy.analysis.report.explorer import explorer_data
+from wdstudy.analysis.report.numbers import effect_rows, number_rows
+from wdstudy.analysis.report.summary import as_json, summary
 from wdstudy.analysis.report.text import (
     caveats,
     decay_meaning,
-    estimates,
     headline,
     how_it_was_run,
     still_improving,
@@ -88,11 +89,13 @@ def tell_everything(study: Any) -> None:
     headline(read.trials, read.record)
     decay_meaning(read.record)
     how_it_was_run(read.trials, read.record)
-    estimates(read.found, read.record)
+    effect_rows(read.found)
+    number_rows(read.found, read.record)
+    as_json(summary(read))
     caveats(read.trials, read.curves)
     trial_table(read.trials)
     still_improving(read.trials, read.curves)
-    explorer_data(read.trials, read.curves)
+    explorer_data(read.trials, read.curves, read.found.best.tied)
     next_sweep(read.found, read.record)
 
 
