@@ -20,7 +20,7 @@ from resnet import study as resnet_study
 from torch import Tensor
 
 from wdstudy import SearchSpace, StudySpec, log_range, register_decay
-from wdstudy.images import Pair, digits
+from wdstudy.images import digits
 
 
 class SGDW(torch.optim.SGD):
@@ -83,14 +83,6 @@ def orthogonal(matrix: Tensor) -> Tensor:
 register_decay(SGDW, "decoupled")
 
 
-def mislabelled(train: int = 360, share: float = 0.2) -> tuple[Pair, Pair]:
-    """Digits, of which a share of the training labels is drawn anew: there is noise to fit."""
-    (x, y), val = digits(train)
-    generator = torch.Generator().manual_seed(1)
-    wrong = torch.rand(train, generator=generator) < share
-    return (x, torch.where(wrong, torch.randint(10, (train,), generator=generator), y)), val
-
-
 SGD_LR, ADAM_LR = log_range(10**-2.5, 1, 6), log_range(10**-3.5, 10**-1, 6)
 INDEPENDENT = [0, *log_range(10**-3.5, 10**-1.5, 5)]
 
@@ -98,7 +90,8 @@ INDEPENDENT = [0, *log_range(10**-3.5, 10**-1.5, 5)]
 def study(data: str = "digits") -> list[StudySpec]:
     base = resnet_study(data)
     if data == "digits":
-        base = replace(base, task=replace(base.task, data=mislabelled), record_every=44)
+        data_ = partial(digits, train=360, wrong=0.2)
+        base = replace(base, task=replace(base.task, data=data_), record_every=44)
 
     def of(name: str, optimizer: Any, lr: Any, weight_decay: Any, decay: Any = "pytorch") -> Any:
         return replace(
