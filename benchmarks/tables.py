@@ -50,7 +50,8 @@ def train(name: str, storage: str) -> pd.DataFrame:
     run = [sys.executable, "-m", "wdstudy", "run", str(STUDIES[name]), "--no-live"]
     subprocess.run([*run, "--storage", storage], check=True)
     trials = trials_frame(open_study(name, storage))
-    return trials[COLUMNS].sort_values(COLUMNS[:3], ignore_index=True)
+    done = trials[trials["state"].isin(["COMPLETE", "PRUNED"])]  # PRUNED: diverged
+    return done[COLUMNS].sort_values(COLUMNS[:3], ignore_index=True)
 
 
 def write(table: pd.DataFrame, name: str, folder: Path) -> Path:
