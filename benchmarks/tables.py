@@ -1,6 +1,6 @@
 """Dense tables of real trainings, which the analysis is held against.
 
-    python benchmarks/tables.py                 # all of them: about ten minutes on two cores
+    python benchmarks/tables.py                 # all of them: a quarter of an hour on two cores
     python benchmarks/tables.py head_sgd        # one
     python benchmarks/tables.py --show          # the mean loss of every cell
 

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from resnet import resnet
 from resnet import study as resnet_study
 from torch import Tensor
 
@@ -90,8 +91,10 @@ INDEPENDENT = [0, *log_range(10**-3.5, 10**-1.5, 5)]
 def study(data: str = "digits") -> list[StudySpec]:
     base = resnet_study(data)
     if data == "digits":
-        data_ = partial(digits, train=360, wrong=0.2)
-        base = replace(base, task=replace(base.task, data=data_), record_every=44)
+        model = partial(resnet, channels=1, blocks=1)
+        mislabelled = partial(digits, train=360, wrong=0.2)
+        task = replace(base.task, model=model, data=mislabelled)
+        base = replace(base, task=task, epochs=16, batch_size=32, record_every=44)
 
     def of(name: str, optimizer: Any, lr: Any, weight_decay: Any, decay: Any = "pytorch") -> Any:
         return replace(
