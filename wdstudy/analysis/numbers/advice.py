@@ -83,7 +83,7 @@ def _helps(
     text += f", where it {size}" if len(helped) == 1 else f": at {number(most.lr)} it {size}"
     good = found.good_lr
     if good.gained:
-        text += f", and it widens the range of good lr {_widened(found)}"
+        text += f", and it {_widened(found, [e.lr for e in known])}"
     here = _at_best(found, known)
     if here is not None and here not in helped:
         text += f"; at the best lr, {number(here.lr)}, {_ruled_out(here.gain)}"
@@ -93,15 +93,13 @@ def _helps(
     return Sentence(f"{text}.", "effects", numbers)
 
 
-def _widened(found: Landscape) -> str:
-    good = found.good_lr
-    before, gained = good.without, good.gained
-    if not math.isfinite(before[0]):
-        span = _span(min(gained), max(gained))
-        return f"to {span} (within {percent(good.factor - 1)} of the best), from none"
-    after = min(before[0], *gained), max(before[1], *gained)
+def _widened(found: Landscape, lrs: Sequence[float]) -> str:
+    good, gained = found.good_lr, found.good_lr.gained
     near = f"(within {percent(good.factor - 1)} of the best)"
-    return f"from {_alone(*before)} to {_alone(*after)} {near}"
+    if not good.in_one_piece or not math.isfinite(good.without[0]):
+        return f"makes lr {_runs(gained, lrs)} good {near}, which without it is not"
+    after = min(good.without[0], *gained), max(good.without[1], *gained)
+    return f"widens the range of good lr from {_alone(*good.without)} to {_span(*after)} {near}"
 
 
 def _not_shown(found: Landscape, known: Sequence[LrEffect]) -> Sentence:
