@@ -21,9 +21,6 @@ SURELY, PROBABLY = 0.01, 0.05
 ENOUGH = 0.02
 """Settings that differ by less than this share of the loss need no choice between them."""
 
-STEP = 3.2
-"""Half a decade: so far beyond the good lr one may still want to go."""
-
 TOO_WIDE = 0.5
 """A gain of which this much can't be ruled out was not looked at closely enough to speak of."""
 
@@ -83,7 +80,7 @@ def _helps(
     text += f", where it {size}" if len(helped) == 1 else f": at {number(most.lr)} it {size}"
     good = found.good_lr
     if good.gained:
-        text += f", and it {_widened(found, [e.lr for e in known])}"
+        text += f", and {_widened(found, [e.lr for e in known])}"
     here = _at_best(found, known)
     if here is not None and here not in helped:
         text += f"; at the best lr, {number(here.lr)}, {_ruled_out(here.gain)}"
@@ -97,9 +94,9 @@ def _widened(found: Landscape, lrs: Sequence[float]) -> str:
     good, gained = found.good_lr, found.good_lr.gained
     near = f"(within {percent(good.factor - 1)} of the best)"
     if not good.in_one_piece or not math.isfinite(good.without[0]):
-        return f"makes lr {_runs(gained, lrs)} good {near}, which without it is not"
+        return f"only with it is lr {_runs(gained, lrs)} good {near}"
     after = min(good.without[0], *gained), max(good.without[1], *gained)
-    return f"widens the range of good lr from {_alone(*good.without)} to {_span(*after)} {near}"
+    return f"it widens the range of good lr from {_alone(*good.without)} to {_span(*after)} {near}"
 
 
 def _not_shown(found: Landscape, known: Sequence[LrEffect]) -> Sentence:
@@ -145,7 +142,7 @@ def _harm(found: Landscape) -> Sentence | None:
 def _usable(found: Landscape) -> tuple[float, ...]:
     """The lr that come near the best of all with some weight_decay: others are no choice."""
     low, high = found.good_lr.with_decay
-    return tuple(e.lr for e in found.effects if low / STEP <= e.lr <= high * STEP)
+    return tuple(e.lr for e in found.effects if low <= e.lr <= high)
 
 
 def _harmless(found: Landscape, factor: float) -> Sentence | None:
