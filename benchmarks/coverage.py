@@ -42,8 +42,8 @@ from wdstudy.analysis.numbers.surface import surface as tabulate
 
 BENT = "bent, mean slope -1"
 
-# name: surface, slope of the ridge, slope of the frontier; NaN: there is none. The slope of the bent
-# valley is that over the lr which it is told of.
+# name: surface, slope of the ridge, slope of the frontier; NaN: there is none. The slope of the
+# bent valley is that over the lr which it is told of.
 SURFACES: dict[str, tuple[Surface, float, float]] = {
     "bowl, separable": (bowl(0), 0, 0),
     "bowl, slope -1": (bowl(-1), -1, -1),

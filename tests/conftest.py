@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import optuna
+import optuna.storages._rdb.storage
 import pytest
 import torch
 from small_tasks import STUDY_FILE, accuracy, blobs, mlp
 from torch import nn
 
 from wdstudy import SearchSpace, StudySpec, Task
+from wdstudy.__main__ import main
 
 pytest_plugins = ["servers", "ground", "chromium"]  # real servers, runs and a browser
 
@@ -22,12 +28,46 @@ torch.set_num_threads(1)
 os.environ["MPLBACKEND"] = "agg"  # before anybody imports matplotlib: figures without a screen
 
 
+def pytest_collection_finish() -> None:
+    """What is imported by now is no garbage: to search it each time takes a tenth of the tests."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(2000, 20)  # and what tests import is searched more seldom
+
+
+@pytest.fixture(scope="session", autouse=True)
+def revisions_read_once() -> Iterator[None]:
+    """Optuna's files of revisions, the same for every storage, are not read again for each."""
+    made: list[object] = []
+
+    def script(self: object) -> object:
+        made.extend([] if made else [create(self)])
+        return made[0]
+
+    manager = optuna.storages._rdb.storage._VersionManager
+    create = manager._create_alembic_script
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manager, "_create_alembic_script", script)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def closed_figures() -> Iterator[None]:
     """Whatever a test draws is closed after it."""
     yield
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close("all")
+
+
+@pytest.fixture
+def one_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports draw their first figure only, for tests of what stands around it."""
+    from wdstudy.analysis.figures.registry import planned_figures
+
+    def first(*args: Any) -> Iterator[Any]:
+        return islice(planned_figures(*args), 1)
+
+    monkeypatch.setattr("wdstudy.analysis.report.page.planned_figures", first)
 
 
 @pytest.fixture
@@ -72,6 +112,24 @@ def study_file(in_folder: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a study file and its finished study of 12 trials, for copies of it."""
+    folder = tmp_path_factory.mktemp("trained")
+    path = folder / "linear.py"
+    path.write_text(STUDY_FILE.replace("PAUSE", "0.0"))
+    assert main(["run", str(path), "--storage", f"sqlite:///{folder}/wdstudy.db"]) == 0
+    gc.collect()  # which closes the database, all of it in its one file
+    return folder
+
+
+@pytest.fixture
+def trained(in_folder: Path, trained_once: Path) -> Path:
+    """`linear.py`, as `study_file` writes it, whose study is finished in `wdstudy.db`."""
+    shutil.copytree(trained_once, in_folder, dirs_exist_ok=True)
+    return in_folder / "linear.py"
 
 
 @pytest.fixture

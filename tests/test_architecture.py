@@ -21,6 +21,7 @@ HOUSE = {
     "words": "",
     "workers": "",
     "decay": "errors",
+    "directions": "errors",
     "images": "errors",
     "space": "errors",
     "trackers": "curves errors workers",
@@ -28,19 +29,20 @@ HOUSE = {
     "record": "errors space",
     "storage": "curves errors words workers record",
     "recorder": "curves errors decay trackers meter",
-    "analysis.frames": "curves errors words space storage record",
+    "analysis.frames": "curves directions errors words space storage record",
     "integrations": "curves errors trackers recorder",
     "analysis.numbers": "curves errors words space record analysis.frames",
-    "study": "errors words decay space record recorder",
+    "study": "directions errors words decay space record recorder",
     "analysis.views": "curves errors words space analysis.frames analysis.numbers",
     "training": "curves errors decay space meter study",
     "analysis.figures": (
         "curves errors words space record analysis.frames analysis.numbers analysis.views"
     ),
     "run": (
-        "curves errors words workers decay space storage trackers meter record recorder "
+        "curves directions errors words workers decay space storage trackers meter record recorder "
         "study training"
     ),
+    "sources": "curves directions errors words decay space storage record",
     "__init__": "analysis.figures",
     "analysis.report": (
         "curves errors words space record analysis.frames analysis.numbers analysis.views "
@@ -52,7 +54,7 @@ HOUSE = {
         "analysis.numbers analysis.views run analysis.report"
     ),
     "cli": (
-        "errors words space storage trackers analysis.frames analysis.numbers study run "
+        "errors words space storage trackers analysis.frames analysis.numbers study run sources "
         "analysis.report launchers live"
     ),
     "__main__": "errors words cli",

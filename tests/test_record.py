@@ -104,13 +104,14 @@ def test_a_study_of_another_program_has_an_empty_record() -> None:
 def test_damage_is_named_and_nothing_is_added_to_it(
     in_folder: Path, make_spec: MakeSpec, record: Any, says: str
 ) -> None:
-    study = run_study(make_spec(epochs=1), URL)
+    spec = make_spec(epochs=1, space=SearchSpace([0.1], [0]))
+    study = run_study(spec, URL)
     study.set_user_attr(STUDY_KEY, record)
     assert record_of(study).damage
     notes = trials_frame(study).attrs["notes"]  # what can be read is read
     assert any("record is damaged" in note for note in notes)
     with pytest.raises(StudyError, match=rf"is damaged \({re.escape(says)}"):
-        run_study(make_spec(epochs=1), URL)
+        run_study(spec, URL)
     assert optuna.load_study(study_name="small", storage=URL).user_attrs[STUDY_KEY] == record
 
 
@@ -122,6 +123,7 @@ def test_what_is_no_json_is_refused_before_the_study_is_made(
     assert optuna.get_all_study_names(URL) == []
 
 
+@pytest.mark.usefixtures("one_figure")
 def test_numbers_that_are_not_finite_are_reported(in_folder: Path, make_spec: MakeSpec) -> None:
     spec = make_spec(diverged_factor=math.inf, settings={"clip": math.inf}, epochs=1)
     run_study(spec, URL)

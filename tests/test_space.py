@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from wdstudy import SearchSpace, log_range
 from wdstudy.errors import SpaceError
-from wdstudy.space import TrialParams, parse_axis
+from wdstudy.space import TrialParams, parse_axis, parse_cells
 
 
 def test_log_range_is_geometric_and_exact_at_its_ends() -> None:
@@ -97,3 +97,23 @@ def test_a_space_that_cannot_be_trained_is_refused(
 ) -> None:
     with pytest.raises(SpaceError, match=says):
         SearchSpace(lr, weight_decay, seeds)
+
+
+def test_some_places_of_a_grid_are_trained_alone() -> None:
+    places = parse_cells("0.1:0.003,0.03:0,0.1:0.003")
+    space = SearchSpace([0.03, 0.1], [0, 0.003], seeds=4, only=places)
+    assert space.only == ((0.1, 0.003), (0.03, 0.0))
+    assert {(p.lr, p.weight_decay) for p in space.cells()} == set(space.only)
+    assert len(space) == len(space.cells()) == 8
+    assert str(space) == "2 of the grid's cells × 4 seeds"
+
+
+@pytest.mark.parametrize("text", ["", "0.1", "0.1:0.003:2", "a:b", "0.1:0.003,"])
+def test_places_that_can_not_be_read_are_named(text: str) -> None:
+    with pytest.raises(SpaceError, match="--cells: can't read"):
+        parse_cells(text)
+
+
+def test_a_place_that_is_not_on_the_axes_is_refused() -> None:
+    with pytest.raises(SpaceError, match=r"weight_decay 0\.5 is not on its axis"):
+        SearchSpace([0.1], [0, 0.003], only=[(0.1, 0.5)])

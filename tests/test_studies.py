@@ -17,11 +17,14 @@ from wdstudy.__main__ import main
 from wdstudy.study.file import SpecSource, load_specs
 
 STUDIES = Path(__file__).parents[1] / "studies"
-LIGHT = {"ridge", "custom_loop"}
-FILES = [
-    pytest.param(path, marks=() if path.stem in LIGHT else pytest.mark.slow, id=path.stem)
-    for path in sorted(STUDIES.glob("*.py"))
+FILES = sorted(STUDIES.glob("*.py"))
+RUNS = [
+    pytest.param(
+        path, "", marks=() if path.stem == "custom_loop" else pytest.mark.slow, id=path.stem
+    )
+    for path in FILES
 ]
+RUNS += [pytest.param(STUDIES / "ridge.py", "ridge", id="the first of ridge")]
 
 
 def module(name: str) -> ModuleType:
@@ -30,12 +33,12 @@ def module(name: str) -> ModuleType:
     return sys.modules[f"study_file_{name}"]
 
 
-@pytest.mark.parametrize("path", FILES)
+@pytest.mark.parametrize(("path", "only"), RUNS)
 def test_a_quick_run_trains_every_cell_and_is_reported(
-    in_folder: Path, path: Path, capfd: pytest.CaptureFixture[str]
+    in_folder: Path, path: Path, only: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["run", str(path), "--quick"]) == 0
-    names = [spec.name for spec in SpecSource(str(path), quick=True).specs()]
+    assert main(["run", str(path), "--quick", *(["--only", only] if only else [])]) == 0
+    names = [spec.name for spec in SpecSource(str(path), quick=True, only=only).specs()]
     said = capfd.readouterr().err
     assert said.splitlines()[-1] == f"next: python -m wdstudy report {' '.join(names)}"
     assert "can't be stacked" not in said
@@ -53,7 +56,7 @@ def test_a_quick_run_trains_every_cell_and_is_reported(
     assert all(page.stat().st_size > 100_000 for page in pages)
 
 
-@pytest.mark.parametrize("path", FILES)
+@pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
 def test_the_header_says_question_and_cost(path: Path) -> None:
     text = path.read_text()
     header = text.split('"""')[1]

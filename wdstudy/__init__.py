@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from wdstudy.decay import register_decay as register_decay
     from wdstudy.recorder import LossRecorder as LossRecorder
     from wdstudy.run.runner import run_study as run_study
+    from wdstudy.sources.reading import read as read
     from wdstudy.space import SearchSpace as SearchSpace
     from wdstudy.space import TrialParams as TrialParams
     from wdstudy.space import log_range as log_range
@@ -47,6 +48,7 @@ _HOMES = {
     "landscape": "analysis.numbers.landscape",
     "log_range": "space",
     "open_study": "storage.opening",
+    "read": "sources.reading",
     "register_decay": "decay",
     "run_study": "run.runner",
     "series_at": "analysis.frames.curves",

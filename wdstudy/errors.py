@@ -9,6 +9,7 @@ WdstudyError                 anything a user can mend: one line, exit code 2
 ├── RecorderError            a LossRecorder used in the wrong place of a training loop
 ├── StorageError             a storage that can't be understood, read or written
 │   └── EmptyStorageError    one in which no study has been made yet
+├── SourceError              a sweep of another program that can't be read as a study
 ├── StudyError               a study that is unknown, differs from its file or holds no result
 ├── DeviceError              a device that is not there
 ├── TrackerError             a tracker that is unknown, or its options or credentials
@@ -77,6 +78,12 @@ class EmptyStorageError(StorageError):
 
 class StudyError(WdstudyError):
     """The study does not exist, was recorded with another spec, or holds nothing to show."""
+
+
+class SourceError(WdstudyError):
+    """No sweep lies there, or what lies there can't be laid out over lr and weight_decay."""
+
+    section = "Sweeps from anywhere"
 
 
 class DeviceError(WdstudyError):

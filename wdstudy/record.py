@@ -20,6 +20,14 @@ from wdstudy.space import SearchSpace
 STUDY_KEY = "wdstudy"
 """The study's user attribute that holds the record."""
 
+READ_KEY = "wdstudy_read"
+"""The user attribute of a study that was read from another program: whence, how, with which
+`notes`."""
+
+OTHER_PREFIX = "params_"
+"""What stands before the name of another hyperparameter, in the columns of frames and in the
+attributes of trials that were read from another program."""
+
 SCHEMA = 1
 
 MAX_NAME = 200

@@ -55,6 +55,7 @@ class SearchSpace:
         lr: Learning rates, all positive; a list or `log_range(low, high, n)`.
         weight_decay: Coefficients ≥ 0. A 0 is the baseline without weight decay.
         seeds: A number of seeds (`3` is seeds 0, 1, 2) or the seeds themselves.
+        only: Places (lr, weight_decay) of the grid, if no others are to be trained; all if empty.
 
     Raises:
         SpaceError: an axis is empty, or holds a value that can't be trained with.
@@ -63,22 +64,31 @@ class SearchSpace:
     lr: Sequence[float]
     weight_decay: Sequence[float]
     seeds: int | Sequence[int] = (0,)
+    only: Sequence[Cell] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lr", _axis("lr", self.lr, lowest="above 0"))
         object.__setattr__(self, "weight_decay", _axis("weight_decay", self.weight_decay))
         object.__setattr__(self, "seeds", _seeds(self.seeds))
+        object.__setattr__(self, "only", _places(self.only, self.lr, self.weight_decay))
         if len(self) > MAX_CELLS:
             raise SpaceError(
                 f"the space holds {self}, {len(self):,} trials; give at most {MAX_CELLS:,}"
             )
 
     def __len__(self) -> int:
-        return len(self.lr) * len(self.weight_decay) * len(self.seed_list)
+        places = len(self.only) or len(self.lr) * len(self.weight_decay)
+        return places * len(self.seed_list)
 
     def __str__(self) -> str:
         seeds = len(self.seed_list)
         text = f"{len(self.lr)} lr × {len(self.weight_decay)} weight_decay"
+        if self.only:
+            text = (
+                f"{len(self.only)} cells of the grid"
+                if len(self.only) > 1
+                else "1 cell of the grid"
+            )
         return text if seeds == 1 else f"{text} × {seeds} seeds"
 
     @property
@@ -99,11 +109,13 @@ class SearchSpace:
                 _spread(len(self.weight_decay)), self.weight_decay, strict=True
             )
         ]
-        return [
+        wanted = {(rounded(lr), rounded(weight_decay)) for lr, weight_decay in self.only}
+        trials = (
             TrialParams(lr, weight_decay, seed)
             for seed in self.seed_list
             for *_, lr, weight_decay in sorted(points)
-        ]
+        )
+        return [params for params in trials if not wanted or params.cell in wanted]
 
     def as_data(self) -> dict[str, list[float] | list[int]]:
         """The space as plain lists, for the study's attributes."""
@@ -166,6 +178,35 @@ def parse_axis(name: str, text: str) -> tuple[float, ...]:
             hint = "; for the baseline at 0, list it beside the range: 0,1e-5:1e-1:6"
             raise SpaceError(f"{name}: {error}{hint if zero else ''}") from None
     return tuple(values)
+
+
+def parse_cells(text: str) -> tuple[Cell, ...]:
+    """Places as written on the command line: lr:weight_decay, comma-separated.
+
+    >>> parse_cells("0.1:0.003,0.03:0")
+    ((0.1, 0.003), (0.03, 0.0))
+    """
+    found = []
+    for item in text.split(","):
+        try:
+            lr, weight_decay = map(float, item.split(":"))
+        except ValueError:
+            raise SpaceError(
+                f"--cells: can't read '{item}'; write lr:weight_decay, like 0.1:0.003,0.03:0"
+            ) from None
+        found.append((lr, weight_decay))
+    return tuple(found)
+
+
+def _places(
+    only: Sequence[Cell], lrs: Iterable[float], decays: Iterable[float]
+) -> tuple[Cell, ...]:
+    axes = {rounded(v) for v in lrs}, {rounded(v) for v in decays}
+    for place in only:
+        for name, value, axis in zip((LR, WEIGHT_DECAY), place, axes, strict=True):
+            if rounded(value) not in axis:
+                raise SpaceError(f"only={place}: {name} {value:g} is not on its axis; add it there")
+    return tuple(dict.fromkeys((float(lr), float(decay)) for lr, decay in only))
 
 
 def _axis(name: str, values: Iterable[float], lowest: str = "0 or above") -> tuple[float, ...]:

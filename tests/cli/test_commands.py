@@ -106,7 +106,9 @@ def test_a_sampler_from_the_command_line(study_file: StudyFile) -> None:
     assert sum(t.params["weight_decay"] > 0 for t in study().trials) == 4
 
 
-def test_killed_at_any_moment_the_same_command_finishes_the_study(study_file: StudyFile) -> None:
+def test_killed_at_any_moment_the_same_command_finishes_the_study(
+    study_file: StudyFile, capfd: pytest.CaptureFixture[str]
+) -> None:
     path = study_file(pause=0.1)
     one_by_one = command("run", path, "--lanes", "1")
     process = subprocess.Popen(one_by_one, text=True, stderr=subprocess.PIPE)
@@ -115,8 +117,8 @@ def test_killed_at_any_moment_the_same_command_finishes_the_study(study_file: St
     process.communicate()
     before = {t.number: t for t in study().trials if t.state == TrialState.COMPLETE}
     assert 3 <= len(before) < 12
-    done = subprocess.run(command("run", path), capture_output=True, text=True, check=True)
-    assert f"{len(before)} finished trials kept" in done.stderr
+    assert main(["run", str(path)]) == 0
+    assert f"{len(before)} finished trials kept" in capfd.readouterr().err
     after = study().trials
     complete = [(t.params["lr"], t.params["weight_decay"]) for t in after
                 if t.state == TrialState.COMPLETE]  # fmt: skip
@@ -185,12 +187,9 @@ def test_errors_name_the_section_of_the_readme_that_helps() -> None:
 
 
 def test_a_report_of_what_is_not_there_says_what_is(
-    study_file: StudyFile, capfd: pytest.CaptureFixture[str]
+    trained: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    study_file()
-    assert main(["run", "linear.py", "--epochs", "1"]) == 0
     optuna.create_study(study_name="empty", storage=open_storage(URL))
-    capfd.readouterr()
     assert main(["report", "linera"]) == 2
     assert "did you mean 'linear'" in capfd.readouterr().err
     assert main(["report", "empty"]) == 2
@@ -217,8 +216,7 @@ def test_a_failed_trial_is_exit_code_2_with_the_way_on(
 
 
 @pytest.mark.slow
-def test_parquet_holds_what_csv_holds(study_file: StudyFile) -> None:
-    assert main(["run", str(study_file())]) == 0
+def test_parquet_holds_what_csv_holds(trained: Path) -> None:
     for suffix in ("csv", "parquet"):
         assert main(["export", "linear", "--out", f"curves.{suffix}"]) == 0
     columns = pd.read_parquet("curves.parquet").astype({"series": "str"})  # a category there
@@ -226,8 +224,7 @@ def test_parquet_holds_what_csv_holds(study_file: StudyFile) -> None:
 
 
 @pytest.mark.slow
-def test_a_plain_dashboard_shows_the_study(study_file: StudyFile) -> None:
-    assert main(["run", str(study_file())]) == 0
+def test_a_plain_dashboard_shows_the_study(trained: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -258,6 +255,7 @@ def fetch(url: str) -> Any:
             time.sleep(0.2)
 
 
+@pytest.mark.usefixtures("one_figure")
 def test_run_list_and_report_name_one_best(
     study_file: StudyFile, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -277,11 +275,7 @@ def test_run_list_and_report_name_one_best(
     assert f"{found['seen']:.4g}" == best[3].rstrip(",")
 
 
-def test_list_and_export_can_be_piped(
-    study_file: StudyFile, capfd: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["run", str(study_file()), "--epochs", "1"]) == 0
-    capfd.readouterr()
+def test_list_and_export_can_be_piped(trained: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "--json"]) == 0
     (row,) = json.loads(capfd.readouterr().out)
     assert (row["study"], row["trials"]) == ("linear", 12)

@@ -12,11 +12,12 @@ import optuna
 import torch
 from optuna.exceptions import ExperimentalWarning
 
-from wdstudy.cli.completion import OPTIMIZERS, PRUNERS, SAMPLERS
+from wdstudy.cli.completion import OPTIMIZERS, PRUNERS, SAMPLERS, SOURCES
 from wdstudy.decay import decay_kind
 from wdstudy.errors import MissingPackageError, WdstudyError
 from wdstudy.launchers.base import LAUNCHERS
 from wdstudy.run.sampling import resolve_pruner, resolve_sampler
+from wdstudy.sources.kinds import KINDS
 from wdstudy.space import SearchSpace
 from wdstudy.study.optimizers import resolve_optimizer
 
@@ -45,6 +46,11 @@ def test_what_run_can_be_told(in_folder: Path) -> None:
     assert completed("wdstudy run a.py --sampler ") == list(SAMPLERS)
     assert completed("wdstudy run a.py --pruner m") == ["median"]
     assert completed("wdstudy run a.py --launcher ") == list(LAUNCHERS)
+
+
+def test_what_read_can_be_told(in_folder: Path) -> None:
+    assert completed("wdstudy read a.csv --from t") == ["table", "tensorboard", "trackio"]
+    assert list(KINDS) == list(SOURCES)
 
 
 def test_the_names_are_those_that_run_takes() -> None:

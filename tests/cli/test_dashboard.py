@@ -40,9 +40,8 @@ def test_a_run_leaves_its_page_and_no_live_leaves_none(
 
 
 def test_a_report_is_published_beside_the_storage(
-    study_file: StudyFile, capfd: pytest.CaptureFixture[str]
+    trained: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["run", str(study_file()), "--no-live"]) == 0
     for _ in range(2):
         assert main(["report", "linear", "--publish"]) == 0
     said = capfd.readouterr().out
@@ -97,8 +96,7 @@ def test_a_dashboard_of_nothing_is_one_line_and_makes_nothing(
     assert os.listdir() == []
 
 
-def test_a_host_that_others_reach_is_warned_of(study_file: StudyFile) -> None:
-    assert main(["run", str(study_file()), "--no-live"]) == 0
+def test_a_host_that_others_reach_is_warned_of(trained: Path) -> None:
     server = subprocess.Popen(
         command("dashboard", "--port", "0", "--host", "0.0.0.0"),
         env={**os.environ, "PYTHONUNBUFFERED": "1"},

@@ -70,9 +70,8 @@ def test_a_deleted_study_takes_its_published_figures_along_and_nothing_else(
     assert Path("reports/linear/report.html").exists()
 
 
-def test_whoever_can_be_asked_is_asked(study_file: StudyFile) -> None:
+def test_whoever_can_be_asked_is_asked(trained: Path) -> None:
     """On a real terminal: anything but a yes leaves the study where it is."""
-    assert main(["run", str(study_file())]) == 0
     for answer, left in (("\n", ["linear"]), ("n\n", ["linear"]), ("y\n", [])):
         parent, child = pty.openpty()
         process = subprocess.Popen(
@@ -86,12 +85,8 @@ def test_whoever_can_be_asked_is_asked(study_file: StudyFile) -> None:
         assert names(URLS[0]) == left
 
 
-def test_what_is_refused_changes_nothing(
-    study_file: StudyFile, capfd: pytest.CaptureFixture[str]
-) -> None:
-    path = str(study_file())
-    for name in ("linear", "other"):
-        assert main(["run", path, "--name", name]) == 0
+def test_what_is_refused_changes_nothing(trained: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", str(trained), "--name", "other"]) == 0
     capfd.readouterr()
     for arguments, says in (
         (["delete", "linear"], "say --yes"),
@@ -126,10 +121,9 @@ def test_a_study_in_training_is_not_renamed(
 
 
 def test_a_failed_copy_leaves_the_study_alone(
-    study_file: StudyFile, monkeypatch: pytest.MonkeyPatch
+    trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a Ctrl-C in the middle of it would."""
-    assert main(["run", str(study_file())]) == 0
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
@@ -156,9 +150,8 @@ def test_list_as_json_is_what_list_shows(
 
 
 def test_a_name_that_another_takes_meanwhile_stays_the_others(
-    study_file: StudyFile, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["run", str(study_file())]) == 0
     storage = open_storage(URLS[0])
 
     def meanwhile(_: object) -> int:
@@ -173,8 +166,7 @@ def test_a_name_that_another_takes_meanwhile_stays_the_others(
     assert len(open_study("new", URLS[0]).trials) == 1
 
 
-def test_a_damaged_study_can_be_deleted(study_file: StudyFile) -> None:
-    assert main(["run", str(study_file())]) == 0
+def test_a_damaged_study_can_be_deleted(trained: Path) -> None:
     with sqlite3.connect("wdstudy.db") as connection:
         connection.execute("UPDATE trial_user_attributes SET value_json = '{' WHERE trial_id = 2")
         connection.execute(
@@ -186,8 +178,7 @@ def test_a_damaged_study_can_be_deleted(study_file: StudyFile) -> None:
     assert names(URLS[0]) == []
 
 
-def test_the_list_fits_a_terminal(study_file: StudyFile) -> None:
-    assert main(["run", str(study_file())]) == 0
+def test_the_list_fits_a_terminal(trained: Path) -> None:
     shown = subprocess.check_output(
         command("list"), text=True, env={**os.environ, "COLUMNS": "80"}
     ).splitlines()
@@ -196,9 +187,9 @@ def test_the_list_fits_a_terminal(study_file: StudyFile) -> None:
     assert "min val_loss" in shown[1]
 
 
-def test_a_piped_list_folds_no_name(study_file: StudyFile) -> None:
+def test_a_piped_list_folds_no_name(trained: Path) -> None:
     name = "a-name-of-" + "many-" * 20 + "letters"
-    assert main(["run", str(study_file()), "--name", name]) == 0
+    assert main(["rename", "linear", name, "--yes"]) == 0
     environment = {k: v for k, v in os.environ.items() if k != "COLUMNS"}
     shown = subprocess.check_output(command("list"), text=True, env=environment).splitlines()
     assert len(shown) == 2

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import optuna
 import pytest
-from ground import finished, open_together, run, trials, wait_until
+from ground import finished, open_together, run, run_together, trials, wait_until
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
@@ -21,7 +21,7 @@ from wdstudy import StudySpec, run_study
 from wdstudy.__main__ import main
 from wdstudy.curves import ENQUEUED_BY
 from wdstudy.errors import StorageError, StudyError
-from wdstudy.launchers.processes import worker_context
+from wdstudy.launchers.processes import warm_up, worker_context
 from wdstudy.run.cells import LOST, MAX_LOST, missing, params_of
 from wdstudy.run.queue import Queue, enqueue
 from wdstudy.space import SearchSpace, log_range
@@ -44,11 +44,18 @@ def wait_for_one_of(process: subprocess.Popen[str], url: str) -> None:
 def test_runs_that_start_in_the_same_instant_train_every_cell_once(
     study_file: StudyFile, shared_url: str
 ) -> None:
-    path = study_file(pause=0.03)
-    runs = [run(path, shared_url, "--jobs", "1") for _ in range(3)]
-    said = [process.communicate(timeout=300)[1] for process in runs]
-    assert [process.returncode for process in runs] == [0, 0, 0], said
+    warm_up(None)
+    context = worker_context()
+    ready, ended = context.Barrier(3), context.SimpleQueue()
+    together = study_file(pause=0.03), shared_url, ready, ended
+    runs = [context.Process(target=run_together, args=together) for _ in range(3)]
+    for process in runs:
+        process.start()
+    codes, said = zip(*(ended.get() for _ in runs), strict=True)
+    assert codes == (0, 0, 0), said
     assert all("12/12 trials" in lines for lines in said), said
+    for process in runs:
+        process.join(60)
     assert set(finished(shared_url).values()) == {1}
     assert len(finished(shared_url)) == 12
     cells = [p.key for t in trials(shared_url) if t.state != TrialState.FAIL

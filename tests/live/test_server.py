@@ -39,7 +39,8 @@ def stored(made: optuna.Study, url: str) -> optuna.Study:
 @contextmanager
 def served(url: str, artifacts: Path = Path("none")) -> Iterator[str]:
     with open_dashboard(open_storage(url, create=False), artifacts, "127.0.0.1", 0) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        # It looks so often whether it is to stop: every half a second would be waited for.
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield address(server)
         server.shutdown()
 

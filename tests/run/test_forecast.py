@@ -69,6 +69,23 @@ def test_processes_share_the_time_and_nothing_left_takes_none(
     assert (done.trials, done.steps, done.size, done.wall_seconds) == (0, 0, 0, 0.0)
 
 
+@pytest.mark.parametrize(("epochs", "steps"), [(1, 2), (11, 3), (1000, 5)])
+def test_a_short_run_is_measured_by_fewer_steps(
+    in_folder: Path, make_spec: MakeSpec, epochs: int, steps: int
+) -> None:
+    trained = []
+
+    def loss(output: Tensor, y: Tensor) -> Tensor:
+        trained.append(output.requires_grad)
+        return nn.functional.cross_entropy(output, y)
+
+    prepared = prepare(make_spec(task=Task(mlp, blobs, loss), epochs=epochs), URL)
+    left = Runner(prepared, Lines()).take_stock()
+    trained.clear()
+    Forecast.of(prepared, left, ONE, 1)
+    assert sum(trained) == 1 + steps  # the first one is not counted, as it allocates
+
+
 @pytest.mark.parametrize("epochs", [1, 40, 400])
 def test_the_disk_is_told_within_a_factor_of_two(
     in_folder: Path, make_spec: MakeSpec, epochs: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import subprocess
@@ -63,6 +64,26 @@ def test_a_sigterm_after_a_ctrl_c_does_not_disturb_the_end() -> None:
     with pytest.raises(KeyboardInterrupt):
         receive(signal.SIGINT, signal.SIGTERM, after=done)
     assert done == ["block", "end"]
+
+
+def test_an_interrupt_is_handed_on_where_its_signal_is_blocked() -> None:
+    """As in a job of Ray's: Ctrl-C is not to reach it, and it is cancelled from another thread."""
+    interrupt_on(signal.SIGINT)
+    done: list[str] = []
+
+    def cancelled() -> None:
+        with uninterrupted():
+            _thread.interrupt_main()
+            done.append("block")
+        done.append("went on")
+
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            cancelled()
+        assert done == ["block"]
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def test_where_nobody_handles_it_a_sigterm_ends_the_process_after_the_block() -> None:

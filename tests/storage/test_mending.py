@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import random
 import re
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import optuna
@@ -18,7 +20,7 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from wdstudy.__main__ import main
-from wdstudy.errors import FlagError, StorageError
+from wdstudy.errors import FlagError, StorageError, StudyError
 from wdstudy.storage import lock
 from wdstudy.storage.mending import mend
 from wdstudy.storage.opening import open_storage, study_names
@@ -99,6 +101,36 @@ def test_whatever_line_is_broken_no_trial_is_mistaken_for_another(
         assert len(changed) <= 1
         assert changed <= named or "can't be told" in lost[0], lost
     assert harm is gone or refused < len(lines) // 10, refused
+
+
+@pytest.mark.parametrize("bad", [None, 99, "x", {}, [None]], ids=str)
+def test_what_optuna_can_not_apply_is_a_broken_line(lines: list[bytes], bad: object) -> None:
+    """A line of JSON in which a field holds what it can't: it is named, or does no harm."""
+    whole, refused = read(), 0
+    kinds = {json.loads(line)["op_code"]: number for number, line in enumerate(lines)}
+    fields = [(number, field) for number in kinds.values() for field in json.loads(lines[number])]
+    for number, field in fields:
+        operation = json.loads(lines[number]) | {field: bad}
+        broken(lines, number, json.dumps(operation, separators=(",", ":")).encode() + b"\n")
+        if said := refusal():
+            refused += 1
+            assert f"line {number + 1} of the journal 'wd.journal' is no" in said
+            assert f"its {field} is {bad!r}" in said or field == "op_code"
+            with suppress(StorageError):  # which tells why nothing is changed
+                mend(URL)
+                assert read().keys() == whole.keys()
+    assert refused > len(fields) // 2
+
+
+def refusal() -> str:
+    """Why the journal can't be read; empty where it can, if not all of its trials."""
+    try:
+        read()
+    except StorageError as error:
+        return str(error)
+    except StudyError:
+        return ""
+    return ""
 
 
 def test_a_damaged_beginning_takes_nothing_else_with_it(lines: list[bytes]) -> None:

@@ -77,6 +77,7 @@ def test_an_epoch_of_a_quick_study_is_a_few_batches(make_spec: MakeSpec, form: s
     assert min(first) == 0
 
 
+@pytest.mark.usefixtures("one_figure")
 def test_the_real_study_is_not_touched_and_the_next_line_names_the_quick_one(
     study_file: Callable[..., Path], capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -24,13 +24,15 @@ def study(name: str = "linear") -> optuna.Study:
 
 def wait_for_trials(process: subprocess.Popen[str], n: int) -> None:
     """Until n trials are complete while the process still runs."""
-    deadline = time.monotonic() + 60
+    deadline, opened = time.monotonic() + 60, None
     while time.monotonic() < deadline:
         assert process.poll() is None, process.communicate()
         try:
-            if sum(t.state == TrialState.COMPLETE for t in study().trials) >= n:
+            opened = opened or study()  # once: that takes longer than to read its trials
+            found = opened.get_trials(deepcopy=False)
+            if sum(t.state == TrialState.COMPLETE for t in found) >= n:
                 return
         except Exception:  # the study is not there yet
-            pass
+            opened = None
         time.sleep(0.05)
     raise AssertionError("the run makes no progress")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
+from wdstudy.__main__ import main
 from wdstudy.run.cells import params_of
 from wdstudy.storage.opening import open_storage
 
@@ -91,6 +93,22 @@ def open_together(url: str, ready: Barrier, opened: SimpleQueue[str]) -> None:
         opened.put("opened")
     except Exception as error:
         opened.put(str(error))
+
+
+def run_together(
+    path: Path, url: str, ready: Barrier, ended: SimpleQueue[tuple[object, str]]
+) -> None:
+    """A run that begins in the same instant as others; how it ended goes to the queue.
+
+    For a process of `worker_context`, which has imported all it needs before it is ready.
+    """
+    said = path.with_name(f"said.{os.getpid()}")
+    os.chdir(path.parent)
+    os.dup2(os.open(said, os.O_CREAT | os.O_WRONLY), sys.stderr.fileno())
+    ready.wait(60)
+    code = main(["run", str(path), "--storage", url, "--lanes", "1", "--jobs", "1"])
+    sys.stderr.flush()
+    ended.put((code, said.read_text()))
 
 
 def workers_of(pid: int) -> list[int]:

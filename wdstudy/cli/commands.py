@@ -15,6 +15,7 @@ import typer
 from typer import Argument, Option
 
 from wdstudy.cli.flags import Artifacts, StorageURL, StudyName, StudyNames, called
+from wdstudy.cli.read import read
 from wdstudy.cli.run import STOPS, run
 from wdstudy.cli.studies import delete, list_studies, rename
 from wdstudy.errors import FlagError, nearest
@@ -49,6 +50,7 @@ def common(
 
 
 app.command()(run)
+app.command()(read)
 app.command("list")(list_studies)
 
 
@@ -176,7 +178,9 @@ def suggest(
     name: StudyName,
     storage: StorageURL = None,
 ) -> None:
-    """Print the command of the next sweep: a range to extend, or a region to look at closer.
+    """Print the command of the next sweep, why and at what price; or that you have your answer.
+
+    It extends a range at whose edge the best lies, or adds seeds to the cells that are tied.
 
     Example: wdstudy suggest resnet
     """
@@ -185,9 +189,12 @@ def suggest(
     from wdstudy.storage.opening import open_study
 
     read = read_study(open_study(name, storage))
-    found = next_sweep(read.found, read.record)
+    found = next_sweep(read.found, read.record, read.trials)
     for reason in found.why:
         typer.echo(f"# {reason}")
+    if not found.command:
+        return
+    typer.echo(f"# {found.price}")
     stored = [] if storage is None else ["--storage", storage]
     typer.echo(called([*found.command, *stored]))
 

@@ -12,6 +12,7 @@ OPTIMIZERS = ("adadelta", "adafactor", "adagrad", "adam", "adamax", "adamw", "as
               "nadam", "radam", "rmsprop", "sgd")  # fmt: skip
 SAMPLERS = ("grid", "tpe", "qmc", "random", "gp", "cmaes")
 PRUNERS = ("hyperband", "median", "successive_halving")
+SOURCES = ("table", "optuna", "wandb", "mlflow", "raytune", "tensorboard", "trackio")
 
 
 def one_of(names: Iterable[str]) -> Callable[[str], list[str]]:

@@ -62,6 +62,13 @@ LR = Annotated[str | None, Option("--lr", metavar="AXIS", help="Values, ranges: 
 WeightDecay = Annotated[
     str | None, Option(metavar="AXIS", help="Values, ranges: 0,1e-5:1e-1:6; 0 is the baseline.")
 ]
+Cells = Annotated[
+    str | None,
+    Option(
+        metavar="PLACES",
+        help="These places of the plane and no others, lr:weight_decay: 0.1:0.003,0.03:0.",
+    ),
+]
 Seeds = Annotated[int | None, Option(metavar="N", help="Replicas of every cell.")]
 Sampler = Annotated[
     str | None,

@@ -14,6 +14,7 @@ import typer
 from wdstudy.cli.flags import (
     LR,
     Address,
+    Cells,
     Compile,
     Device,
     Devices,
@@ -65,6 +66,7 @@ def run(
     only: Only = "",
     lr: LR = None,
     weight_decay: WeightDecay = None,
+    cells: Cells = None,
     seeds: Seeds = None,
     epochs: Epochs = None,
     optimizer: OptimizerName = None,
@@ -102,7 +104,7 @@ def run(
         processes = _count_or_auto("--jobs", jobs)
         if launcher == "local" and not dry_run:
             warm_up(processes)  # it imports in another process while this one does
-        from wdstudy.space import parse_axis
+        from wdstudy.space import parse_axis, parse_cells
         from wdstudy.study.file import SpecSource
         from wdstudy.trackers.options import make_backends, split_settings
 
@@ -117,13 +119,19 @@ def run(
             "compile": compile or None,
             "same": same or None,
         }
-        space = {
+        space: dict[str, Any] = {
             "lr": None if lr is None else parse_axis("--lr", lr),
             "weight_decay": None
             if weight_decay is None
             else parse_axis("--weight-decay", weight_decay),
             "seeds": seeds,
         }
+        if cells is not None:
+            if lr is not None or weight_decay is not None:
+                raise FlagError("--cells says both axes: leave out --lr and --weight-decay")
+            places = parse_cells(cells)
+            axes = [tuple(dict.fromkeys(values)) for values in zip(*places, strict=True)]
+            space |= {"lr": axes[0], "weight_decay": axes[1], "only": places}
         own = {
             "devices": devices,
             "address": address,

@@ -6,6 +6,7 @@ import html
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import product
 
 import optuna
@@ -52,6 +53,7 @@ def push(study: optuna.Study, page: Page) -> None:
     save_note(study, before + page.note)
 
 
+@cache
 def warm_up() -> None:
     """Draw a page for nobody: the first of a process takes several times as long as the next."""
     trials = pd.DataFrame(list(product((0.1, 1.0), (0.0, 0.1))), columns=["lr", "weight_decay"])

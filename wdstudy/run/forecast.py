@@ -59,7 +59,9 @@ class Forecast:
             size = left * (_TRIAL_BYTES + _VALUE_BYTES * prepared.values)
             with suppress(Exception):  # what is wrong will show again, in a trial
                 if left:
-                    each = seconds_a_trial(prepared.spec, prepared.data, prepared.device, choice)
+                    each = seconds_a_trial(
+                        prepared.spec, prepared.data, prepared.device, choice, left
+                    )
         seconds = None if each is None else left * (each + _TRIAL_SECONDS)
         jobs = max(1, min(most, -(-left // choice.lanes)))
         return cls(left, left * prepared.total_steps, seconds, size, jobs, choice)

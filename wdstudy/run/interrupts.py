@@ -58,7 +58,11 @@ class _Hold:
             signal.signal(number, handler)
         caught, self._caught = self._caught, []
         for received in caught:  # every one: who ignores Ctrl-C may be ended by the other
-            signal.raise_signal(received)
+            handler = signal.getsignal(received)
+            if callable(handler):  # called, not raised: Ray blocks SIGINT, and cancels without it
+                handler(received, None)
+            else:
+                signal.raise_signal(received)
 
     def pause(self, seconds: float) -> None:
         """Sleep, and be interrupted as outside of the block."""

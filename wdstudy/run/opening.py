@@ -15,13 +15,13 @@ from optuna.storages import BaseStorage
 
 from wdstudy.curves import DECAY_LOSS, PRIMARY_LOSS, VAL_LOSS, VAL_PREFIX
 from wdstudy.decay import decayed_weights
+from wdstudy.directions import Direction
 from wdstudy.errors import DataError, SpecError, StorageError, StudyError, WdstudyError, fault
 from wdstudy.record import FINGERPRINT, SCHEMA, STUDY_KEY, StudyRecord, parts_changed
 from wdstudy.run.provenance import provenance
 from wdstudy.run.sampling import is_adaptive
 from wdstudy.storage.ids import storage_of
 from wdstudy.storage.opening import study_names
-from wdstudy.study.directions import Direction
 from wdstudy.study.optimizers import build_optimizer
 from wdstudy.study.spec import StudySpec
 from wdstudy.training.data import TaskData

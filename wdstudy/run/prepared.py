@@ -103,7 +103,7 @@ class Prepared:
         if self.data is None or left <= 0:
             return most
         try:
-            return choose_threads(self.spec, self.data, self.device, most)
+            return choose_threads(self.spec, self.data, self.device, left, most)
         except Exception:  # what is wrong will show again, in a trial
             return 1
 

@@ -14,8 +14,9 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
 
-from wdstudy.storage.lines import broken_line, check_journal, is_operation
+from wdstudy.storage.lines import broken_line, check_journal
 from wdstudy.storage.lock import JournalLock
+from wdstudy.storage.operations import wrong_in
 
 
 class JournalTrials:
@@ -74,7 +75,7 @@ class _GatheringFile(JournalFileBackend):
         """The operations from a number on; a StorageError at a line that holds none."""
         try:
             for log in super().read_logs(log_number_from):
-                if not is_operation(log):
+                if wrong_in(log):
                     raise broken_line(self._path)
                 yield log
         except ValueError as error:  # it is no JSON, or no UTF-8

@@ -4,50 +4,26 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from wdstudy.errors import StorageError
+from wdstudy.storage.operations import NEEDED, NEW_STATE, NEW_TRIAL, wrong_in
 from wdstudy.words import command
-
-NEW_STUDY, END_OF_STUDY, NEW_TRIAL = 0, 1, 4
-
-_FIELDS: Mapping[int, frozenset[str]] = {
-    NEW_STUDY: frozenset({"study_name", "directions"}),
-    END_OF_STUDY: frozenset({"study_id"}),
-    2: frozenset({"study_id", "user_attr"}),
-    3: frozenset({"study_id", "system_attr"}),
-    NEW_TRIAL: frozenset({"study_id", "datetime_start"}),
-    5: frozenset({"trial_id", "param_name", "param_value_internal", "distribution"}),
-    6: frozenset({"trial_id", "state", "values"}),
-    7: frozenset({"trial_id", "step", "intermediate_value"}),
-    8: frozenset({"trial_id", "user_attr"}),
-    9: frozenset({"trial_id", "system_attr"}),
-    10: frozenset(),
-}
-"""What Optuna needs of each of its operations, by their code."""
 
 _BEGIN = b'{"op_code":'
 _HEAD = re.compile(rb'.{0,14}"worker_id":"[^"]*","(study|trial)_id":\d+,"(\w+)":', re.DOTALL)
 _BY_HEAD = {
     (b"study", b"user_attr"): 2, (b"study", b"system_attr"): 3,
     (b"study", b"datetime_start"): NEW_TRIAL, (b"trial", b"param_name"): 5,
-    (b"trial", b"state"): 6, (b"trial", b"step"): 7, (b"trial", b"user_attr"): 8,
+    (b"trial", b"state"): NEW_STATE, (b"trial", b"step"): 7, (b"trial", b"user_attr"): 8,
     (b"trial", b"system_attr"): 9,
 }  # fmt: skip
 """Operations by what follows their worker: a study's or a trial's number, and which field."""
 
 _LEAST_COVERED = 6  # bytes between the words op_code and worker_id
 _TAIL = 1 << 16
-
-
-def is_operation(found: object) -> bool:
-    """Whether what a line holds is an operation of Optuna's journal."""
-    if not isinstance(found, dict) or "worker_id" not in found:
-        return False
-    code = found.get("op_code")
-    return isinstance(code, int) and code in _FIELDS and found.keys() >= _FIELDS[code]
 
 
 def check_journal(path: Path) -> None:
@@ -93,7 +69,7 @@ def operation_in(line: bytes) -> dict[str, Any] | None:
         found = json.loads(line)
     except ValueError:
         return None
-    return found if is_operation(found) else None
+    return None if wrong_in(found) else found
 
 
 def pieces_of(line: bytes) -> Iterator[bytes]:
@@ -121,7 +97,7 @@ def pieces_of(line: bytes) -> Iterator[bytes]:
 def code_of(piece: bytes) -> int | None:
     """Which operation it was: what it was about tells that too, where its code is damaged."""
     code, head = number_in(piece, "op_code"), _HEAD.match(piece)
-    if head is None or (code is not None and code not in _FIELDS):  # of another Optuna
+    if head is None or (code is not None and code not in NEEDED):  # of another Optuna
         return code
     return _BY_HEAD.get((head[1], head[2]), code)
 
@@ -136,10 +112,9 @@ def _why(line: bytes) -> str:
     if not line.strip():
         return "it is empty"
     try:
-        json.loads(line)
+        return wrong_in(json.loads(line))
     except ValueError as error:
         return str(error).splitlines()[0]
-    return "something that Optuna needs is missing"
 
 
 def _no_journal(path: Path) -> StorageError:

@@ -22,17 +22,9 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from wdstudy.errors import FlagError, StorageError
-from wdstudy.storage.lines import (
-    END_OF_STUDY,
-    NEW_STUDY,
-    NEW_TRIAL,
-    broken_line,
-    code_of,
-    number_in,
-    operation_in,
-    pieces_of,
-)
+from wdstudy.storage.lines import broken_line, code_of, number_in, operation_in, pieces_of
 from wdstudy.storage.lock import JournalLock
+from wdstudy.storage.operations import END_OF_STUDY, NEW_STUDY, NEW_TRIAL
 from wdstudy.storage.url import file_of, kind_of, masked, resolve_url
 from wdstudy.words import counted, quoted
 

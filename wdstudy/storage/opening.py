@@ -190,11 +190,12 @@ def _unusable(url: str, error: Exception) -> StorageError:
             f"the storage {masked(url)} was made by an older Optuna; keep a copy of it, and bring "
             f"it up to date, `optuna storage upgrade --storage {quoted(masked(url))}`"
         )
-    remedy = (
-        "check the path, its permissions and that it is a database"
-        if url.startswith(("sqlite", "journal"))
-        else "check that the server runs, its address, user and database"
-    )
+    if not url.startswith(("sqlite", "journal")):
+        remedy = "check that the server runs, its address, user and database"
+    elif url.startswith("journal") and not isinstance(error, OSError):
+        remedy = "put back a copy of it"
+    else:
+        remedy = "check the path, its permissions and that it is a database"
     return StorageError(
         f"the storage {masked(url)} can't be used ({says}); {remedy}, or name another with "
         "--storage"

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from torch import Generator, Tensor, nn
 
 from wdstudy.decay import DecayKind
+from wdstudy.directions import direction_of
 from wdstudy.errors import SpecError, nearest
 from wdstudy.record import MAX_NAME, RecordedSpec
 from wdstudy.space import SearchSpace, TrialParams
-from wdstudy.study.directions import direction_of
 from wdstudy.study.metrics import Accumulates, BatchFunction, Metric
 from wdstudy.study.optimizers import (
     NoDecay,

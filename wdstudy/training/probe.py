@@ -32,6 +32,7 @@ BUDGET = 0.03
 
 MAX_LANES = 256
 _MEASURED_STEPS = 5
+_LEAST_STEPS = 2  # or one slow one would stand for all
 _MEASURED_BATCHES = 8  # of validation
 _MEMORY_SHARE = 0.1  # of what is free, for weights: activations and other processes need theirs
 _COPIES = 6  # of the weights: themselves, gradients twice, two moments, what a step makes
@@ -103,9 +104,9 @@ def choose_lanes(
         most: The most lanes that can be filled.
     """
     mode, reason = lane_mode(spec) if most > 1 else ("together", None)
-    alone = _seconds_a_step(spec, data, device, 1)
-    steps = spec.epochs * data.train.steps
-    left = BUDGET * alone * steps * trials
+    measured = _worth_measuring(spec, data, trials)
+    alone = _seconds_a_step(spec, data, device, 1, measured)
+    left = BUDGET * alone * spec.epochs * data.train.steps * trials
     if most > 1 and reason is None:
         reason = why_not_stacked(spec, data, device)
     if most == 1 or reason is not None:
@@ -117,7 +118,7 @@ def choose_lanes(
             break
         start = time.perf_counter()
         try:
-            seconds = _seconds_a_step(spec, data, device, size, apart=mode == "apart")
+            seconds = _seconds_a_step(spec, data, device, size, measured, apart=mode == "apart")
         except torch.OutOfMemoryError:
             break
         left -= time.perf_counter() - start
@@ -136,10 +137,13 @@ def choose_lanes(
 
 
 def seconds_a_trial(
-    spec: StudySpec, data: TaskData, device: torch.device, choice: LaneChoice
+    spec: StudySpec, data: TaskData, device: torch.device, choice: LaneChoice, trials: int
 ) -> float:
-    """What training one trial takes, its validation included, as one of so many lanes."""
-    step = choice.seconds or _seconds_a_step(spec, data, device, choice.lanes, apart=choice.apart)
+    """What training one of so many trials takes, its validation included, with the lanes chosen."""
+    measured = _worth_measuring(spec, data, trials)
+    step = choice.seconds or _seconds_a_step(
+        spec, data, device, choice.lanes, measured, apart=choice.apart
+    )
     batches = min(_MEASURED_BATCHES, data.val.steps)
     training = _a_training(spec, data, device, choice.lanes, apart=choice.apart)
     validating = min(_timed(device, training.some_validation, batches) for _ in range(2))
@@ -178,13 +182,15 @@ def _doubled(most: int) -> Iterator[int]:
         yield most
 
 
-def choose_threads(spec: StudySpec, data: TaskData, device: torch.device, most: int) -> int:
+def choose_threads(
+    spec: StudySpec, data: TaskData, device: torch.device, trials: int, most: int
+) -> int:
     """All of `most` threads if a step of one lane is a tenth faster with them, else one."""
-    seconds = {}
+    measured, seconds = _worth_measuring(spec, data, trials), {}
     for threads in (1, most):
         torch.set_num_threads(threads)
         # The slowest step decides: on a busy machine threads wait for each other now and then.
-        seconds[threads] = _seconds_a_step(spec, data, device, 1, of=max)
+        seconds[threads] = _seconds_a_step(spec, data, device, 1, measured, of=max)
     return most if seconds[most] * WORTHWHILE < seconds[1] else 1
 
 
@@ -199,18 +205,25 @@ def _lanes_that_fit(spec: StudySpec, device: torch.device) -> int:
     return max(1, int(_MEMORY_SHARE * free / (_COPIES * max(weights, 1))))
 
 
+def _worth_measuring(spec: StudySpec, data: TaskData, trials: int) -> int:
+    """How many steps to measure: a small part of those of the whole run."""
+    whole = spec.epochs * data.train.steps * trials
+    return min(_MEASURED_STEPS, max(_LEAST_STEPS, int(BUDGET * whole)))
+
+
 def _seconds_a_step(
     spec: StudySpec,
     data: TaskData,
     device: torch.device,
     lanes: int,
+    steps: int,
     of: Callable[[list[float]], float] = min,
     *,
     apart: bool = False,
 ) -> float:
     """The time of one training step divided by the lanes; of a few steps, the least."""
     training = _a_training(spec, data, device, lanes, apart=apart)
-    times = [_timed(device, training.one_step) for _ in range(1 + _MEASURED_STEPS)]
+    times = [_timed(device, training.one_step) for _ in range(1 + steps)]
     return of(times[1:]) / lanes  # the first one allocates
 
 

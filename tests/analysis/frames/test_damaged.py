@@ -34,15 +34,24 @@ OF_A_TRIAL = {
 }
 
 
-@pytest.fixture
-def two_studies(in_folder: Path) -> Path:
-    """Studies `a` and `b` of twelve trials each, in a database."""
-    storage = open_storage(URL)
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database of the studies `a` and `b`, of twelve trials each."""
+    path = tmp_path_factory.mktemp("whole") / "wd.db"
+    storage = open_storage(f"sqlite:///{path}")
     for name in ("a", "b"):
         made = grid_study(name, space={"lr": [0.1], "weight_decay": [0.1]})
         study = optuna.create_study(study_name=name, storage=storage)
         study.set_user_attr("wdstudy", made.user_attrs["wdstudy"])
         study.add_trials(made.trials)
+    return path
+
+
+@pytest.fixture
+def two_studies(in_folder: Path, whole: Path) -> Path:
+    """Such a database in an empty folder."""
+    with closing(sqlite3.connect(whole)) as source, closing(sqlite3.connect("wd.db")) as copy:
+        source.backup(copy)
     return in_folder
 
 
@@ -85,6 +94,7 @@ def test_a_damaged_trial_is_named_in_one_line(
     assert not Path("a.csv").exists()
 
 
+@pytest.mark.usefixtures("one_figure")
 def test_a_report_leaves_out_what_can_not_be_read_and_says_so(
     two_studies: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

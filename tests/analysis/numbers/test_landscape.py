@@ -35,11 +35,11 @@ def test_fields_and_json() -> None:
     assert names >= {
         "best", "slope", "frontier", "separability", "product", "apart_cost", "lr_sensitivity",
         "weight_decay_sensitivity", "valley_width", "edges", "diverged_share", "stable_lr",
-        "baseline_gap", "verdict",
+        "baseline_gap", "verdict", "effects", "good_lr", "limit", "second_basin", "advice",
     }  # fmt: skip
     data = json.loads(json.dumps(found.as_data(), allow_nan=False))
     assert data["slope"]["value"] == found.slope.value
-    assert data["verdict"][0] == {"text": str(found.verdict[0]), "about": "best"}
+    assert data["verdict"][0] == {"text": str(found.verdict[0]), "about": "best", "numbers": ""}
 
 
 def test_each_sentence_points_at_a_field() -> None:
@@ -56,7 +56,7 @@ def test_verdict_reads_like_a_person() -> None:
     assert said[0].startswith("Best cell: lr ")
     assert "(val loss 0.0" in said[0]
     assert "3 seeds" in said[0]
-    assert "when you double lr, about halve weight_decay" in said[1]
+    assert any("when you double lr there, about halve weight_decay" in s for s in said)
     assert any(s.startswith("Tuning them one after the other") for s in said)
     assert any(s.startswith("The best weight_decay lies inside the range") for s in said)
 

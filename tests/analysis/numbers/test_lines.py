@@ -46,7 +46,8 @@ def test_cost_of_tuning_apart_by_hand() -> None:
     assert found.worst_start == pytest.approx(1e-3)
     assert found.worst_order == "lr first"
     assert math.isnan(found.worst.low)
-    assert "one seed" in found.worst.reason
+    assert found.worst.reason == "the greatest of many"
+    assert "one seed" in found.lr_first.reason
 
 
 def test_a_start_where_all_diverged_costs_nothing_known() -> None:
@@ -58,12 +59,13 @@ def test_a_start_where_all_diverged_costs_nothing_known() -> None:
 def test_separable_surfaces_cost_nothing_apart_and_ridges_do() -> None:
     rng = np.random.default_rng(0)
     apart, ridge = (
-        landscape(Sweep(noise=0.01, seeds=3).trials(surface, rng)).apart_cost.worst
+        landscape(Sweep(noise=0.01, seeds=3).trials(surface, rng)).apart_cost
         for surface in (bowl(0), bowl(-1))
     )
-    assert apart.low == 0
-    assert apart.value < 0.02
-    assert ridge.low > 0.1
+    assert apart.worst.value < 0.02
+    assert ridge.worst.value > 0.1
+    assert not math.isfinite(ridge.worst.low)  # the greatest of many has none that is honest
+    assert apart.lr_first.low == 0
 
 
 def test_sensitivity_by_hand() -> None:
@@ -203,9 +205,11 @@ def test_gap_to_no_weight_decay() -> None:
 def test_no_weight_decay_stays_out_of_everything_on_a_log_axis() -> None:
     trials = Sweep(noise=0.02, seeds=2, without=True).trials(bowl(-1), np.random.default_rng(0))
     with_it, without = landscape(trials), landscape(trials[trials["weight_decay"] > 0])
-    for name in ("slope", "edges", "suggestion"):
+    for name in ("edges", "suggestion"):
         assert getattr(with_it, name) == getattr(without, name)
-    shares = with_it.product, without.product  # the noise is pooled over all cells
+    # The noise is that of all cells.
+    assert with_it.slope.value == pytest.approx(without.slope.value, abs=2e-3)
+    shares = with_it.product, without.product
     assert shares[0].product.value == pytest.approx(shares[1].product.value, abs=1e-3)
     assert with_it.apart_cost.worst.value == without.apart_cost.worst.value
     assert with_it.valley_width.fixed_product.value == without.valley_width.fixed_product.value
@@ -253,7 +257,7 @@ def test_the_loss_of_the_best_cell_counts_what_seeds_share() -> None:
         sweep = Sweep(noise=0.02, seeds=4, shared=shared, points=grid(7, 6))
         covered = []
         for _ in range(60):
-            best = best_cell(measured(sweep.trials(bowl(0, across=0.5), rng), "value"))
+            best = best_cell(measured(sweep.trials(bowl(0, across=0.5), rng), "value"), rng)
             truth = 0.1 * math.exp(0.5 * (math.log10(best.weight_decay) + 3.5) ** 2)
             truth *= math.exp(0.15 * (math.log10(best.lr) + 1.5) ** 2)
             covered.append(best.loss.low <= truth <= best.loss.high)
@@ -268,7 +272,7 @@ def test_neighbours_and_ties() -> None:
     assert clear.gap.low < 1.0 < clear.gap.high
     assert clear.loss.low < 1.0 < clear.loss.high
     assert landscape(noisy(frame, 1.0)).best.ties > 0
-    assert landscape(frame).best.ties == -1
+    assert landscape(frame.head(2)).best.ties == -1  # neither seeds nor neighbours tell the noise
 
 
 def seeded(values: dict[tuple[float, float], list[float]]) -> pd.DataFrame:

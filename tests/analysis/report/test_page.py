@@ -4,8 +4,6 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,6 @@ from optuna.trial import TrialState
 from pages import Page
 
 from wdstudy.__main__ import main
-from wdstudy.analysis.figures.registry import planned_figures
 from wdstudy.analysis.frames.curves import curves_frame
 from wdstudy.analysis.numbers.reading import read_study
 from wdstudy.analysis.report.files import folder_name
@@ -27,16 +24,6 @@ from wdstudy.analysis.report.summary import summary
 from wdstudy.errors import SpecError, StorageError, StudyError
 
 SMALL: dict[str, Any] = {"lrs": [0.1, 1.0], "weight_decays": [0.01, 0.1]}
-
-
-@pytest.fixture
-def one_figure(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw the first figure only, for tests of what stands around it."""
-
-    def first(*args: Any) -> Iterator[Any]:
-        return islice(planned_figures(*args), 1)
-
-    monkeypatch.setattr("wdstudy.analysis.report.page.planned_figures", first)
 
 
 @pytest.fixture

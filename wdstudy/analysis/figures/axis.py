@@ -21,10 +21,12 @@ from wdstudy.analysis.figures.theme import (
     titled,
 )
 from wdstudy.analysis.frames.cells import cell_grid, finished_trials, initial_loss
+from wdstudy.analysis.frames.given import as_trials
 from wdstudy.analysis.views.looks import BLUE, INK, MUTED, VERMILION, described, label_of
 from wdstudy.analysis.views.scales import LogPlace, spans_decades
 from wdstudy.curves import FINAL_PREFIX, LR_X_WD, PRIMARY_LOSS, VAL_LOSS
 from wdstudy.errors import StudyError
+from wdstudy.space import LR, WEIGHT_DECAY
 
 AxisName = Literal["lr", "weight_decay"]
 OTHER: dict[str, AxisName] = {"lr": "weight_decay", "weight_decay": "lr"}
@@ -48,12 +50,27 @@ class AxisInfo:
 
 @styled
 def plot_axis(
-    trials: pd.DataFrame, axis: AxisName = "lr", value: str = "value", *, ax: Axes | None = None
+    trials: pd.DataFrame,
+    axis: AxisName = "lr",
+    value: str = "value",
+    *,
+    lr: str = LR,
+    weight_decay: str = WEIGHT_DECAY,
+    ax: Axes | None = None,
 ) -> Axes:
     """Every finished trial against lr or weight_decay, coloured by the other axis.
 
     Diverged trials stand as crosses at the top, so that no result is hidden.
+
+    Args:
+        trials: As from `trials_frame`, or any frame with these columns.
+        axis: The axis to draw against.
+        value: A numeric column.
+        lr: The column of the learning rate.
+        weight_decay: The column of the weight decay.
+        ax: Where to draw; a new figure if None.
     """
+    trials = as_trials(trials, value, lr=lr, weight_decay=weight_decay)
     info = _axis_info(trials, axis, value)
     ax = new_axes(ax)
     _draw_points(info, axis, OTHER[axis], trials[axis], ax)
@@ -63,19 +80,28 @@ def plot_axis(
 
 @styled
 def plot_isolation(
-    trials: pd.DataFrame, axis: AxisName = "lr", value: str = "value", *, ax: Axes | None = None
+    trials: pd.DataFrame,
+    axis: AxisName = "lr",
+    value: str = "value",
+    *,
+    lr: str = LR,
+    weight_decay: str = WEIGHT_DECAY,
+    ax: Axes | None = None,
 ) -> Axes:
     """The best over the other axis, against one axis: what tuning both is worth at each value.
 
     Args:
-        trials: As from `trials_frame`; cells are means over seeds.
+        trials: As from `trials_frame`, or any frame; cells are means over seeds.
         axis: The axis to isolate.
         value: A numeric column.
+        lr: The column of the learning rate.
+        weight_decay: The column of the weight decay.
         ax: Where to draw; a new figure if None.
 
     Raises:
         StudyError: fewer than two values of the axis have a finished trial.
     """
+    trials = as_trials(trials, value, lr=lr, weight_decay=weight_decay)
     info = _isolation_info(trials, axis, value)
     if info.line.index.nunique() < 2:
         raise StudyError(f"only one {axis} has a finished trial, so there is nothing to compare")
@@ -97,11 +123,26 @@ def plot_isolation(
 
 
 @styled
-def plot_product(trials: pd.DataFrame, value: str = "value", *, ax: Axes | None = None) -> Axes:
+def plot_product(
+    trials: pd.DataFrame,
+    value: str = "value",
+    *,
+    lr: str = LR,
+    weight_decay: str = WEIGHT_DECAY,
+    ax: Axes | None = None,
+) -> Axes:
     """Every trial against lr · weight_decay, coloured by lr.
 
     Where the product alone decides, trials of all colours fall on one curve.
+
+    Args:
+        trials: As from `trials_frame`, or any frame with these columns.
+        value: A numeric column.
+        lr: The column of the learning rate.
+        weight_decay: The column of the weight decay.
+        ax: Where to draw; a new figure if None.
     """
+    trials = as_trials(trials, value, lr=lr, weight_decay=weight_decay)
     info = _axis_info(trials, LR_X_WD, value)
     ax = new_axes(ax)
     _draw_points(info, LR_X_WD, "lr", trials[LR_X_WD], ax)

@@ -15,10 +15,12 @@ from matplotlib.figure import Figure
 from wdstudy.analysis.figures.heatmap import plot_heatmap
 from wdstudy.analysis.figures.theme import styled
 from wdstudy.analysis.frames.cells import cell_grid, initial_loss
+from wdstudy.analysis.frames.given import as_trials
 from wdstudy.analysis.views.looks import label_of, shortened
 from wdstudy.analysis.views.scales import colour_norm
 from wdstudy.curves import FINAL_PREFIX, PRIMARY_LOSS, VAL_LOSS, series_named
 from wdstudy.errors import StudyError
+from wdstudy.space import LR, WEIGHT_DECAY
 
 COLUMNS = 2
 
@@ -32,12 +34,20 @@ class ComparisonInfo:
 
 
 @styled
-def plot_comparison(studies: Mapping[str, pd.DataFrame], value: str = "value") -> Figure:
+def plot_comparison(
+    studies: Mapping[str, pd.DataFrame],
+    value: str = "value",
+    *,
+    lr: str = LR,
+    weight_decay: str = WEIGHT_DECAY,
+) -> Figure:
     """Heatmaps of several studies (optimizers, say) side by side on a shared colour scale.
 
     Args:
-        studies: Frames as from `trials_frame`, by name.
+        studies: Frames as from `trials_frame`, or any, by name.
         value: A numeric column that all of them have.
+        lr: The column of the learning rate.
+        weight_decay: The column of the weight decay.
 
     Returns:
         A new figure.
@@ -45,7 +55,11 @@ def plot_comparison(studies: Mapping[str, pd.DataFrame], value: str = "value") -
     Raises:
         StudyError: the value means different things in them, or one has no value.
     """
-    info = _comparison_info(studies, value)
+    frames = {
+        name: as_trials(frame, value, lr=lr, weight_decay=weight_decay)
+        for name, frame in studies.items()
+    }
+    info = _comparison_info(frames, value)
     columns = min(COLUMNS, len(info.frames))
     rows = math.ceil(len(info.frames) / columns)
     figure, axes = plt.subplots(

@@ -18,10 +18,11 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from wdstudy.analysis.figures.theme import dress_log, styled
+from wdstudy.analysis.frames.given import as_curves, as_trials
 from wdstudy.analysis.views.curve_grid import CurveGridInfo, curve_grid_info
 from wdstudy.analysis.views.looks import INK, LINES, MUTED, OTHER_LINE, shortened
 from wdstudy.curves import DECAY_LOSS, PRIMARY_LOSS, series_named
-from wdstudy.space import Cell
+from wdstudy.space import LR, WEIGHT_DECAY, Cell
 from wdstudy.words import number
 
 HATCHED: dict[str, Any] = {"fc": "none", "ec": "#b5b5b5", "hatch": "////", "lw": 0}
@@ -32,15 +33,20 @@ def plot_curve_grid(
     curves: pd.DataFrame,
     trials: pd.DataFrame | None = None,
     series: Sequence[str] = (PRIMARY_LOSS, DECAY_LOSS),
+    *,
+    lr: str = LR,
+    weight_decay: str = WEIGHT_DECAY,
 ) -> Figure:
     """Every cell's curves as small multiples: lr to the right, weight_decay upwards.
 
     Of a large grid a sub-grid is drawn; of scattered samples, the best of each bin.
 
     Args:
-        curves: As from `curves_frame`; the mean over seeds is drawn.
+        curves: As from `curves_frame`, or any frame of record points; the mean over seeds is drawn.
         trials: As from `trials_frame`, to mark the best cell and the diverged ones.
         series: Which series to draw into every cell.
+        lr: The column of the learning rate.
+        weight_decay: The column of the weight decay.
 
     Returns:
         A new figure.
@@ -48,6 +54,9 @@ def plot_curve_grid(
     Raises:
         StudyError: no trial has recorded any of these series.
     """
+    curves = as_curves(curves, lr=lr, weight_decay=weight_decay)
+    if trials is not None:
+        trials = as_trials(trials, lr=lr, weight_decay=weight_decay)
     info = curve_grid_info(curves, trials, series)
     rows, columns = len(info.weight_decays), len(info.lrs)
     figure, axes = plt.subplots(
@@ -59,9 +68,9 @@ def plot_curve_grid(
         figsize=(max(6.0, 1.7 + 1.05 * columns), max(3.6, 1.9 + 0.82 * rows)),
     )
     lines = dict(list(info.lines.groupby(["lr", "weight_decay"])))
-    for row, weight_decay in enumerate(info.weight_decays):
-        for column, lr in enumerate(info.lrs):
-            cell = (lr, weight_decay)
+    for row, across in enumerate(info.weight_decays):
+        for column, up in enumerate(info.lrs):
+            cell = (up, across)
             _draw_cell(info, lines.get(cell), cell, series, axes[row, column])
     _dress_grid(info, axes)
     name = shortened(str(curves.attrs.get("study", "")))

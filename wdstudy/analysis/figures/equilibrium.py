@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 
 from wdstudy.analysis.figures.theme import captioned, dress_log, new_axes, styled, titled
 from wdstudy.analysis.frames.cells import finished_trials
+from wdstudy.analysis.frames.given import as_trials
 from wdstudy.analysis.numbers.timescales import (
     equilibrium_angle_adamw,
     equilibrium_angle_sgd,
@@ -61,7 +62,7 @@ def plot_weight_norm(
     other optimizers it is what decay alone would leave of the first norm that was recorded.
 
     Args:
-        trials: As from `trials_frame`.
+        trials: As from `trials_frame`, or any frame of trials.
         curves: As from `curves_frame`.
         record: The study's attribute `wdstudy`, or what `record_of` read of it.
         ax: Where to draw; a new figure if None.
@@ -69,6 +70,7 @@ def plot_weight_norm(
     Raises:
         StudyError: weight norms or scheduled lr were not recorded.
     """
+    trials = as_trials(trials, None)
     info = _norm_info(trials, curves, _read(record))
     ax = new_axes(ax, 5.8, 4.9)
     _draw_equilibrium(info, ax)
@@ -91,7 +93,7 @@ def plot_angular_update(
     weights can't follow a falling lr at once.
 
     Args:
-        trials: As from `trials_frame`.
+        trials: As from `trials_frame`, or any frame of trials.
         curves: As from `curves_frame`.
         record: The study's attribute `wdstudy`, or what `record_of` read of it.
         ax: Where to draw; a new figure if None.
@@ -99,6 +101,7 @@ def plot_angular_update(
     Raises:
         StudyError: angular updates were not recorded, or there is no formula for the optimizer.
     """
+    trials = as_trials(trials, None)
     info = _angle_info(trials, curves, _read(record))
     ax = new_axes(ax, 5.8, 4.9)
     _draw_equilibrium(info, ax)

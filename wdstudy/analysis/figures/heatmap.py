@@ -28,11 +28,12 @@ from wdstudy.analysis.figures.theme import (
 )
 from wdstudy.analysis.frames.cells import DIVERGED_SHARE, CellGrid
 from wdstudy.analysis.frames.curves import series_at
+from wdstudy.analysis.frames.given import as_trials
 from wdstudy.analysis.views.heatmap import HeatmapInfo, digits_for, heatmap_info, short
 from wdstudy.analysis.views.looks import INK, described
 from wdstudy.analysis.views.products import product_lines
 from wdstudy.analysis.views.scales import LogPlace
-from wdstudy.space import Cell
+from wdstudy.space import LR, WEIGHT_DECAY, Cell
 from wdstudy.words import number
 
 ANNOTATED = 150
@@ -52,6 +53,8 @@ def plot_heatmap(
     step: float | None = None,
     spread: bool = False,
     minimize: bool | None = None,
+    lr: str = LR,
+    weight_decay: str = WEIGHT_DECAY,
     norm: Normalize | None = None,
     tied: Sequence[Cell] | None = None,
     ax: Axes | None = None,
@@ -63,12 +66,14 @@ def plot_heatmap(
     lr · weight_decay. Scattered samples are drawn as points on logarithmic axes.
 
     Args:
-        trials: As from `trials_frame`; means over the seeds are shown.
+        trials: As from `trials_frame`, or any frame; means over the seeds are shown.
         value: A numeric column, or with `curves` a series such as `val_loss`.
         curves: As from `curves_frame`, to show a series.
         step: The record point of the series; the last one where it is None.
         spread: Write the standard deviation over seeds beside each mean.
         minimize: Whether low is good; as the study says where it is None.
+        lr: The column of the learning rate.
+        weight_decay: The column of the weight decay.
         norm: A colour scale to share between several heatmaps.
         tied: Cells to circle, the best first, because the noise does not tell them from the best:
             `landscape(trials).best.tied`; at most twenty are. The best ten where it is None.
@@ -82,6 +87,7 @@ def plot_heatmap(
     """
     if curves is not None and value not in trials.columns:
         trials = series_at(trials, curves, value, step)
+    trials = as_trials(trials, value, lr=lr, weight_decay=weight_decay)
     info = heatmap_info(trials, value, minimize, norm, tied)
     if ax is None:
         ax = new_axes(None, *_size(info.grid, spread))

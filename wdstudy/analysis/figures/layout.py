@@ -98,7 +98,7 @@ def _legend_columns(labels: Sequence[str], width: float) -> int:
     """As many columns of a legend as fit, each as wide as its longest label."""
     for count in range(len(labels), 1, -1):
         columns = np.array_split(labels, count)
-        if sum(0.5 + 0.068 * max(map(len, column)) for column in columns) <= width:
+        if sum(0.42 + LETTER * max(map(len, column)) for column in columns) <= width:
             return count
     return 1
 

@@ -172,8 +172,8 @@ def _loss_figures(
     )
     yield Drawing(
         "curves",
-        "Every cell's primary and decay loss on shared axes.",
-        lambda: plot_curve_grid(curves, trials),
+        "Every cell's losses on shared axes.",
+        lambda: plot_curve_grid(curves, trials, _losses_in(curves)),
         wide=True,
         about=("curves",),
     )
@@ -189,6 +189,14 @@ def _loss_figures(
                 f"{label_of(trials, column).capitalize()}; the marks are those of the objective.",
                 lambda column=column: plot_heatmap(trials, column, tied=tied),  # type: ignore[misc]
             )
+
+
+def _losses_in(curves: pd.DataFrame) -> tuple[str, ...]:
+    """Primary and decay loss; what was validated, of a study that knows neither."""
+    known = set(curves["series"].dropna().unique())
+    both = (PRIMARY_LOSS, DECAY_LOSS)
+    validated = sorted(name for name in known if name.startswith(VAL_PREFIX))
+    return both if known & {*both} or not validated else (validated[0],)
 
 
 def _equilibrium_figures(read: Read) -> Iterator[Drawing]:

@@ -24,12 +24,14 @@ from wdstudy.analysis.figures.theme import (
     width_of,
 )
 from wdstudy.analysis.frames.cells import cell_grid
+from wdstudy.analysis.frames.given import as_trials
 from wdstudy.analysis.numbers.estimate import Estimate
 from wdstudy.analysis.numbers.findings import Landscape
 from wdstudy.analysis.numbers.limit import Limit
 from wdstudy.analysis.views.looks import BLUE, GREEN, INK, VERMILION, described
 from wdstudy.analysis.views.scales import LogPlace
 from wdstudy.errors import StudyError
+from wdstudy.space import LR, WEIGHT_DECAY
 from wdstudy.words import number, signed
 
 
@@ -59,21 +61,30 @@ class RidgeInfo:
 
 @styled
 def plot_ridge(
-    trials: pd.DataFrame, found: Landscape, value: str = "value", *, ax: Axes | None = None
+    trials: pd.DataFrame,
+    found: Landscape,
+    value: str = "value",
+    *,
+    lr: str = LR,
+    weight_decay: str = WEIGHT_DECAY,
+    ax: Axes | None = None,
 ) -> Axes:
     """The best weight_decay at each lr, and where its harm begins.
 
     Where the plane has a valley, the ridge's slope with its interval; else the reason why not.
 
     Args:
-        trials: As from `trials_frame`.
+        trials: As from `trials_frame`, or any frame with these columns.
         found: As from `landscape(trials, value)`.
         value: The column that `found` is about.
+        lr: The column of the learning rate.
+        weight_decay: The column of the weight decay.
         ax: Where to draw; a new figure if None.
 
     Raises:
         StudyError: there is neither a ridge nor a limit, nor a best at two lr.
     """
+    trials = as_trials(trials, value, lr=lr, weight_decay=weight_decay)
     info = _ridge_info(trials, found, value)
     known = (info.ridge, info.limit, info.frontier)
     if info.best["lr"].nunique() < 2 and all(points.empty for points in known):
@@ -87,17 +98,27 @@ def plot_ridge(
 
 
 @styled
-def plot_landscape(trials: pd.DataFrame, found: Landscape, value: str = "value") -> Figure:
+def plot_landscape(
+    trials: pd.DataFrame,
+    found: Landscape,
+    value: str = "value",
+    *,
+    lr: str = LR,
+    weight_decay: str = WEIGHT_DECAY,
+) -> Figure:
     """The study at a glance: heatmap, ridge, and the best over either axis.
 
     Args:
-        trials: As from `trials_frame`.
+        trials: As from `trials_frame`, or any frame with these columns.
         found: As from `landscape(trials, value)`.
         value: The column that `found` is about.
+        lr: The column of the learning rate.
+        weight_decay: The column of the weight decay.
 
     Returns:
         A new figure.
     """
+    trials = as_trials(trials, value, lr=lr, weight_decay=weight_decay)
     figure, axes = plt.subplots(2, 2, figsize=(13.5, 9.4), layout="constrained")
     tied = found.best.tied if found.best.ties >= 0 else None
     plot_heatmap(trials, value, tied=tied, ax=axes[0, 0])

@@ -21,6 +21,7 @@ from wdstudy.analysis.figures.theme import (
     titled,
 )
 from wdstudy.analysis.frames.cells import finished_trials, initial_loss
+from wdstudy.analysis.frames.given import as_trials
 from wdstudy.analysis.numbers.findings import Landscape
 from wdstudy.analysis.views.looks import (
     BLUE,
@@ -35,6 +36,7 @@ from wdstudy.analysis.views.looks import (
 )
 from wdstudy.analysis.views.scales import spans_decades
 from wdstudy.errors import StudyError
+from wdstudy.space import LR, WEIGHT_DECAY
 from wdstudy.words import number
 
 CLIP = 10.0
@@ -59,17 +61,29 @@ class BestOfN:
 
 
 @styled
-def plot_search_cost(trials: pd.DataFrame, found: Landscape, *, ax: Axes | None = None) -> Axes:
+def plot_search_cost(
+    trials: pd.DataFrame,
+    found: Landscape,
+    value: str = "value",
+    *,
+    lr: str = LR,
+    weight_decay: str = WEIGHT_DECAY,
+    ax: Axes | None = None,
+) -> Axes:
     """What tuning one axis after the other costs above the joint best, for every start.
 
     Args:
-        trials: As from `trials_frame`, for the caption.
-        found: As from `landscape(trials)`.
+        trials: As from `trials_frame`, or any frame, for the caption.
+        found: As from `landscape(trials, value)`.
+        value: The column that `found` is about.
+        lr: The column of the learning rate.
+        weight_decay: The column of the weight decay.
         ax: Where to draw; a new figure if None.
 
     Raises:
         StudyError: the data can't say; the message tells why.
     """
+    trials = as_trials(trials, value, lr=lr, weight_decay=weight_decay)
     cost = found.apart_cost
     if not cost.by_weight_decay and not cost.by_lr:
         raise StudyError(f"the cost of tuning apart can't be told: {cost.worst.reason}")
@@ -90,6 +104,8 @@ def plot_best_of_n(
     studies: pd.DataFrame | Mapping[str, pd.DataFrame],
     value: str = "value",
     *,
+    lr: str = LR,
+    weight_decay: str = WEIGHT_DECAY,
     ax: Axes | None = None,
 ) -> Axes:
     """How good the best of n trials is, had they been drawn at random from the study.
@@ -98,14 +114,20 @@ def plot_best_of_n(
     trials count as untrained.
 
     Args:
-        studies: A frame as from `trials_frame`, or several by name.
+        studies: A frame as from `trials_frame`, or any, or several by name.
         value: A numeric column.
+        lr: The column of the learning rate.
+        weight_decay: The column of the weight decay.
         ax: Where to draw; a new figure if None.
 
     Raises:
         StudyError: no trial has a value.
     """
     frames = {"": studies} if isinstance(studies, pd.DataFrame) else dict(studies)
+    frames = {
+        name: as_trials(frame, value, lr=lr, weight_decay=weight_decay)
+        for name, frame in frames.items()
+    }
     infos = {name: _best_of_n(frame, value) for name, frame in frames.items()}
     first = next(iter(frames.values()))
     ax = new_axes(ax)

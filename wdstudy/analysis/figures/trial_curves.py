@@ -9,10 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from wdstudy.analysis.figures.theme import captioned, dress_values, new_axes, styled, titled
+from wdstudy.analysis.frames.given import as_curves
 from wdstudy.analysis.views.looks import LINES
 from wdstudy.analysis.views.scales import spans_decades
 from wdstudy.curves import DECAY_LOSS, PRIMARY_LOSS, TOTAL_LOSS, VAL_LOSS, series_named
 from wdstudy.errors import StudyError
+from wdstudy.space import LR, WEIGHT_DECAY
 from wdstudy.words import number
 
 
@@ -33,19 +35,24 @@ def plot_components(
     trial: int | None = None,
     *,
     trials: pd.DataFrame | None = None,
+    lr: str = LR,
+    weight_decay: str = WEIGHT_DECAY,
     ax: Axes | None = None,
 ) -> Axes:
     """Primary, decay and total loss of one trial, and its validation loss.
 
     Args:
-        curves: As from `curves_frame`.
+        curves: As from `curves_frame`, or any frame of record points.
         trial: Its number; the best trial, or without `trials` the first, where it is None.
         trials: As from `trials_frame`.
+        lr: The column of the learning rate.
+        weight_decay: The column of the weight decay.
         ax: Where to draw; a new figure if None.
 
     Raises:
         StudyError: the trial has no curves.
     """
+    curves = as_curves(curves, lr=lr, weight_decay=weight_decay)
     info = _components_info(curves, best_trial(curves, trials) if trial is None else trial)
     ax = new_axes(ax)
     _draw_components(info, ax)

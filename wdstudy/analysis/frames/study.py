@@ -16,7 +16,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from wdstudy.errors import StudyError
-from wdstudy.record import RecordedSpec, StudyRecord
+from wdstudy.record import OTHER_PREFIX, READ_KEY, RecordedSpec, StudyRecord
 from wdstudy.space import LR, SEED, WEIGHT_DECAY
 from wdstudy.storage.opening import left_out
 from wdstudy.words import abridged, counted, number, printable
@@ -61,7 +61,7 @@ def attributes_of(study: optuna.Study) -> dict[str, Any]:
     if len(study.directions) != 1:
         raise StudyError(
             f"the study '{study.study_name}' has {len(study.directions)} objectives; "
-            "wdstudy reads studies with one"
+            "make a study of one of them: wdstudy read URL --study NAME --objective N"
         )
     spec = record_of(study).spec
     kind = spec.decay_kind or ""
@@ -89,16 +89,26 @@ def placed(study: optuna.Study) -> tuple[list[tuple[FrozenTrial, dict[str, Any]]
         )
     notes = [f"the study's record is damaged: {told}" for told in record_of(study).damage]
     notes += [f"left out, because it can't be read: {told}" for told in left_out(study)]
+    notes += _of_its_reading(study)
     if len(found) < len(trials):
         left = counted(len(trials) - len(found), "trial")
         notes.append(f"{left} without a number lr > 0 and weight_decay ≥ 0 left out")
     return found, notes
 
 
+def _of_its_reading(study: optuna.Study) -> list[str]:
+    """What was said when a study was read from another program, as from `wdstudy read`."""
+    read = study.user_attrs.get(READ_KEY)
+    told = read.get("notes") if isinstance(read, Mapping) else None
+    return [printable(str(note)) for note in told] if isinstance(told, list) else []
+
+
 def other_parameters(trial: FrozenTrial) -> dict[str, Any]:
     """What a program varied beside lr, weight_decay and the seed, as Optuna's frames name it."""
     own = (LR, WEIGHT_DECAY, SEED)
-    return {f"params_{name}": value for name, value in trial.params.items() if name not in own}
+    found = {f"{OTHER_PREFIX}{n}": value for n, value in trial.params.items() if n not in own}
+    read = {n: v for n, v in trial.user_attrs.items() if n.startswith(OTHER_PREFIX)}
+    return {**found, **read}
 
 
 def varying(trials: Iterable[FrozenTrial]) -> dict[str, str]:
@@ -112,7 +122,7 @@ def varying(trials: Iterable[FrozenTrial]) -> dict[str, str]:
     names = sorted({name for others in done for name in others})
     values = {name: {str(others.get(name)): others.get(name) for others in done} for name in names}
     return {
-        printable(name.removeprefix("params_")): _which(list(known.values()))
+        printable(name.removeprefix(OTHER_PREFIX)): _which(list(known.values()))
         for name, known in values.items()
         if len(known) > 1
     }

@@ -25,7 +25,7 @@ STEP = 3.2
 """Half a decade: so far beyond the good lr one may still want to go."""
 
 TOO_WIDE = 0.5
-"""A gain of which this much can't be ruled out has not been looked at closely enough to speak of."""
+"""A gain of which this much can't be ruled out was not looked at closely enough to speak of."""
 
 
 def advice(found: Landscape, *, replica: str = "seed", study: str = "") -> tuple[Sentence, ...]:
@@ -46,7 +46,9 @@ def _best(found: Landscape, replica: str) -> Sentence:
     best = found.best
     text = f"Train with lr {number(best.lr)} and weight_decay {number(best.weight_decay)}"
     if best.ties < 0:
-        text += f", the lowest {found.name} seen; with one {replica} a cell, how surely can't be said."
+        text += (
+            f", the lowest {found.name} seen; with one {replica} a cell, how surely can't be said."
+        )
     elif best.ties == 0:
         text += ": surely the best of the settings tried."
     elif best.ties == 1:
@@ -93,15 +95,20 @@ def _widened(found: Landscape) -> str:
     before, gained = good.without, good.gained
     if not math.isfinite(before[0]):
         span = _span(min(gained), max(gained))
-        return f"(within {percent(good.factor - 1)} of the best), which is {span}; without it there is none"
+        return f"to {span} (within {percent(good.factor - 1)} of the best), from none"
     after = min(before[0], *gained), max(before[1], *gained)
-    return f"from {_span(*before)} to {_span(*after)} (within {percent(good.factor - 1)} of the best)"
+    near = f"(within {percent(good.factor - 1)} of the best)"
+    return f"from {_alone(*before)} to {_alone(*after)} {near}"
 
 
 def _not_shown(found: Landscape, known: Sequence[LrEffect]) -> Sentence:
     here = _at_best(found, known) or min(known, key=lambda e: abs(math.log(e.lr / found.best.lr)))
     rest = f"at lr {number(here.lr)}: {shared(here.gain)}"
-    name = "weight_decay = 0" if here.without == 0 else f"weight_decay {number(here.without)}, the least"
+    name = (
+        "weight_decay = 0"
+        if here.without == 0
+        else f"weight_decay {number(here.without)}, the least"
+    )
     if here.gain.high > TOO_WIDE:
         text = (
             f"Weight decay may help, but this sweep can't show it: beside {name}, chance hides a "
@@ -128,7 +135,9 @@ def _harm(found: Landscape) -> Sentence | None:
         numbers.append(_harm_numbers(far, factor))
     least = {e.without for e in told}
     compared = "without it" if least == {0.0} else "with the least"
-    text += f": from there on the {found.name} is {percent(factor - 1)} or more above that {compared}."
+    text += (
+        f": from there on the {found.name} is {percent(factor - 1)} or more above that {compared}."
+    )
     return Sentence(text, "limit", "; ".join(numbers))
 
 
@@ -156,7 +165,9 @@ def _enough(found: Landscape, study: str) -> Sentence | None:
     command = f"`wdstudy suggest{f' {study}' if study else ''}`"
     if edges:
         out = " and ".join(f"{e.axis} to {number(e.extend_to)}" for e in edges)
-        return Sentence(f"The best lies at the edge of what was tried: extend {out} ({command}).", "edges")
+        return Sentence(
+            f"The best lies at the edge of what was tried: extend {out} ({command}).", "edges"
+        )
     if best.ties < 0:
         return Sentence(f"A second seed would tell chance from effect ({command}).", "best")
     numbers = f"expected {percent(best.regret.value)}, at most {percent(best.regret.high)} (95 %)"
@@ -205,7 +216,7 @@ def _ruled_out(gain: Estimate) -> str:
 
 
 def _runs(some: Sequence[float], of: Sequence[float]) -> str:
-    """Values of an axis as ranges: `0.03 … 0.3`, `0.01 and 0.1 … 1`."""
+    """Values of an axis as ranges: `0.03 … 0.3`, `0.001, 0.01 and 0.1 … 1`."""
     runs: list[list[float]] = []
     for value, before in zip(of, [None, *of], strict=False):
         if value in some:
@@ -213,12 +224,21 @@ def _runs(some: Sequence[float], of: Sequence[float]) -> str:
                 runs[-1].append(value)
             else:
                 runs.append([value])
-    return " and ".join(_span(run[0], run[-1]) for run in runs)
+    spans = [_span(run[0], run[-1]) for run in runs]
+    return " and ".join([", ".join(spans[:-1])] * (len(spans) > 1) + spans[-1:])
 
 
 def _span(low: float, high: float) -> str:
     return number(low) if low == high else f"{number(low)} … {number(high)}"
 
 
+def _alone(low: float, high: float) -> str:
+    return f"{number(low)} alone" if low == high else _span(low, high)
+
+
 def _chance(p: float) -> str:
-    return "by chance in fewer than 1 of 1,000 sweeps" if p < 1e-3 else f"by chance in {p:.1%} of sweeps"
+    return (
+        "by chance in fewer than 1 of 1,000 sweeps"
+        if p < 1e-3
+        else f"by chance in {p:.1%} of sweeps"
+    )

@@ -1,8 +1,8 @@
 """A second basin: a good place of the plane that a ridge of bad cells parts from the best.
 
 From the lowest cell upwards the plane is filled with water (a merge tree, as in persistent
-homology): where two pools meet, the shallower ends, and how far its bottom lies below that pass says
-whether it is a basin or a ripple of the noise.
+homology): where two pools meet, the shallower ends, and how far its bottom lies below that pass
+says whether it is a basin or a ripple of the noise.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def second_basin(cells: Cells) -> Basin | None:
 
 
 def _table(cells: Cells) -> tuple[Array, Array, Array, Array]:
-    """z and its standard error `[I, J]`, NaN where nothing finished, and the axes."""
+    """The cells' z and its standard error `[I, J]`, NaN where nothing finished, and the axes."""
     done = cells.finished
     lr, weight_decay = np.unique(cells.table["lr"]), np.unique(cells.table["weight_decay"])
     z = np.full((len(lr), len(weight_decay)), np.nan)

@@ -12,7 +12,7 @@ from scipy import stats
 from wdstudy.analysis.numbers.cells import Cells
 from wdstudy.analysis.numbers.contrasts import difference_errors, mean_variances, quantile
 from wdstudy.analysis.numbers.estimate import Array, Estimate, cannot_say
-from wdstudy.analysis.numbers.noise import FEWEST_DF, NO_SEEDS, TWO_SEEDS_DIFFER
+from wdstudy.analysis.numbers.noise import FEWEST_DF, NO_SEEDS, TINY, TWO_SEEDS_DIFFER
 from wdstudy.analysis.numbers.timescales import timescale_steps
 from wdstudy.space import Cell
 
@@ -90,7 +90,7 @@ def baseline_gap(cells: Cells, rng: np.random.Generator) -> Estimate:
     gaps = few[1] - many[1]
     low, high = np.quantile(gaps, [0.0125, 0.9875])
     gap = float(np.clip(few[0] - many[0], low, high))
-    return Estimate(*(cells.ratio(float(v)) for v in (gap, low, high)), n=len(done))
+    return cells.share(gap, float(low), float(high), len(done))
 
 
 def diverged_share(cells: Cells) -> Estimate:
@@ -127,7 +127,7 @@ def _posterior(cells: Cells, among: pd.DataFrame) -> tuple[Array, Array]:
     (Efron & Morris 1975, doi:10.1080/01621459.1975.10479864).
     """
     z = among["z"].to_numpy(dtype=float)
-    noise = np.maximum(mean_variances(cells, among, rest=False).to_numpy(dtype=float), 1e-300)
+    noise = np.maximum(mean_variances(cells, among, rest=False).to_numpy(dtype=float), TINY)
     if len(z) < 3:
         return z, np.sqrt(noise)
     weight = 1 / noise
@@ -148,8 +148,11 @@ def _loss(cells: Cells, best: pd.Series, tied: pd.DataFrame | None) -> Estimate:
     if not noise.replicated or tied is None:
         return Estimate(value, n=seeds, reason=f"no interval: {NO_SEEDS}")
     own = noise.of(int(best["column"]))
-    parts = [(noise.variance(int(best.name), int(best["column"])), own.df),  # type: ignore[call-overload]
-             (noise.shift * own.sd**2, noise.shift_df), (noise.common, noise.common_df)]  # fmt: skip
+    parts = [
+        (noise.variance(int(best.name), int(best["column"])), own.df),
+        (noise.shift * own.sd**2, noise.shift_df),
+        (noise.common, noise.common_df),
+    ]
     variance = sum(v for v, _ in parts)
     # Satterthwaite 1946, doi:10.2307/3002019: the degrees of freedom of a sum of variances.
     df = variance**2 / max(sum(v**2 / d for v, d in parts if v > 0 and d > 0), 1e-300)
@@ -185,7 +188,7 @@ def _gap(cells: Cells, best: pd.Series, others: pd.DataFrame) -> Estimate:
         return Estimate(cells.ratio(float(gaps.min())), n=n, reason="no interval: noise not known")
     reach = quantile(cells.noise.df, len(rivals)) * difference_errors(cells, best, rivals)
     ends = float(gaps.min()), float((gaps - reach).min()), float((gaps + reach).min())
-    return Estimate(*(cells.ratio(v) for v in ends), n=n)
+    return cells.share(*ends, n)
 
 
 def _tied(cells: Cells, best: pd.Series, others: pd.DataFrame) -> pd.DataFrame | None:
@@ -209,4 +212,4 @@ def _regret(
     draws = middle + error * rng.standard_normal((REPLICATES, len(middle)))
     regret: Array = draws[:, 0] - draws.min(axis=1)
     ends = float(regret.mean()), 0.0, float(np.quantile(regret, 0.95))
-    return Estimate(*(cells.ratio(v) for v in ends), n=len(among))
+    return cells.share(*ends, len(among))

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from wdstudy.analysis.frames.cells import counts, gather, initial_loss
-from wdstudy.analysis.numbers.estimate import Array
-from wdstudy.analysis.numbers.noise import Noise, noise_of
+from wdstudy.analysis.numbers.estimate import Array, Estimate
+from wdstudy.analysis.numbers.noise import Noise
+from wdstudy.analysis.numbers.replicates import noise_of
 from wdstudy.words import MINUS
 
 BASIN = 0.5  # a cell below this share of the way from the best log loss to the plateau is trained
@@ -67,6 +68,10 @@ class Cells:
         best, worst = float(cells["z"].min()), float(cells["z"].max())
         top = min(self.plateau, worst) if math.isfinite(self.plateau) else worst
         return cells[cells["z"] <= best + BASIN * max(top - best, 0.0)]
+
+    def share(self, value: float, low: float, high: float, n: int) -> Estimate:
+        """An estimate of a difference of z, as shares of the loss."""
+        return Estimate(self.ratio(value), self.ratio(low), self.ratio(high), n)
 
     def ratio(self, difference: float) -> float:
         """A difference of z as a share of the loss; where z is no logarithm, as it is."""

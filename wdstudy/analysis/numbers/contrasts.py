@@ -49,9 +49,9 @@ class Column:
         return int(np.isfinite(self.by_seed).sum())
 
     def against(self, base: int) -> tuple[Array, Array]:
-        """z of every cell less that of the cell `base`, and the standard errors, `[n]` each.
+        """How much z of every cell lies above that of the cell `base`, and the errors, `[n]` each.
 
-        Over the seeds that both have, where there are such.
+        Over the seeds that both have, where there are such; the errors are standard errors.
         """
         seen, own = np.isfinite(self.by_seed), np.isfinite(self.by_seed[base])
         both = seen & own
@@ -116,7 +116,7 @@ def columns(cells: Cells) -> Iterator[Column]:
     rows = cells.trials[cells.trials["z"].notna()]
     by_seed = rows.pivot_table(index="cell", columns="seed", values="z", aggfunc="mean")
     for number, part in cells.table.groupby("column"):
-        yield _column(cells, int(number), part.sort_values("weight_decay"), by_seed)  # type: ignore[call-overload]
+        yield _column(cells, int(number), part.sort_values("weight_decay"), by_seed)
 
 
 def _column(cells: Cells, number: int, part: pd.DataFrame, by_seed: pd.DataFrame) -> Column:
@@ -150,15 +150,12 @@ def difference_errors(cells: Cells, one: pd.Series, others: pd.DataFrame) -> pd.
 
     Cells of one lr share what their seeds bring to it; those of different lr do not.
     """
-    noise = cells.noise
     same = (others["column"] == one["column"]) & (not cells.scattered)
     both = {name: mean_variances(cells, others, name == "rest") for name in ("rest", "total")}
     mine = {
         name: mean_variances(cells, one.to_frame().T, name == "rest").iloc[0]
         for name in ("rest", "total")
     }
-    if not noise.replicated:  # what neighbours show is all there is
-        return np.sqrt(both["total"] + mine["total"])
     paired, apart = both["rest"] + mine["rest"], both["total"] + mine["total"]
     return np.sqrt(paired.where(same, apart))
 

@@ -103,7 +103,8 @@ def _gain(contrasts: Contrasts, rng: np.random.Generator) -> Estimate:
     likely = max(2 * most - float(draws.max(axis=1).mean()), 0.0)
     low, high = max(float((fall - reach).max()), 0.0), float((fall + reach).max())
     likely = min(max(likely, low), high)
-    return Estimate(*(-math.expm1(-v) for v in (likely, low, high)), n=column.n)
+    value, low, high = (-math.expm1(-v) for v in (likely, low, high))
+    return Estimate(value, low, high, column.n)
 
 
 def _chance(contrasts: Contrasts, lrs: int) -> float:
@@ -120,6 +121,8 @@ def _onset(column: Column, base: int, gap: Array, reach: Array, factor: float) -
     """Where the loss passes `factor` times that without weight decay, to stay above it.
 
     A loss that rises with weight_decay beyond its best is taken to go on rising: so is the band.
+    How it rises between two cells is not known, so the interval reaches from the last that may
+    still be below to the first that surely is above.
     """
     level = math.log(factor)
     sure = ~np.isnan(gap) & (~column.odd | np.isinf(gap) | (np.arange(len(gap)) == base))
@@ -128,12 +131,13 @@ def _onset(column: Column, base: int, gap: Array, reach: Array, factor: float) -
     place = place[start:]
     y, c = column.y[place], gap[place]
     wide = np.where(np.isfinite(reach[place]), reach[place], math.inf)
-    lower = np.maximum.accumulate(np.where(np.isinf(c), c, c - wide))
-    upper = np.minimum.accumulate((c + wide)[::-1])[::-1]
+    finite = np.where(np.isfinite(c), c, 0.0)
+    lower = np.maximum.accumulate(np.where(np.isinf(c), c, finite - wide))
+    upper = np.minimum.accumulate(np.where(np.isinf(c), c, finite + wide)[::-1])[::-1]
     likely = _passing(y, _rising(c), level)
-    low = _passing(y, upper, level, into_the_dark=0.0)
-    beyond = np.flatnonzero(lower > level)
-    high = float(y[beyond[0]]) if len(beyond) else math.inf
+    above, sure_above = np.flatnonzero(upper > level), np.flatnonzero(lower > level)
+    low = float(y[max(above[0] - 1, 0)]) if len(above) else math.inf
+    high = float(y[sure_above[0]]) if len(sure_above) else math.inf
     ends = [10 ** (v if math.isfinite(v) else o) for v, o in ((low, y[-1]), (high, math.inf))]
     if not math.isfinite(likely):
         largest = column.weight_decay[place[-1]]
@@ -160,11 +164,8 @@ def _rising(values: Array) -> Array:
     return np.repeat(level, size)
 
 
-def _passing(y: Array, values: Array, level: float, into_the_dark: float = 0.5) -> float:
-    """Where rising values pass a level, inf if they never do.
-
-    `into_the_dark`: how far on the way to a value that is not finite.
-    """
+def _passing(y: Array, values: Array, level: float) -> float:
+    """Where rising values pass a level: the middle way to a diverged cell; inf if they never do."""
     above = np.flatnonzero(values > level)
     if not len(above):
         return math.inf
@@ -172,8 +173,8 @@ def _passing(y: Array, values: Array, level: float, into_the_dark: float = 0.5) 
     if k == 0:
         return float(y[0])
     left = y[k - 1] if math.isfinite(y[k - 1]) else y[k] - 1  # below the least, a decade
-    rise = values[k] - values[k - 1]
-    part = (level - values[k - 1]) / rise if math.isfinite(rise) else into_the_dark
+    rise = values[k] - values[k - 1] if math.isfinite(values[k - 1]) else math.inf
+    part = (level - values[k - 1]) / rise if math.isfinite(rise) else 0.5
     return float(left + part * (y[k] - left))
 
 

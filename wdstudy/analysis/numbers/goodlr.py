@@ -52,7 +52,8 @@ def good_lr(cells: Cells, effects: Sequence[LrEffect]) -> GoodLr:
         reach = quantile(cells.noise.df, len(told), SURE)
         worse = (without["z"] - best["z"] - reach * difference_errors(cells, best, without)) > near
         helped = np.array([e.gain_chance < SURE for e in told])
-        gained = tuple(lrs[worse.to_numpy() & helped & good].tolist())
+        likely = (with_it["z"] - best["z"] + difference_errors(cells, best, with_it)) <= near
+        gained = tuple(lrs[worse.to_numpy() & helped & likely.to_numpy()].tolist())
     return GoodLr(FACTOR, _around(lrs, good, best["lr"]), _around(lrs, bare, best["lr"]), gained)
 
 

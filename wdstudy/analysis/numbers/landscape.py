@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from wdstudy.analysis.frames.given import low_is_good, named
 from wdstudy.analysis.numbers.advice import advice
 from wdstudy.analysis.numbers.basins import second_basin
 from wdstudy.analysis.numbers.best import baseline_gap, best_cell, diverged_share
 from wdstudy.analysis.numbers.cells import Cells, measured
-from wdstudy.analysis.numbers.effects import effects_by_lr
 from wdstudy.analysis.numbers.edges import edges, stable_lr, suggest_range
+from wdstudy.analysis.numbers.effects import effects_by_lr
 from wdstudy.analysis.numbers.estimate import Estimate, cannot_say
 from wdstudy.analysis.numbers.findings import Landscape
 from wdstudy.analysis.numbers.frontier import Frontier, frontier
@@ -27,13 +28,14 @@ from wdstudy.analysis.numbers.lines import (
     valley_width,
 )
 from wdstudy.analysis.numbers.noise import Noise
-from wdstudy.analysis.numbers.quadratic import ridge_of_scatter
 from wdstudy.analysis.numbers.ridge import Ridge, ridge_of_columns
+from wdstudy.analysis.numbers.scatterridge import ridge_of_scatter
 from wdstudy.analysis.numbers.separability import product, separability
 from wdstudy.analysis.numbers.surface import Surface, surface
 from wdstudy.analysis.numbers.verdict import sentences
 from wdstudy.curves import FINAL_PREFIX, series_named
 from wdstudy.record import StudyRecord
+from wdstudy.space import LR, WEIGHT_DECAY
 
 
 def landscape(
@@ -44,6 +46,8 @@ def landscape(
     minimize: bool | None = None,
     adaptive: bool = False,
     seed: int = 0,
+    lr: str = LR,
+    weight_decay: str = WEIGHT_DECAY,
 ) -> Landscape:
     """The numbers of a sweep from one row a trial.
 
@@ -55,20 +59,23 @@ def landscape(
         value: The column to judge by.
         name: The word for the value in sentences.
         minimize: Whether low values are good. As the study says of its "value" where it is None;
-            of any other column low values are.
+            of any other column as its name says.
         adaptive: The trials were placed by a sampler that looks at results, which the verdict
             then mentions.
         seed: Makes the bootstrap intervals repeatable.
+        lr: The column of the learning rate.
+        weight_decay: The column of the weight decay.
 
     Raises:
         StudyError: one of the three columns is missing.
     """
+    trials = named(trials, lr=lr, weight_decay=weight_decay)
     words = name or _words(value)
     if minimize is None:
-        minimize = value != "value" or bool(trials.attrs.get("minimize", True))
+        minimize = low_is_good(trials, value)
     capped = "loss" in words or words == "value"
     cells = measured(trials, value, minimize=minimize, capped=capped)
-    found = _numbers(cells, cells.sign + words, np.random.default_rng(seed))
+    found = _numbers(cells, cells.sign + words, seed)
     others = trials.attrs.get("others") or {}
     return replace(
         found,
@@ -97,16 +104,19 @@ def _words(value: str) -> str:
     return series_named(value.removeprefix(FINAL_PREFIX)).label
 
 
-def _numbers(cells: Cells, name: str, rng: np.random.Generator) -> Landscape:
-    ridge = ridge_of(cells, rng)
+def _numbers(cells: Cells, name: str, seed: int) -> Landscape:
+    def rng() -> np.random.Generator:  # its own for each, so that one does not move another
+        return np.random.default_rng(seed)
+
+    ridge = ridge_of(cells, rng())
     places = edges(cells)
-    line, cost, width, (along_lr, along_weight_decay) = _lines(surface(cells, rng), cells)
-    effects = effects_by_lr(cells, rng)
+    line, cost, width, (along_lr, along_weight_decay) = _lines(surface(cells, rng()), cells)
+    effects = effects_by_lr(cells, rng())
     return Landscape(
         name=name,
         trials=len(cells.trials),
         cells=len(cells.table),
-        best=best_cell(cells, rng),
+        best=best_cell(cells, rng()),
         effects=effects,
         good_lr=good_lr(cells, effects),
         limit=harmless_limit(effects),
@@ -114,8 +124,8 @@ def _numbers(cells: Cells, name: str, rng: np.random.Generator) -> Landscape:
         ridge=ridge,
         frontier=line.slope,
         frontier_line=line,
-        separability=separability(cells, rng),
-        product=product(cells, rng),
+        separability=separability(cells, rng()),
+        product=product(cells, rng()),
         apart_cost=cost,
         lr_sensitivity=along_lr,
         weight_decay_sensitivity=along_weight_decay,
@@ -123,7 +133,7 @@ def _numbers(cells: Cells, name: str, rng: np.random.Generator) -> Landscape:
         edges=places,
         diverged_share=diverged_share(cells),
         stable_lr=stable_lr(cells),
-        baseline_gap=baseline_gap(cells, rng),
+        baseline_gap=baseline_gap(cells, rng()),
         second_basin=second_basin(cells),
         noise=_noise(cells.noise, len(cells.decayed)),
         logarithmic=cells.logarithmic,

@@ -1,80 +1,177 @@
-"""The next sweep of a study, as a command: where to extend, where to look closer."""
+"""The next sweep of a study, as a command: a wider range, or more seeds; or that it is done."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
-from wdstudy.analysis.numbers.edges import WORTH, Edge
+import pandas as pd
+
+from wdstudy.analysis.frames.cells import finished_trials
+from wdstudy.analysis.numbers.advice import ENOUGH
+from wdstudy.analysis.numbers.edges import Edge
 from wdstudy.analysis.numbers.findings import Landscape
+from wdstudy.analysis.numbers.spoken import percent
+from wdstudy.curves import TRAIN_SECONDS
 from wdstudy.errors import StudyError
 from wdstudy.record import StudyRecord
-from wdstudy.space import log_range
-
-MANY_TIES = 2
-"""With more cells than this as good as the best, seeds tell more than a finer grid."""
+from wdstudy.space import SEED, Cell, SearchSpace, TrialParams, log_range
+from wdstudy.words import counted, lasting
 
 MORE_SEEDS = 2
 
-NEARLY = f"{math.expm1(WORTH):.0%}"
+MOST_TIED = 12
+"""So many of the tied cells, the best first, get more seeds: whatever is left out has poor odds."""
 
 
 @dataclass(frozen=True)
 class NextSweep:
-    """What to run next, and why. `command` holds no storage: the caller adds his own."""
+    """What to run next, and why; an empty `command` means that the study has its answer.
+
+    `command` holds no storage: the caller adds his own.
+
+    Attributes:
+        trials: How many it trains beyond those that are done.
+        seconds: What these take one after the other, as those that are done did; NaN if not known.
+    """
 
     why: tuple[str, ...]
-    lr: tuple[float, ...]
-    weight_decay: tuple[float, ...]
-    seeds: int
-    command: tuple[str, ...]
+    lr: tuple[float, ...] = ()
+    weight_decay: tuple[float, ...] = ()
+    seeds: int = 0
+    only: tuple[Cell, ...] = ()
+    command: tuple[str, ...] = ()
+    trials: int = 0
+    seconds: float = math.nan
+
+    @property
+    def price(self) -> str:
+        """`26 trials, about 40 s one after the other`."""
+        text = counted(self.trials, "trial")
+        if math.isfinite(self.seconds):
+            text += f", about {lasting(self.seconds)} one after the other"
+        return text
 
 
-def next_sweep(found: Landscape, record: StudyRecord) -> NextSweep:
+def next_sweep(
+    found: Landscape, record: StudyRecord, trials: pd.DataFrame | None = None
+) -> NextSweep:
     """What the verdict of a study asks for, on the grid that the study has.
 
     An enlarged grid keeps the cells it has, so the axes are continued with their own steps.
 
     Args:
         found: The study's landscape.
-        record: What the study says about itself.
+        record: What the study says about itself; of a study of another program, nothing.
+        trials: Its trials: their cells are the grid where the record names none, and their time is
+            what the next ones are priced by.
 
     Raises:
-        StudyError: the study does not describe its space, or no trial with weight decay finished.
+        StudyError: nothing tells the grid, or no trial with weight decay finished.
     """
-    space = record.spec.space
+    space = record.spec.space or _space_of(trials)
     if space is None:
         raise StudyError("the study does not describe its space, so nothing can be suggested")
     if found.suggestion.action == "none":
         raise StudyError(f"nothing can be suggested: {'; '.join(found.suggestion.why)}")
+    seeds, best = len(space.seed_list), found.best
+    if found.suggestion.action == "extend":
+        return _extended(found, record, space, trials)
+    if record.spec.sampled:
+        why = ("the best lies inside, where the sampler looks closer by itself: more trials",)
+        return _made(why, found, record, space, trials)
+    if best.ties >= 0 and best.regret.value < ENOUGH and seeds > 1:
+        better = f": the settings that did as well differ by about {percent(best.regret.value)}"
+        return NextSweep((f"you have your answer{better if best.ties else ''}",))
+    if best.ties == 0 and seeds == 1:
+        return NextSweep(("you have your answer, as far as one seed can tell",))
+    tied = [(best.lr, best.weight_decay), *best.tied[: MOST_TIED - 1]]
+    more = seeds + (MORE_SEEDS if seeds > 1 else 1)
+    if best.ties < 0:
+        why = ("no cell has two seeds: how sure the best is can't be said",)
+        return _made(why, found, record, SearchSpace(space.lr, space.weight_decay, more), trials)
+    why = (
+        f"{best.ties} other cells are as good as the best, as far as {counted(seeds, 'seed')} can "
+        f"tell: more seeds of these {'alone' if len(tied) > best.ties else f'{len(tied)} first'}",
+    )
+    lrs, decays = (sorted(set(axis)) for axis in zip(*tied, strict=True))
+    return _made(why, found, record, SearchSpace(lrs, decays, more, tuple(tied)), trials)
+
+
+def _space_of(trials: pd.DataFrame | None) -> SearchSpace | None:
+    """The grid that trials stand on."""
+    if trials is None or trials.empty:
+        return None
+    done = finished_trials(trials)
+    lrs, decays = (sorted(done[axis].dropna().unique()) for axis in ("lr", "weight_decay"))
+    return SearchSpace(lrs, decays, max(int(done[SEED].nunique()), 1) if SEED in done else 1)
+
+
+def _extended(
+    found: Landscape, record: StudyRecord, space: SearchSpace, trials: pd.DataFrame | None
+) -> NextSweep:
+    """The axes at whose edge the best lies, continued."""
     lr, decay = list(space.lr), [w for w in space.weight_decay if w > 0]
     zero = [0.0] if 0 in space.weight_decay else []
-    seeds, suggestion = len(space.seed_list), found.suggestion
-    sampled = record.spec.sampled
-    if suggestion.action == "extend":
-        why = suggestion.why
-        goals = suggestion.lr, suggestion.weight_decay
-        if sampled:  # whose points lie anywhere: what is extended is the range they are drawn from
-            along_lr, along_decay = found.edges
-            goals = _range_beyond(along_lr, lr), _range_beyond(along_decay, decay)
-        lr, decay = _extended(lr, *goals[0]), _extended(decay, *goals[1])
-    elif sampled:
-        why = ("the best lies inside, where the sampler looks closer by itself: more trials",)
-    elif found.best.ties < 0 or found.best.ties > MANY_TIES:
-        why = _unsure(found)
-        seeds += MORE_SEEDS if seeds > 1 else 1
-        lr, decay = _within(lr, *suggestion.lr), _within(decay, *suggestion.weight_decay)
-    else:
-        why = (f"the best lies inside: twice as fine among the cells within {NEARLY} of it",)
-        lr, decay = _finer(lr, *suggestion.lr), _finer(decay, *suggestion.weight_decay)
-    weight_decay = [*zero, *decay]
+    goals = found.suggestion.lr, found.suggestion.weight_decay
+    if record.spec.sampled:  # whose points lie anywhere: what is extended is the range of them
+        along_lr, along_decay = found.edges
+        goals = _range_beyond(along_lr, lr), _range_beyond(along_decay, decay)
+    larger = SearchSpace(
+        _continued(lr, *goals[0]), [*zero, *_continued(decay, *goals[1])], space.seed_list
+    )
+    return _made(found.suggestion.why, found, record, larger, trials)
+
+
+def _made(
+    why: tuple[str, ...],
+    found: Landscape,
+    record: StudyRecord,
+    space: SearchSpace,
+    trials: pd.DataFrame | None,
+) -> NextSweep:
+    """The command that trains a space, and its price."""
     command = ["run", *(record.command or ["STUDY_FILE"])]
+    sampled = record.spec.sampled
     if sampled:
         command = [*_without("--trials", command), "--trials", str(2 * found.trials)]
-    command += ["--lr", _flag(lr), "--weight-decay", _flag(weight_decay), "--seeds", str(seeds)]
-    return NextSweep(why, tuple(lr), tuple(weight_decay), seeds, tuple(command))
+    if space.only:
+        command += ["--cells", ",".join(f"{lr:.6g}:{decay:.6g}" for lr, decay in space.only)]
+    else:
+        command += ["--lr", _flag(space.lr), "--weight-decay", _flag(space.weight_decay)]
+    seeds = len(space.seed_list)
+    new = found.trials if sampled else _lacking(space.cells(), trials)
+    return NextSweep(
+        why,
+        tuple(space.lr),
+        tuple(space.weight_decay),
+        seeds,
+        tuple(space.only),
+        (*command, "--seeds", str(seeds)),
+        new,
+        new * _seconds(trials),
+    )
+
+
+def _lacking(wanted: Sequence[TrialParams], trials: pd.DataFrame | None) -> int:
+    """How many of these trials are not there yet."""
+    if trials is None or trials.empty:
+        return len(wanted)
+    done = finished_trials(trials)
+    seeds = done[SEED] if SEED in done else [0] * len(done)
+    there = {
+        TrialParams(float(lr), float(decay), int(seed)).key
+        for lr, decay, seed in zip(done["lr"], done["weight_decay"], seeds, strict=True)
+    }
+    return sum(params.key not in there for params in wanted)
+
+
+def _seconds(trials: pd.DataFrame | None) -> float:
+    """What a trial takes, as those that are done did."""
+    if trials is None or TRAIN_SECONDS not in trials:
+        return math.nan
+    return float(pd.to_numeric(trials[TRAIN_SECONDS], errors="coerce").mean())
 
 
 def _range_beyond(edge: Edge, axis: Sequence[float]) -> tuple[float, float]:
@@ -93,13 +190,7 @@ def _without(flag: str, command: Sequence[str]) -> list[str]:
     return [*command[:place], *command[place + 2 :]]
 
 
-def _unsure(found: Landscape) -> tuple[str, ...]:
-    if found.best.ties < 0:
-        return ("the best lies inside, but no cell has two seeds: how sure that is can't be said",)
-    return (f"{found.best.ties} other cells are as good as the best within the noise: more seeds",)
-
-
-def _extended(axis: Sequence[float], low: float, high: float) -> list[float]:
+def _continued(axis: Iterable[float], low: float, high: float) -> list[float]:
     """The axis continued with its own steps until it holds the range."""
     axis = sorted(axis)
     if len(axis) < 2 or not (math.isfinite(low) and math.isfinite(high)):
@@ -110,20 +201,6 @@ def _extended(axis: Sequence[float], low: float, high: float) -> list[float]:
     while axis[-1] < high / 1.01:
         axis.append(float(f"{axis[-1] * up:.6g}"))
     return axis
-
-
-def _within(axis: Sequence[float], low: float, high: float) -> list[float]:
-    """The part of the axis that lies in the range, its ends rounded generously; all if none."""
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return sorted(axis)
-    return [v for v in sorted(axis) if low / 1.05 <= v <= high * 1.05] or sorted(axis)
-
-
-def _finer(axis: Sequence[float], low: float, high: float) -> list[float]:
-    """The part of the axis in the range, with a point between every two."""
-    kept = _within(axis, low, high)
-    between = [float(f"{math.sqrt(a * b):.6g}") for a, b in pairwise(kept)]
-    return sorted([*kept, *between])
 
 
 def _flag(axis: Sequence[float]) -> str:

@@ -1,14 +1,14 @@
 """How much chance there is in a trial's log loss, lr by lr.
 
-On real planes the noise of a column of one lr is anything from a thousandth to a third of a log unit,
-and a seed shifts the cells of one lr alike, those of another otherwise. So a trial is taken as
+On real planes the noise of a column of one lr is anything from a thousandth to a third of a log
+unit, and a seed shifts the cells of one lr alike, those of another otherwise. So a trial is
 
     z(cell, seed) = cell + shift(lr, seed) + rest,
 
 the variance of the rest is that of its lr, moderated towards the others' (Smyth 2004,
 doi:10.2202/1544-6115.1027), and differences between cells of one lr are taken seed by seed, which
-rids them of the shifts. A rest that lies far out is drawn in before it counts (winsorised), and a
-cell that is noisier than its column, as beside a cliff, is as uncertain as its own seeds are.
+rids them of the shifts. A rest that lies far out does not count for its column, and a cell that is
+noisier than its column, as beside a cliff, is as uncertain as its own seeds are.
 """
 
 from __future__ import annotations
@@ -16,25 +16,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import numpy as np
-import pandas as pd
-from scipy import special, stats
+from scipy import special
 
 from wdstudy.analysis.numbers.estimate import Array
 
 FAR_OUT = 3.5
-"""A rest of more than this many standard deviations is drawn in to it, and marks its cell."""
+"""A rest of more than this many standard deviations says something of its cell alone."""
 
-OVERLAP = 0.5
-"""Errors taken from neighbours share cells, so they count for fewer than they are."""
-
-LEAST_PRIOR = 2.0
-"""A column counts in the variance of its cells for at least so many degrees of freedom."""
-
-COMMON = 0.01
-"""P value below which a seed is taken to shift the cells of every lr alike."""
+TINY = 1e-24
+"""A variance of log loss that is rounding."""
 
 FEWEST_DF = 2
 """No interval rests on one degree of freedom: Student's t is then wider than any loss."""
@@ -95,73 +87,15 @@ class Noise:
         return self.variance(cell, column) + self.shift * self.of(column).sd ** 2
 
 
-def noise_of(rows: pd.DataFrame, table: pd.DataFrame) -> Noise:
-    """The noise of trials `rows` (cell, column, seed, z) in the cells of `table`.
-
-    From seeds where cells have two; else from how a cell differs from its neighbours along
-    weight_decay.
-    """
-    used = rows[rows["z"].notna() & rows["cell"].isin(table.index[table["z"].notna()])]
-    used = used[used.groupby("cell")["z"].transform("count") >= 2]
-    if used.empty:
-        return _from_neighbours(table)
-    rest, df, shifts = _rests(used)
-    columns, overall = used["column"].to_numpy(), _scale(rest, sum(df.values()))
-    squares = {}
-    for column, free in df.items():
-        mine = rest[columns == column]
-        most = FAR_OUT * max(overall, _scale(mine, free))
-        squares[column] = float((np.clip(mine, -most, most) ** 2).sum() if most > 0 else mine @ mine)
-    noise = _moderated(squares, df)
-    if not noise.known:
-        return noise
-    shift, shift_df = _shift(shifts, noise)
-    common, common_df = _common(shifts)
-    own, odd = _own(used, rest, noise)
-    return Noise(noise.sd, noise.df, noise.columns, shift, shift_df, common, common_df,
-                 own, odd, replicated=True)  # fmt: skip
-
-
-def _rests(used: pd.DataFrame) -> tuple[Array, dict[int, float], pd.DataFrame]:
-    """What neither cell nor shift explains `[n]`; its degrees of freedom by column; the shifts.
-
-    Shifts are one row a column and seed: shift, cells (how many it was seen in).
-    """
-    rest = used["z"] - used.groupby("cell")["z"].transform("mean")
-    groups = used.assign(rest=rest).groupby(["column", "seed"])
-    # Seeds that belong to one cell each are replicates, and nothing is shared between cells.
-    count = groups["cell"].transform("nunique")
-    shared = (count >= 3).to_numpy()
-    median = groups["rest"].transform("median").to_numpy()
-    shift = np.where(shared, median, 0.0)
-    left = rest.to_numpy() - shift
-    frame = used.assign(shift=shift, shared=shared)
-    df: dict[int, float] = {}
-    for column, part in frame.groupby("column"):
-        seeds = part.loc[part["shared"], "seed"].nunique()
-        spare = len(part) - part["cell"].nunique() - max(seeds - 1, 0)
-        df[int(column)] = float(max(spare, 0))  # type: ignore[call-overload]
-    seen = frame[frame["shared"]].groupby(["column", "seed"])
-    shifts = seen.agg(shift=("shift", "first"), cells=("cell", "nunique")).reset_index()
-    return left, df, shifts
-
-
-def _scale(rest: Array, df: float) -> float:
-    """A standard deviation of rests that a few wild ones do not move."""
-    if df <= 0:
-        return 0.0
-    return float(1.4826 * np.median(np.abs(rest)) * math.sqrt(len(rest) / df))
-
-
-def _moderated(squares: Mapping[int, float], df: Mapping[int, float]) -> Noise:
+def moderated(squares: Mapping[int, float], df: Mapping[int, float]) -> Noise:
     """Variances of the columns drawn towards each other, as far as they seem alike (Smyth 2004)."""
     total = sum(df.values())
     if total < 1:
         return Noise()
-    pooled = sum(squares.values()) / total
-    tiny = max(1e-6 * pooled, 1e-300)
+    pooled = max(sum(squares.values()) / total, TINY)
+    tiny = max(1e-6 * pooled, TINY)
     own = {c: max(squares[c] / df[c], tiny) for c in df if df[c] >= 1}
-    prior, prior_df = _prior(np.array([*own.values()]), np.array([df[c] for c in own]))
+    prior, prior_df = prior_of(np.array([*own.values()]), np.array([df[c] for c in own]))
     columns = {}
     for column, free in df.items():
         if math.isinf(prior_df):
@@ -172,7 +106,7 @@ def _moderated(squares: Mapping[int, float], df: Mapping[int, float]) -> Noise:
     return Noise(math.sqrt(pooled), total, columns)
 
 
-def _prior(variances: Array, df: Array) -> tuple[float, float]:
+def prior_of(variances: Array, df: Array) -> tuple[float, float]:
     """The variance that columns share, and for how many degrees of freedom it counts."""
     pooled = float((variances * df).sum() / df.sum())
     if len(variances) < 3:
@@ -197,113 +131,3 @@ def _inverse_trigamma(value: float) -> float:
         if -step / x < 1e-8:
             break
     return x
-
-
-def _shift(shifts: pd.DataFrame, noise: Noise) -> tuple[float, float]:
-    """Variance of the shifts as a multiple of their column's rest, and its degrees of freedom."""
-    ratios, free = [], 0.0
-    for column, part in shifts.groupby("column"):
-        if len(part) < 2:
-            continue
-        seeds, cells = len(part), float(part["cells"].mean())
-        spread = float(part["shift"].var(ddof=1)) / noise.of(int(column)).sd ** 2  # type: ignore[call-overload]
-        ratios += [min(spread, FAR_OUT**2) - 1 / cells] * (seeds - 1)
-        free += seeds - 1
-    if not ratios:
-        return 0.0, 0.0
-    return max(float(np.mean(ratios)), 0.0), free
-
-
-def _common(shifts: pd.DataFrame) -> tuple[float, int]:
-    """What a seed does at every lr alike, where that is beyond chance (F test)."""
-    if shifts.empty:
-        return 0.0, 0
-    wide = shifts.pivot(index="column", columns="seed", values="shift").dropna(axis=1)
-    lrs, seeds = wide.shape
-    if lrs < 3 or seeds < 2:
-        return 0.0, 0
-    left = wide.sub(wide.mean(axis=1), axis=0)
-    means = left.mean()
-    inner = float(((left - means) ** 2).to_numpy().sum()) / ((lrs - 1) * (seeds - 1))
-    between = lrs * float((means**2).sum()) / (seeds - 1)
-    if inner <= 0 or stats.f.sf(between / inner, seeds - 1, (lrs - 1) * (seeds - 1)) > COMMON:
-        return 0.0, 0
-    return max(between - inner, 0.0) / lrs, seeds - 1
-
-
-def _own(used: pd.DataFrame, rest: Array, noise: Noise) -> tuple[dict[int, float], frozenset[int]]:
-    """Cells noisier than their column, as beside a cliff, and those that are far out.
-
-    A cell's own variance counts beside its column's as far as cells of one column differ in it, by
-    the same moderation.
-    """
-    frame = pd.DataFrame({"cell": used["cell"], "column": used["column"], "square": rest**2})
-    cells = frame.groupby("cell").agg(column=("column", "first"), square=("square", "sum"),
-                                      seeds=("square", "size"))  # fmt: skip
-    whole = np.array([noise.of(int(c)).sd ** 2 for c in cells["column"]])
-    df = cells["seeds"].to_numpy(dtype=float) - 1
-    ratio = cells["square"].to_numpy(dtype=float) / df / np.maximum(whole, 1e-300)
-    _, prior_df = _prior(np.maximum(ratio, 1e-6), df)
-    prior_df = max(prior_df, LEAST_PRIOR)
-    drawn = 1.0 if math.isinf(prior_df) else (prior_df + df * ratio) / (prior_df + df)
-    far = ratio > FAR_OUT**2
-    variance = np.where(far, ratio, np.maximum(drawn, 1.0)) * whole
-    noisier = variance > whole
-    own = dict(zip(cells.index[noisier].tolist(), variance[noisier].tolist(), strict=True))
-    return own, frozenset(cells.index[far].tolist())
-
-
-def _from_neighbours(table: pd.DataFrame) -> Noise:
-    """From how cells differ from their neighbours, for want of seeds.
-
-    What of the plane's own bends is left in it errs on the side of too much noise.
-    """
-    done = table[table["z"].notna() & (table["weight_decay"] > 0)].sort_values("y")
-    parts = [part for _, part in done.groupby("column")]
-    pieces: dict[int, list[Array]] = {int(part["column"].iloc[0]): [] for part in parts}
-    for left, right in pairwise(parts):
-        errors = _across(left, right)
-        for part in (left, right):
-            pieces[int(part["column"].iloc[0])].append(errors)
-    if not any(len(e) for piece in pieces.values() for e in piece):
-        pieces = {int(part["column"].iloc[0]): [_along(part)] for part in parts}
-    joined = {c: np.concatenate([np.empty(0), *piece]) for c, piece in pieces.items()}
-    joined = {c: errors for c, errors in joined.items() if len(errors)}
-    if not joined:
-        return Noise()
-    scale = 1.4826 * float(np.median(np.abs(np.concatenate([*joined.values()]))))
-    squares: dict[int, float] = {}
-    df: dict[int, float] = {}
-    for column, errors in joined.items():
-        drawn = np.clip(errors, -FAR_OUT * scale, FAR_OUT * scale) if scale > 0 else errors
-        df[column] = len(errors) * OVERLAP
-        squares[column] = float((drawn**2).mean()) * df[column]
-    return _moderated(squares, df)
-
-
-def _across(left: pd.DataFrame, right: pd.DataFrame) -> Array:
-    """Errors of one trial's size in two columns of the same cells.
-
-    Second differences along weight_decay (Gasser, Sroka & Jennen-Steinmetz 1986), and of these
-    what differs from one lr to the next: a curve that both columns share is not in them, nor is a
-    straight trade-off.
-    """
-    y, other = (part["y"].to_numpy(dtype=float) for part in (left, right))
-    if len(y) < 3 or len(y) != len(other) or np.ptp(other - y) > 1e-6:
-        return np.empty(0)
-    share = (y[2:] - y[1:-1]) / (y[2:] - y[:-2])
-    twist = left["z"].to_numpy(dtype=float) - right["z"].to_numpy(dtype=float)
-    error = share * twist[:-2] + (1 - share) * twist[2:] - twist[1:-1]
-    return np.asarray(error / np.sqrt(2 * (1 + share**2 + (1 - share) ** 2)))
-
-
-def _along(column: pd.DataFrame) -> Array:
-    """What a quadratic surface leaves of the cells of a column, or of a strip of scattered lr."""
-    x, y, z = (column[name].to_numpy(dtype=float) for name in ("x", "y", "z"))
-    x, y = x - x.mean(), y - y.mean()
-    terms = [np.ones_like(y), y, y * y] + ([x, x * x, x * y] if np.ptp(x) > 0 else [])
-    spare = len(z) - len(terms)
-    if spare < 1:
-        return np.empty(0)
-    basis, _ = np.linalg.qr(np.stack(terms, axis=1))
-    return np.asarray((z - basis @ (basis.T @ z)) * math.sqrt(len(z) / spare))

@@ -19,10 +19,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from wdstudy.analysis.numbers.cells import Cells
 from wdstudy.analysis.numbers.contrasts import Column, columns, quantile
 from wdstudy.analysis.numbers.estimate import Array, Estimate, cannot_say
+
+Places = npt.NDArray[np.intp]
 
 REPLICATES = 400
 RISE = math.log(1.03)  # a column is a valley if its loss rises by more than this on both sides,
@@ -99,7 +102,10 @@ def valley(column: Column, rng: np.random.Generator) -> Valley | str:
         return "level"
     best = int(np.argmin(z))
     gap, error = (values[place] for values in column.against(int(place[best])))
-    low, high = _side(gap[:best][::-1], error[:best][::-1]), _side(gap[best + 1 :], error[best + 1 :])
+    low, high = (
+        _side(gap[:best][::-1], error[:best][::-1]),
+        _side(gap[best + 1 :], error[best + 1 :]),
+    )
     left, right = low > 0, high > 0
     if not (left and right):
         return "level" if not (left or right) else ("large" if left else "small")
@@ -114,8 +120,7 @@ def valley(column: Column, rng: np.random.Generator) -> Valley | str:
         return bottom
     # A lopsided valley is no parabola: what two of them disagree by is not known any better.
     blur = math.hypot(bottom.blur, (bottom.y - other.y) / 2)
-    error = math.hypot(bottom.error, blur)
-    return replace(bottom, error=error, blur=blur, other=other.y)
+    return replace(bottom, error=math.hypot(bottom.error, blur), blur=blur, other=other.y)
 
 
 def _side(gap: Array, error: Array) -> float:
@@ -131,7 +136,7 @@ def _side(gap: Array, error: Array) -> float:
     return float((mean - np.maximum(RISE, RISE_ERRORS * np.sqrt(own * (1 + 1 / count)))).max())
 
 
-def _near(gap: Array, best: int, depth: float) -> Array:
+def _near(gap: Array, best: int, depth: float) -> Places:
     """The cells about the best, in one piece, that lie within `depth` of it; one more each side."""
     low = best
     while low > 0 and gap[low - 1] <= depth:
@@ -140,11 +145,11 @@ def _near(gap: Array, best: int, depth: float) -> Array:
     while high < len(gap) - 1 and gap[high + 1] <= depth:
         high += 1
     low, high = min(low, max(best - 1, 0)), max(high, min(best + 1, len(gap) - 1))
-    near = np.arange(low, high + 1)
+    near = np.arange(low, high + 1, dtype=np.intp)
     return near[np.isfinite(gap[near])]
 
 
-def _bottom(column: Column, near: Array, rng: np.random.Generator) -> Valley | str:
+def _bottom(column: Column, near: Places, rng: np.random.Generator) -> Valley | str:
     """The least place of a parabola through cells, and how surely that is known."""
     y, z = column.y[near], column.z[near]
     if len(near) < 3:
@@ -250,5 +255,3 @@ def _too_few(others: Sequence[str], valleys: int) -> str:
     if others:
         text += f", {words[max(set(others), key=list(others).count)]}"
     return text + f"; {FEWEST} of them, over {SPAN:g} decades, would show a slope"
-
-

@@ -18,11 +18,11 @@ from wdstudy.analysis.frames.cells import DENSE, DIVERGED_SHARE
 from wdstudy.analysis.numbers.cells import Cells
 from wdstudy.analysis.numbers.estimate import Array, Mask
 from wdstudy.analysis.numbers.noise import Noise
+from wdstudy.analysis.numbers.smooth import FEWEST, local_quadratic
 
 REPLICATES = 400
 LATTICE = 15  # points a side of the table that scattered cells are smoothed onto
 MOST_SCATTERED = 900  # more cells than this are averaged in bins first
-FEWEST_SCATTERED = 12
 HARMLESS = 1.1  # within this factor of the best, a cell is as good
 
 
@@ -80,8 +80,8 @@ def _from_grid(table: pd.DataFrame, noise: Noise, rng: np.random.Generator) -> S
 def _from_scatter(table: pd.DataFrame, rng: np.random.Generator) -> Surface | str:
     """A regular table within the convex hull of the finished cells."""
     done = table[table["z"].notna()]
-    if len(done) < FEWEST_SCATTERED:
-        return f"only {len(done)} scattered cells finished; a table needs {FEWEST_SCATTERED}"
+    if len(done) < FEWEST:
+        return f"only {len(done)} scattered cells finished; a table needs {FEWEST}"
     low, span = table[["x", "y"]].min().to_numpy(), np.ptp(table[["x", "y"]].to_numpy(), axis=0)
     if not (span > 0).all():
         return "the cells lie on one line"
@@ -96,7 +96,7 @@ def _from_scatter(table: pd.DataFrame, rng: np.random.Generator) -> Surface | st
         outside = Delaunay(points).find_simplex(lattice, tol=1e-6) < 0
     except QhullError:
         return "the cells lie on one line"
-    smoother, to_cells = _local_quadratic(points, lattice), _local_quadratic(points, points)
+    smoother, to_cells = local_quadratic(points, lattice), local_quadratic(points, points)
     residual = (z - to_cells @ z) / (1 - np.minimum(np.diag(to_cells), 0.8))
     signs = rng.choice([-1.0, 1.0], (REPLICATES, len(z)))
     values = np.vstack([z, z + signs * residual]) @ smoother.T  # [R, LATTICE²]
@@ -115,22 +115,6 @@ def _binned(points: Array, z: Array) -> tuple[Array, Array]:
     means = pd.DataFrame({"x": points[:, 0], "y": points[:, 1], "z": z})
     means = means.groupby(index[:, 0] * side + index[:, 1]).mean()
     return means[["x", "y"]].to_numpy(), means["z"].to_numpy()
-
-
-def _local_quadratic(points: Array, targets: Array) -> Array:
-    """The matrix `[targets, points]` that takes z at the points to the smooth at the targets."""
-    k = min(len(points), max(FEWEST_SCATTERED, len(points) // 5))
-    distance, index = KDTree(points).query(targets, k=k)
-    reach = distance[:, -1:] * 1.01 + 1e-12
-    weight = (1 - np.minimum(distance / reach, 1) ** 3) ** 3  # [T, k]
-    dx, dy = np.moveaxis((points[index] - targets[:, None]) / reach[..., None], -1, 0)
-    design = np.stack([np.ones_like(dx), dx, dy, dx * dx, dx * dy, dy * dy], axis=-1)
-    weighted = design * weight[..., None]
-    normal = np.swapaxes(weighted, 1, 2) @ design + 1e-6 * np.eye(6)
-    first = np.linalg.solve(normal, np.eye(6)[:, :1][None].repeat(len(targets), 0))  # [T, 6, 1]
-    smoother = np.zeros((len(targets), len(points)))
-    np.put_along_axis(smoother, index, (weighted @ first)[..., 0], axis=1)
-    return smoother
 
 
 def _nearer_diverged(

@@ -7,11 +7,10 @@ from collections.abc import Iterator, Mapping
 
 from wdstudy.analysis.numbers.edges import Edge
 from wdstudy.analysis.numbers.effects import LrEffect
-from wdstudy.analysis.numbers.estimate import Estimate
 from wdstudy.analysis.numbers.findings import Landscape, Sentence
-from wdstudy.analysis.numbers.limit import Limit
 from wdstudy.analysis.numbers.spoken import amount, at_least, percent, shared, spaced, with_interval
-from wdstudy.words import counted, number, signed
+from wdstudy.analysis.numbers.tradeoff import say_frontier, say_limit, say_slope
+from wdstudy.words import counted, number
 
 TELLING = 0.001
 """A share below which "beats its neighbours by" would read as 0.0 %."""
@@ -38,9 +37,9 @@ def sentences(
         _mixed(others or {}),
         *_effects(found),
         _good_lr(found),
-        _limit(found.limit),
-        _frontier(found),
-        _slope(found),
+        say_limit(found.limit),
+        say_frontier(found),
+        say_slope(found),
         _second(found),
         _baseline(found),
         _apart(found),
@@ -118,65 +117,14 @@ def _good_lr(found: Landscape) -> Sentence | None:
     if not (math.isfinite(good.with_decay[0]) and math.isfinite(good.without[0])):
         return None
     text = (
-        f"Within {percent(good.factor - 1)} of the best of all come lr {number(good.with_decay[0])} … "
-        f"{number(good.with_decay[1])} at the best weight_decay of each, and "
+        f"Within {percent(good.factor - 1)} of the best of all come lr "
+        f"{number(good.with_decay[0])} … {number(good.with_decay[1])} at the best weight_decay of "
+        "each, and "
         f"{number(good.without[0])} … {number(good.without[1])} without."
     )
     if good.gained:
         text += f" Surely gained: {', '.join(map(number, good.gained))}."
     return Sentence(text, "good_lr")
-
-
-def _limit(limit: Limit) -> Sentence | None:
-    if not limit.slope.known:
-        return None
-    text = (
-        f"The weight_decay at which the loss is {percent(limit.factor - 1)} above that without moves "
-        f"along lr {number(limit.lr[0])} … {number(limit.lr[-1])} with slope {_slope_of(limit.slope)}"
-    )
-    if limit.bends:
-        text += f" up to lr {number(limit.bends_at)} and {_slope_of(limit.slope_above)} beyond"
-    return Sentence(text + ".", "limit")
-
-
-def _slope_of(slope: Estimate) -> str:
-    return f"{signed(slope.value)} (95 % {signed(slope.low)} … {signed(slope.high)})"
-
-
-def _frontier(found: Landscape) -> Sentence | None:
-    line = found.frontier
-    if not line.known or found.limit.slope.known:
-        return None
-    harm = f"more than {percent(found.frontier_line.factor - 1)}" if found.logarithmic else "clear"
-    text = (
-        f"The largest weight_decay that does no harm ({harm} above the best at that lr) moves "
-        f"with slope {_slope_of(line)}."
-    )
-    return Sentence(text, "frontier")
-
-
-def _slope(found: Landscape) -> Sentence | None:
-    """The trade-off, where the plane has a valley; else the effects by lr are the answer."""
-    slope = found.slope
-    if not slope.known:
-        return None
-    over = f"Over lr {number(found.ridge.lr[0])} … {number(found.ridge.lr[-1])}"
-    span = f"slope {_slope_of(slope)}"
-    # A quarter: over a decade of lr the best weight_decay then moves by less than a factor of two.
-    if slope.low > -0.25 and slope.high < 0.25:
-        text = f"{over} the best weight_decay hardly moves with lr: {span}, so tune them apart there."
-    elif not slope.excludes_zero:
-        text = f"{over} a trade-off between lr and weight_decay is neither shown nor excluded: {span}."
-    else:
-        how = "trade off" if slope.value < 0 else "rise together"
-        text = (
-            f"{over} lr and the best weight_decay {how}: {span}, so when you double lr there, "
-            f"{_rule(slope.value)}."
-        )
-    bend = found.ridge.bend
-    if bend.known and bend.excludes_zero and abs(bend.value) > 0.1:
-        text += f" The valley bends: the slope changes by {_slope_of(bend)} a decade of lr."
-    return Sentence(text, "slope")
 
 
 def _second(found: Landscape) -> Sentence | None:
@@ -185,8 +133,8 @@ def _second(found: Landscape) -> Sentence | None:
         return None
     text = (
         f"There is a second basin at lr {number(basin.lr)}, weight_decay "
-        f"{number(basin.weight_decay)}: {percent(basin.above)} above the best, beyond cells that are "
-        f"{percent(basin.over)} worse than it."
+        f"{number(basin.weight_decay)}: {percent(basin.above)} above the best, beyond cells that "
+        f"are {percent(basin.over)} worse than it."
     )
     return Sentence(text, "second_basin")
 
@@ -297,14 +245,3 @@ def _cautions(pruned: int, adaptive: bool) -> Iterator[Sentence]:
     if adaptive:
         text = "The sampler looked at results, so intervals and shares are less sure than they say."
         yield Sentence(text, "trials")
-
-
-def _rule(slope: float) -> str:
-    factor = 2**slope  # log weight_decay moves by slope · log 2
-    if 0.43 < factor < 0.58:
-        return "about halve weight_decay"
-    if 1.75 < factor < 2.3:
-        return "about double weight_decay"
-    if factor < 1:
-        return f"divide weight_decay by about {1 / factor:.2g}"
-    return f"multiply weight_decay by about {factor:.2g}"

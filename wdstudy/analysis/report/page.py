@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+import pandas as pd
 from jinja2 import Environment, PackageLoader
 
 from wdstudy.analysis.figures.registry import Drawing, planned_figures
 from wdstudy.analysis.frames.files import write_frame
 from wdstudy.analysis.numbers.findings import Sentence
-from wdstudy.analysis.numbers.reading import Read, read_study
+from wdstudy.analysis.numbers.reading import Read, read_frame, read_study
 from wdstudy.analysis.numbers.spoken import percent
 from wdstudy.analysis.report.answer import answer
 from wdstudy.analysis.report.drawing import Shown, check_format, draw_all
@@ -32,21 +33,38 @@ from wdstudy.analysis.report.text import (
     trial_table,
 )
 from wdstudy.analysis.views.looks import label_of
+from wdstudy.space import LR, WEIGHT_DECAY
 
 GLANCE = ("effects", "heatmap")
 """The figures beside the answer."""
 
 
-def write_report(study: optuna.Study, out: str | Path = "reports", format: str = "png") -> Path:
+def write_report(
+    study: optuna.Study | pd.DataFrame,
+    out: str | Path = "reports",
+    format: str = "png",
+    *,
+    name: str = "sweep",
+    value: str = "value",
+    curves: pd.DataFrame | None = None,
+    lr: str = LR,
+    weight_decay: str = WEIGHT_DECAY,
+) -> Path:
     """Write a study's report into a folder of its name.
 
     The folder holds `report.html`, which needs nothing beside it, and `figures/`, `trials.csv`,
     `curves.csv` and `summary.json`.
 
     Args:
-        study: A study with at least one finished trial, of wdstudy or of another program.
+        study: A study with at least one finished trial, of wdstudy or of another program; or a
+            frame of one row a run, which the keywords are for.
         out: The folder in which a folder of the study's name is made.
         format: Of the files in `figures/`; the page holds its own.
+        name: What the frame is called.
+        value: The frame's column to judge by.
+        curves: The curves of the frame's runs.
+        lr: The column of the learning rate.
+        weight_decay: The column of the weight decay.
 
     Returns:
         The path of `report.html`.
@@ -57,6 +75,9 @@ def write_report(study: optuna.Study, out: str | Path = "reports", format: str =
         StorageError: the folder can't be written.
     """
     check_format(format)
+    if isinstance(study, pd.DataFrame):
+        read = read_frame(study, name, value, curves, lr=lr, weight_decay=weight_decay)
+        return write_read(read, out, format)
     return write_read(read_study(study), out, format)
 
 

@@ -1,0 +1,1 @@
+"""Sweeps that other programs ran, made into studies."""
