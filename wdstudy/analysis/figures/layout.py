@@ -128,3 +128,13 @@ def spaced_ticks(place: LogPlace, inches: float) -> list[float]:
     thinned = (decades[::-1][::stride][::-1] for stride in range(1, len(decades)))
     found = (ticks for ticks in (some, *thinned) if len(ticks) > 1 and fits(ticks))
     return next(found, some[-1:] or [place.high])
+
+
+def even_places(count: int, most: int, kept: int) -> list[int]:
+    """The places of `count` panels, or of too many an even sample that holds the place `kept`."""
+    if count <= most:
+        return [*range(count)]
+    places = {int(k) for k in np.linspace(0, count - 1, most).round()}
+    if kept not in places:
+        places -= {min(places - {0, count - 1}, key=lambda k: abs(k - kept))}
+    return sorted(places | {kept})
