@@ -43,7 +43,7 @@ def test_its_report_says_what_it_said(url: str) -> None:
     assert summary["diverged"] == 6
     best = summary["landscape"]["best"]
     assert (best["lr"], best["weight_decay"], best["seeds"]) == (0.01, 0.1, 2)
-    assert best["loss"]["value"] == pytest.approx(0.6969696, abs=1e-6)
+    assert best["seen"] == pytest.approx(0.6969696, abs=1e-6)
 
 
 def test_it_resumes_and_trains_no_cell_twice(url: str, capsys: pytest.CaptureFixture[str]) -> None:

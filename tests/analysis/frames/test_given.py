@@ -77,6 +77,7 @@ FIGURES: dict[str, Callable[[pd.DataFrame, Any], Any]] = {
     "landscape": lambda t, n: wdstudy.plot_landscape(
         t, landscape(t, "val_loss", **n), "val_loss", **n
     ),
+    "effects": lambda t, n: wdstudy.plot_effects(t, landscape(t, "val_loss", **n), "val_loss", **n),
     "search cost": lambda t, n: wdstudy.plot_search_cost(
         t, landscape(t, "val_loss", **n), "val_loss", **n
     ),

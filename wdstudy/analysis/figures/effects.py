@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,13 +15,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from wdstudy.analysis.figures.layout import Layout, spaced_ticks
+from wdstudy.analysis.figures.layout import Layout, even_places, spaced_ticks
 from wdstudy.analysis.figures.theme import dress_changes, dress_place, styled
+from wdstudy.analysis.frames.given import as_trials
 from wdstudy.analysis.numbers.effects import Change, LrEffect
 from wdstudy.analysis.numbers.findings import Landscape
 from wdstudy.analysis.views.looks import BLUE, INK, MUTED, RULE, VERMILION, described, shortened
 from wdstudy.analysis.views.scales import LogPlace
 from wdstudy.errors import StudyError
+from wdstudy.space import LR, SEED, WEIGHT_DECAY
 from wdstudy.words import number
 
 TITLE = "what weight decay changes at each lr"
@@ -94,7 +95,15 @@ class EffectsInfo:
 
 
 @styled
-def plot_effects(trials: pd.DataFrame, found: Landscape, *, columns: int = COLUMNS) -> Figure:
+def plot_effects(
+    trials: pd.DataFrame,
+    found: Landscape,
+    value: str = "value",
+    *,
+    lr: str = LR,
+    weight_decay: str = WEIGHT_DECAY,
+    columns: int = COLUMNS,
+) -> Figure:
     """What weight decay changes at each lr, against no weight decay, in percent of the loss.
 
     One small curve an lr, on one scale of ratios: −50 % and +100 % lie equally far from 0. Where
@@ -102,8 +111,11 @@ def plot_effects(trials: pd.DataFrame, found: Landscape, *, columns: int = COLUM
     weight decay helps or harms beyond the noise. A dashed line stands where harm begins.
 
     Args:
-        trials: As from `trials_frame`, for title and caption.
-        found: As from `landscape(trials)`.
+        trials: As from `trials_frame`, or any frame; for title and caption.
+        found: As from `landscape(trials, value)`.
+        value: The column that `found` is about.
+        lr: The column of the learning rate.
+        weight_decay: The column of the weight decay.
         columns: At most so many curves in a row.
 
     Returns:
@@ -112,6 +124,7 @@ def plot_effects(trials: pd.DataFrame, found: Landscape, *, columns: int = COLUM
     Raises:
         StudyError: at no lr two weight_decay can be compared; the message tells why.
     """
+    trials = as_trials(trials, value, lr=lr, weight_decay=weight_decay)
     info = _effects_info(found)
     name = shortened(str(trials.attrs.get("study", "")).replace("\n", " "))
     title = f"{name}: {TITLE}" if name else TITLE
@@ -124,8 +137,7 @@ def plot_effects(trials: pd.DataFrame, found: Landscape, *, columns: int = COLUM
     for panel, ax in zip(info.panels, axes.flat, strict=False):
         _draw_panel(panel, info, place, layout, ax)
     _dress(info, place, layout, axes)
-    seeds = int(trials["seed"].nunique()) if "seed" in trials else 1
-    caption = described(trials.attrs, found.trials, seeds)
+    caption = described(trials.attrs, found.trials, int(trials[SEED].nunique()))
     if info.left_out:
         caption += f" · {len(info.panels)} of {len(info.panels) + info.left_out} lr"
     against = "no weight decay" if info.without == 0 else f"weight_decay {number(info.without)}"
@@ -136,7 +148,9 @@ def plot_effects(trials: pd.DataFrame, found: Landscape, *, columns: int = COLUM
 def _effects_info(found: Landscape) -> EffectsInfo:
     if not any(effect.changes for effect in found.effects):
         raise StudyError(f"what weight decay does at each lr can't be shown: {_why_not(found)}")
-    shown = _sampled(found.effects, found.best.lr)
+    lrs = [effect.lr for effect in found.effects]
+    best = lrs.index(found.best.lr) if found.best.lr in lrs else 0
+    shown = [found.effects[k] for k in even_places(len(lrs), MOST, best)]
     factor = found.limit.factor if math.isfinite(found.limit.factor) else 1.25
     panels = tuple(_panel(effect, factor) for effect in shown)
     compared = [effect.without for effect in shown if effect.changes]
@@ -157,18 +171,6 @@ def _why_not(found: Landscape) -> str:
     if found.effects:
         return next(effect.gain.reason for effect in found.effects)
     return "at no lr two weight_decay finished, to compare with each other"
-
-
-def _sampled(effects: Sequence[LrEffect], best: float) -> list[LrEffect]:
-    """All lr, or of too many an even sample that holds the best."""
-    if len(effects) <= MOST:
-        return [*effects]
-    lrs = [effect.lr for effect in effects]
-    places = {int(k) for k in np.linspace(0, len(lrs) - 1, MOST).round()}
-    if best in lrs and lrs.index(best) not in places:
-        near = min(places - {0, len(lrs) - 1}, key=lambda k: abs(k - lrs.index(best)))
-        places = places - {near} | {lrs.index(best)}
-    return [effects[k] for k in sorted(places)]
 
 
 def _panel(effect: LrEffect, factor: float) -> Panel:

@@ -98,7 +98,7 @@ def _legend_columns(labels: Sequence[str], width: float) -> int:
     """As many columns of a legend as fit, each as wide as its longest label."""
     for count in range(len(labels), 1, -1):
         columns = np.array_split(labels, count)
-        if sum(0.5 + 0.068 * max(map(len, column)) for column in columns) <= width:
+        if sum(0.42 + LETTER * max(map(len, column)) for column in columns) <= width:
             return count
     return 1
 
@@ -128,3 +128,13 @@ def spaced_ticks(place: LogPlace, inches: float) -> list[float]:
     thinned = (decades[::-1][::stride][::-1] for stride in range(1, len(decades)))
     found = (ticks for ticks in (some, *thinned) if len(ticks) > 1 and fits(ticks))
     return next(found, some[-1:] or [place.high])
+
+
+def even_places(count: int, most: int, kept: int) -> list[int]:
+    """The places of `count` panels, or of too many an even sample that holds the place `kept`."""
+    if count <= most:
+        return [*range(count)]
+    places = {int(k) for k in np.linspace(0, count - 1, most).round()}
+    if kept not in places:
+        places -= {min(places - {0, count - 1}, key=lambda k: abs(k - kept))}
+    return sorted(places | {kept})

@@ -161,7 +161,7 @@ def dress_changes(ax: Axes, low: float, high: float, inches: float) -> None:
 
 
 _UP = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 3, 9)
-_DOWN = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 0.9, 0.95, 0.99)
+_DOWN = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 0.9, 0.95, 0.99)
 
 
 def _ticks(low: float, high: float, apart: float, sign: int) -> Iterator[float]:

@@ -163,7 +163,7 @@ def still_improving(trials: pd.DataFrame, curves: pd.DataFrame) -> str:
             f"{best} had stopped improving: over the last fifth of the run the validation loss "
             f"fell by no more than {percent(IMPROVING)}."
         )
-    some = best if len(falls) == 1 else f"{len(better)} of the best {len(falls)} trials"
+    some = best if len(falls) == len(better) else f"{len(better)} of the best {len(falls)} trials"
     middle = " (median of these)" if len(better) > 1 else ""
     return (
         f"{some} still improved at the end: over the last fifth of the run the validation loss "
