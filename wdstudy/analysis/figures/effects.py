@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from wdstudy.analysis.figures.layout import Layout, even_places, spaced_ticks
+from wdstudy.analysis.figures.layout import Layout, even_places, powers_of_ten, spaced_ticks
 from wdstudy.analysis.figures.theme import dress_changes, dress_place, styled
 from wdstudy.analysis.frames.given import as_trials
 from wdstudy.analysis.numbers.effects import Change, LrEffect
@@ -252,10 +252,13 @@ def _dress(info: EffectsInfo, place: LogPlace, layout: Layout, axes: Any) -> Non
         ax.grid(visible=True, axis="y")
         ax.set_axisbelow(True)
         ax.tick_params(labelsize=7.5, length=2, labelbottom=True)
+        ax.tick_params(which="minor", length=2)
         if place.zero_at and ax is not first:
             ax.axvline(place.low / 10**0.25, color=RULE, lw=1, ls=(0, (2, 2)), zorder=0)
     ticks = [*([place.zero_at] if place.zero_at else []), *spaced_ticks(place, layout.panel)]
     first.set_xticks(ticks, ["0" if tick == place.zero_at else number(tick) for tick in ticks])
+    decades = powers_of_ten(place)
+    first.set_xticks(decades, [""] * len(decades), minor=True)  # the scale, where no label fits
     first.set_yscale("log")
     first.set_ylim(*np.exp(info.limits))
     dress_changes(first, *info.limits, inches=layout.tall)

@@ -103,6 +103,13 @@ def _legend_columns(labels: Sequence[str], width: float) -> int:
     return 1
 
 
+def powers_of_ten(place: LogPlace) -> list[float]:
+    """The decades on a logarithmic axis."""
+    first = math.ceil(math.log10(place.low) - 1e-9)
+    last = math.floor(math.log10(place.high) + 1e-9)
+    return [float(f"1e{k}") for k in range(first, last + 1)]
+
+
 def spaced_ticks(place: LogPlace, inches: float) -> list[float]:
     """Round places on a logarithmic axis of this length whose labels touch neither others nor 0."""
     if not place.low < place.high:
@@ -119,15 +126,13 @@ def spaced_ticks(place: LogPlace, inches: float) -> list[float]:
         return all(span(b)[0] - span(a)[1] >= SPACE for a, b in pairwise(ticks))
 
     start = margin * decade + LETTER / 2 + SPACE if place.zero_at else -math.inf
-    ends = math.ceil(math.log10(place.low) - 1e-9), math.floor(math.log10(place.high) + 1e-9)
-    powers = [float(f"1e{k}") for k in range(ends[0], ends[1] + 1)]
     some, decades = (
         [t for t in ticks if span(t)[0] >= start]
-        for ticks in (log_ticks(place.low, place.high), powers)
+        for ticks in (log_ticks(place.low, place.high), powers_of_ten(place))
     )
     thinned = (decades[::-1][::stride][::-1] for stride in range(1, len(decades)))
     found = (ticks for ticks in (some, *thinned) if len(ticks) > 1 and fits(ticks))
-    return next(found, some[-1:] or [place.high])
+    return next(found, decades[-1:] or some[-1:] or [place.high])
 
 
 def even_places(count: int, most: int, kept: int) -> list[int]:
