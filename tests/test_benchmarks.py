@@ -148,3 +148,22 @@ def test_a_table_is_what_its_study_trains_again() -> None:
 def test_a_table_is_made_and_shown_by_the_command(tmp_path: Path) -> None:
     said = run("tables.py", "--show", "head_sgd")
     assert said.startswith("head_sgd: 1014 trials")
+
+
+@pytest.mark.slow
+def test_what_is_said_of_small_sweeps_holds_on_dense_tables(tmp_path: Path) -> None:
+    """The goals themselves want many draws; these are what must never be missed by much."""
+    out = tmp_path / "verdicts.csv"
+    tables = ["--table", "regression_adamw", "--table", "mlp_muon", "--table", "gpt_adamw"]
+    printed = run("verdicts.py", "--draws", "12", *tables, "--csv", str(out))
+    assert "weight_decay where harm begins covered" in printed
+    told = pd.read_csv(out).set_index("Unnamed: 0")["all"].str.extract(r"([\d.]+)")[0].astype(float)
+    assert told["contrasts covered"] >= 90
+    assert told["weight_decay where harm begins covered"] >= 90
+    assert told["gain at an lr covered"] >= 90
+    assert told["helps at an lr, said surely and false"] == 0
+    assert told["what the first page says, and the dense table contradicts"] <= 3
+    assert told["harm of more than 10 % shown"] >= 90
+    assert told["gain of more than 5 % shown"] >= 70
+    assert told["best cell: above the dense best"] <= 1
+    assert told["best loss: its interval, as a factor of its middle"] <= 1.12

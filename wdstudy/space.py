@@ -84,11 +84,7 @@ class SearchSpace:
         seeds = len(self.seed_list)
         text = f"{len(self.lr)} lr × {len(self.weight_decay)} weight_decay"
         if self.only:
-            text = (
-                f"{len(self.only)} cells of the grid"
-                if len(self.only) > 1
-                else "1 cell of the grid"
-            )
+            text = f"{len(self.only)} of the grid's cells"
         return text if seeds == 1 else f"{text} × {seeds} seeds"
 
     @property
