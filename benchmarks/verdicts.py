@@ -224,7 +224,7 @@ def _contradicted(found: Landscape, sweep: pd.DataFrame, truth: Truth) -> list[f
     cells = {*zip(sweep["lr"], sweep["weight_decay"], strict=True)}
     real = {cell: float(truth.z.loc[cell]) for cell in cells}
     above = real[best.lr, best.weight_decay] - min(real.values())
-    if best.ties == 0 or 0 <= best.regret.value < ENOUGH:
+    if math.isfinite(best.loss.low) and (best.ties == 0 or 0 <= best.regret.value < ENOUGH):
         wrong.append(math.expm1(above) > ENOUGH)
     shown = math.isfinite(found.limit.factor)
     for effect in found.effects:

@@ -16,11 +16,12 @@ from functools import partial
 from typing import Any
 
 import torch
+from resnet import resnet
 from resnet import study as resnet_study
 from torch import Tensor
 
 from wdstudy import SearchSpace, StudySpec, log_range, register_decay
-from wdstudy.images import Pair, digits
+from wdstudy.images import digits
 
 
 class SGDW(torch.optim.SGD):
@@ -83,14 +84,6 @@ def orthogonal(matrix: Tensor) -> Tensor:
 register_decay(SGDW, "decoupled")
 
 
-def mislabelled(train: int = 360, share: float = 0.2) -> tuple[Pair, Pair]:
-    """Digits, of which a share of the training labels is drawn anew: there is noise to fit."""
-    (x, y), val = digits(train)
-    generator = torch.Generator().manual_seed(1)
-    wrong = torch.rand(train, generator=generator) < share
-    return (x, torch.where(wrong, torch.randint(10, (train,), generator=generator), y)), val
-
-
 SGD_LR, ADAM_LR = log_range(10**-2.5, 1, 6), log_range(10**-3.5, 10**-1, 6)
 INDEPENDENT = [0, *log_range(10**-3.5, 10**-1.5, 5)]
 
@@ -98,7 +91,10 @@ INDEPENDENT = [0, *log_range(10**-3.5, 10**-1.5, 5)]
 def study(data: str = "digits") -> list[StudySpec]:
     base = resnet_study(data)
     if data == "digits":
-        base = replace(base, task=replace(base.task, data=mislabelled), record_every=44)
+        model = partial(resnet, channels=1, blocks=1)
+        mislabelled = partial(digits, train=360, wrong=0.2)
+        task = replace(base.task, model=model, data=mislabelled)
+        base = replace(base, task=task, epochs=16, batch_size=32, record_every=44)
 
     def of(name: str, optimizer: Any, lr: Any, weight_decay: Any, decay: Any = "pytorch") -> Any:
         return replace(

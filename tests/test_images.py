@@ -19,6 +19,18 @@ def test_digits_are_standardised_and_halves_share_no_image() -> None:
     assert x.std().item() == pytest.approx(1, abs=1e-4)
 
 
+def test_wrong_labels_are_a_share_of_those_to_train_on_and_of_no_others() -> None:
+    (x, y), (x_val, y_val) = digits(1000)
+    (x_wrong, y_wrong), (x_val_wrong, y_val_wrong) = digits(1000, wrong=0.5)
+    assert torch.equal(x, x_wrong)
+    assert torch.equal(x_val, x_val_wrong)
+    assert torch.equal(y_val, y_val_wrong)
+    changed = (y != y_wrong).float().mean().item()
+    assert changed == pytest.approx(0.5 * 9 / 10, abs=0.05)  # a tenth is drawn as it was
+    assert torch.equal(y_wrong, digits(1000, wrong=0.5)[0][1])
+    assert torch.equal(digits(1000, wrong=0)[0][1], y)
+
+
 def test_digits_are_those_of_scikit_learn() -> None:
     from sklearn.datasets import load_digits
 

@@ -14,6 +14,7 @@ from torch import nn
 
 from wdstudy import decay_kind, open_study
 from wdstudy.__main__ import main
+from wdstudy.images import digits
 from wdstudy.study.file import SpecSource, load_specs
 
 STUDIES = Path(__file__).parents[1] / "studies"
@@ -145,3 +146,23 @@ def test_the_transformer_reads_the_library_the_same_way_every_time_and_never_ahe
     changed[:, 40:] = 7
     torch.testing.assert_close(model(changed)[:, :40], model(x[:2])[:, :40])
     assert model(changed)[:, 40:].sub(model(x[:2])[:, 40:]).abs().max() > 1e-3
+
+
+def test_the_resnet_is_a_small_one_on_mislabelled_digits_and_resnet_20_on_the_hub() -> None:
+    (small,) = load_specs(STUDIES / "resnet.py")
+    (real,) = load_specs(STUDIES / "resnet.py", {"data": "cifar10"})
+    assert (small.name, real.name) == ("resnet", "resnet-cifar10")
+    weights = [
+        sum(weight.numel() for weight in spec.task.model().parameters())
+        for spec in (small, real)
+        if spec.task
+    ]
+    assert weights[0] < 100_000 < 270_000 < weights[1] < 275_000  # 0.27 million: He et al. 2016
+    assert small.task
+    (x, y), (_, y_val) = small.task.data()
+    (x_right, y_right), (_, y_val_right) = digits(len(x))
+    assert torch.equal(x, x_right)
+    assert 0.3 < (y != y_right).float().mean() < 0.4  # of two fifths drawn anew, a tenth stay
+    assert torch.equal(y_val, y_val_right)
+    assert 0 in small.space.weight_decay
+    assert len(small.space.seed_list) == 2

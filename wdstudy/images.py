@@ -16,11 +16,13 @@ from wdstudy.errors import DataError, MissingPackageError
 Pair = tuple[Tensor, Tensor]
 
 
-def digits(train: int = 1440) -> tuple[Pair, Pair]:
+def digits(train: int = 1440, wrong: float = 0.0) -> tuple[Pair, Pair]:
     """The 1,797 handwritten digits that ship with scikit-learn (UCI, Alpaydin & Kaynak 1998).
 
     Args:
         train: How many to train on; the others validate.
+        wrong: The share of the training labels that is drawn anew, of all ten: there is noise to
+            fit, and weight decay has something to hold back. Labels to validate on stay right.
 
     Returns:
         `(train, val)`: images `[N, 1, 8, 8]`, standardised, and labels `[N]`.
@@ -30,7 +32,13 @@ def digits(train: int = 1440) -> tuple[Pair, Pair]:
     order = torch.randperm(len(x), generator=Generator().manual_seed(0))
     chosen, others = order[:train], order[train:]
     x = (x - x[chosen].mean()) / x[chosen].std()
-    return (x[chosen], y[chosen]), (x[others], y[others])
+    return (x[chosen], _mislabelled(y[chosen], wrong)), (x[others], y[others])
+
+
+def _mislabelled(y: Tensor, share: float) -> Tensor:
+    generator = Generator().manual_seed(1)
+    wrong = torch.rand(len(y), generator=generator) < share
+    return torch.where(wrong, torch.randint(10, (len(y),), generator=generator), y)
 
 
 def _digits_table() -> NDArray[np.float64]:

@@ -50,7 +50,8 @@ def _best(found: Landscape, replica: str) -> Sentence:
             f", the lowest {found.name} seen; with one {replica} a cell, how surely can't be said."
         )
     elif best.ties == 0:
-        text += ": surely the best of the settings tried."
+        sure = "surely" if _replicated(found) else "as far as one seed can tell,"
+        text += f": {sure} the best of the settings tried."
     elif best.ties == 1:
         text += "; one other setting did about as well."
     else:
@@ -63,7 +64,9 @@ def _gain(found: Landscape) -> Sentence | None:
     known = [e for e in found.effects if e.gain.known and math.isfinite(e.gain_chance)]
     if not known:
         return None
-    for level, word in ((SURELY, "surely"), (PROBABLY, "probably")):
+    # What one seed does to a whole column no neighbour shows, so it makes nothing sure.
+    words = ((SURELY, "surely" if _replicated(found) else "probably"), (PROBABLY, "probably"))
+    for level, word in words:
         helped = [e for e in known if e.gain_chance < level]
         if helped:
             return _helps(found, known, helped, word)
@@ -79,8 +82,8 @@ def _helps(
     size = f"takes {percent(most.gain.value)} off the {found.name}"
     text += f", where it {size}" if len(helped) == 1 else f": at {number(most.lr)} it {size}"
     good = found.good_lr
-    if good.gained and word == "surely":
-        text += f", and it widens the range of good lr {_widened(found)}"
+    if good.gained:
+        text += f", and it {_widened(found, [e.lr for e in known])}"
     here = _at_best(found, known)
     if here is not None and here not in helped:
         text += f"; at the best lr, {number(here.lr)}, {_ruled_out(here.gain)}"
@@ -90,15 +93,13 @@ def _helps(
     return Sentence(f"{text}.", "effects", numbers)
 
 
-def _widened(found: Landscape) -> str:
-    good = found.good_lr
-    before, gained = good.without, good.gained
-    if not math.isfinite(before[0]):
-        span = _span(min(gained), max(gained))
-        return f"to {span} (within {percent(good.factor - 1)} of the best), from none"
-    after = min(before[0], *gained), max(before[1], *gained)
+def _widened(found: Landscape, lrs: Sequence[float]) -> str:
+    good, gained = found.good_lr, found.good_lr.gained
     near = f"(within {percent(good.factor - 1)} of the best)"
-    return f"from {_alone(*before)} to {_alone(*after)} {near}"
+    if not good.in_one_piece or not math.isfinite(good.without[0]):
+        return f"makes lr {_runs(gained, lrs)} good {near}, which without it is not"
+    after = min(good.without[0], *gained), max(good.without[1], *gained)
+    return f"widens the range of good lr from {_alone(*good.without)} to {_span(*after)} {near}"
 
 
 def _not_shown(found: Landscape, known: Sequence[LrEffect]) -> Sentence:
@@ -168,8 +169,8 @@ def _enough(found: Landscape, study: str) -> Sentence | None:
         return Sentence(
             f"The best lies at the edge of what was tried: extend {out} ({command}).", "edges"
         )
-    if best.ties < 0:
-        return Sentence(f"A second seed would tell chance from effect ({command}).", "best")
+    if not _replicated(found):
+        return Sentence(f"One seed makes nothing sure: a second would ({command}).", "best")
     numbers = f"expected {percent(best.regret.value)}, at most {percent(best.regret.high)} (95 %)"
     if best.regret.value < ENOUGH:
         same = "" if best.ties == 0 else f": choosing better would gain less than {percent(ENOUGH)}"
@@ -179,6 +180,11 @@ def _enough(found: Landscape, study: str) -> Sentence | None:
         f"{percent(best.regret.value)}: more seeds of those alone tell ({command})."
     )
     return Sentence(text, "best", numbers)
+
+
+def _replicated(found: Landscape) -> bool:
+    """Whether seeds tell the noise."""
+    return math.isfinite(found.best.loss.low)
 
 
 def _at_best(found: Landscape, known: Sequence[LrEffect]) -> LrEffect | None:

@@ -23,12 +23,14 @@ class GoodLr:
 
     with_decay: at the best weight_decay of each lr; without: at weight_decay = 0, or the least.
         (low, high); NaN where there is none.
+    in_one_piece: whether no other lr is good without it.
     gained: the lr that are surely not good without weight decay, surely better with it, and good.
     """
 
     factor: float
     with_decay: tuple[float, float]
     without: tuple[float, float]
+    in_one_piece: bool
     gained: tuple[float, ...]
 
 
@@ -37,7 +39,7 @@ def good_lr(cells: Cells, effects: Sequence[LrEffect]) -> GoodLr:
     nothing = (math.nan, math.nan)
     told = [e for e in effects if e.gain.known]
     if cells.best is None or not told:
-        return GoodLr(FACTOR, nothing, nothing, ())
+        return GoodLr(FACTOR, nothing, nothing, True, ())
     done = cells.finished
     best = done.loc[cells.best]
     lrs = np.array([e.lr for e in told])
@@ -54,7 +56,9 @@ def good_lr(cells: Cells, effects: Sequence[LrEffect]) -> GoodLr:
         helped = np.array([e.gain_chance < SURE for e in told])
         likely = (with_it["z"] - best["z"] + difference_errors(cells, best, with_it)) <= near
         gained = tuple(lrs[worse.to_numpy() & helped & likely.to_numpy()].tolist())
-    return GoodLr(FACTOR, _around(lrs, good, best["lr"]), _around(lrs, bare, best["lr"]), gained)
+    without_it = _around(lrs, bare, best["lr"])
+    in_one_piece = bool(((lrs[bare] >= without_it[0]) & (lrs[bare] <= without_it[1])).all())
+    return GoodLr(FACTOR, _around(lrs, good, best["lr"]), without_it, in_one_piece, gained)
 
 
 def _around(lrs: np.ndarray, good: Mask, best: float) -> tuple[float, float]:

@@ -84,7 +84,7 @@ def next_sweep(
     if best.ties >= 0 and best.regret.value < ENOUGH and seeds > 1:
         better = f": the settings that did as well differ by about {percent(best.regret.value)}"
         return NextSweep((f"you have your answer{better if best.ties else ''}",))
-    if best.ties == 0 and seeds == 1:
+    if best.ties == 0:
         return NextSweep(("you have your answer, as far as one seed can tell",))
     tied = [(best.lr, best.weight_decay), *best.tied[: MOST_TIED - 1]]
     more = seeds + (MORE_SEEDS if seeds > 1 else 1)
