@@ -76,7 +76,7 @@ def _helps(
     most = max(helped, key=lambda e: e.gain.value)
     over = f"at lr {_runs([e.lr for e in helped], [e.lr for e in known])}"
     text = f"Weight decay {word} helps {over}"
-    size = f"takes {percent(most.gain.value)} off the {found.name}"
+    size = f"takes {percent(most.gain.value)} off {_the(found.name)}"
     text += f", where it {size}" if len(helped) == 1 else f": at {number(most.lr)} it {size}"
     good = found.good_lr
     if good.gained:
@@ -110,7 +110,7 @@ def _not_shown(found: Landscape, known: Sequence[LrEffect]) -> Sentence:
     if here.gain.high > TOO_WIDE:
         text = (
             f"Weight decay may help, but this sweep can't show it: beside {name}, chance hides a "
-            f"gain of up to {percent(here.gain.high)} of the {found.name}."
+            f"gain of up to {percent(here.gain.high)} of {_the(found.name)}."
         )
     else:
         text = (
@@ -133,9 +133,8 @@ def _harm(found: Landscape) -> Sentence | None:
         numbers.append(_harm_numbers(far, factor))
     least = {e.without for e in told}
     compared = "without it" if least == {0.0} else "with the least"
-    text += (
-        f": from there on the {found.name} is {percent(factor - 1)} or more above that {compared}."
-    )
+    above = f"{percent(factor - 1)} or more above that {compared}"
+    text += f": from there on {_the(found.name)} is {above}."
     return Sentence(text, "limit", "; ".join(numbers))
 
 
@@ -148,7 +147,7 @@ def _usable(found: Landscape) -> tuple[float, ...]:
 def _harmless(found: Landscape, factor: float) -> Sentence | None:
     """That nothing harms, where that is ruled out to be otherwise."""
     here = _nearest([e for e in found.effects if e.gain.known], found.best.lr)
-    if here is None or not math.isfinite(here.harms_from[factor].low):
+    if here is None or not 0 < here.harms_from[factor].low < math.inf:
         return None
     largest = here.harms_from[factor].low
     text = (
@@ -161,6 +160,8 @@ def _harmless(found: Landscape, factor: float) -> Sentence | None:
 def _enough(found: Landscape, study: str) -> Sentence | None:
     best, edges = found.best, [e for e in found.edges if math.isfinite(e.extend_to)]
     command = f"`wdstudy suggest{f' {study}' if study else ''}`"
+    if alone := _alone_on_an_axis(found):
+        return Sentence(alone, "edges")
     if edges:
         out = " and ".join(f"{e.axis} to {number(e.extend_to)}" for e in edges)
         return Sentence(
@@ -177,6 +178,16 @@ def _enough(found: Landscape, study: str) -> Sentence | None:
         f"{percent(best.regret.value)}: more seeds of those alone tell ({command})."
     )
     return Sentence(text, "best", numbers)
+
+
+def _alone_on_an_axis(found: Landscape) -> str:
+    """That one value of an axis tells nothing of both together; empty where there are more."""
+    if found.edges[1].where == "unknown":
+        return "Nothing with weight decay finished: what it does is not answered until some does."
+    single = [edge.axis for edge in found.edges if edge.where == "single"]
+    if not single or (single == ["weight_decay"] and found.effects):
+        return ""
+    return f"Only one {single[0]} was tried: what others would do is not answered."
 
 
 def _replicated(found: Landscape) -> bool:
@@ -235,6 +246,10 @@ def _span(low: float, high: float) -> str:
     return number(low) if low == high else f"{number(low)} … {number(high)}"
 
 
+def _the(name: str) -> str:
+    return f"the {name}" if name[0].isalpha() else name
+
+
 def _alone(low: float, high: float) -> str:
     return f"{number(low)} alone" if low == high else _span(low, high)
 
@@ -243,5 +258,5 @@ def _chance(p: float) -> str:
     return (
         "by chance in fewer than 1 of 1,000 sweeps"
         if p < 1e-3
-        else f"by chance in {p:.1%} of sweeps"
+        else f"by chance in {percent(p)} of sweeps"
     )

@@ -97,9 +97,10 @@ def measured(
     rows = grid.rows[counts(grid.rows)].assign(value=lambda r: _flipped(r["value"], sign))
     table = grid.cells.drop(columns="spread").assign(value=lambda t: _flipped(t["value"], sign))
     table = table[table.index.isin(rows["cell"])]
-    logarithmic = bool((rows["value"].dropna() > 0).all())
+    least = _least(rows["value"], sign)
+    logarithmic = math.isfinite(least)
     for cells in (rows, table):
-        cells["z"] = np.log(cells["value"]) if logarithmic else cells["value"]
+        cells["z"] = np.log(cells["value"].clip(lower=least)) if logarithmic else cells["value"]
         with np.errstate(divide="ignore"):
             cells["x"], cells["y"] = np.log10(cells["lr"]), np.log10(cells["weight_decay"])
     scattered = _scattered(table)
@@ -127,8 +128,23 @@ def _flip_of(value: pd.Series) -> str:
     Of a share (an accuracy) that is what it lacks to 1, of anything else the negative.
     """
     known = value.dropna()
-    is_share = len(known) and bool(known.between(0, 1, inclusive="left").all())
+    is_share = len(known) and bool(known.between(0, 1).all())
     return f"1 {MINUS} " if is_share else MINUS
+
+
+def _least(value: pd.Series, sign: str) -> float:
+    """The value below which none is taken in logarithms; NaN where there are none to take.
+
+    Of an accuracy that reaches 1 nothing is left to 1: that counts as half of the least that is,
+    half an example, say.
+    """
+    known = value.dropna()
+    positive = known[known > 0]
+    if not len(positive):
+        return math.nan
+    if len(positive) == len(known):
+        return float(positive.min())
+    return float(positive.min()) / 2 if sign.startswith("1") and (known >= 0).all() else math.nan
 
 
 def _flipped(value: pd.Series, sign: str) -> pd.Series:

@@ -16,6 +16,7 @@ from wdstudy.analysis.numbers.estimate import Mask
 
 NEAR = 0.05  # scattered cells within this share of the range from its end are at the edge
 STEP = (0.5, 1.0)  # decades to extend by: two steps of the grid, within these bounds
+LIKELY = 1.0  # standard errors by which an edge that holds most of the top is better than inside
 WORTH = math.log(1.1)  # a refined range holds the cells within this of the best log loss
 
 
@@ -128,25 +129,32 @@ def _edge(cells: Cells, axis: Literal["lr", "weight_decay"], name: str) -> Edge:
     order = np.argsort(z, kind="stable")
     at_lower, at_upper = (float(side[order[:top]].mean()) for side in (lower, upper))
     where: Literal["lower", "upper", "inside"] = "inside"
-    if lower[order[0]] or (at_lower > 0.5 and not upper[order[0]]):
+    if np.ptp(z) == 0:
+        pass  # no end is better than another
+    elif lower[order[0]] or (at_lower > 0.5 and not upper[order[0]]):
         where = "lower"
     elif upper[order[0]] or at_upper > 0.5:
         where = "upper"
     side, share = (lower, at_lower) if where == "lower" else (upper, at_upper)
     firm = where != "inside" and _beyond_noise(cells, done, order, ~side)
-    worth = where != "inside" and (firm or share > 0.5 or not cells.noise.known)
+    most = share > 0.5 and _beyond_noise(cells, done, order, ~side, LIKELY)
+    worth = where != "inside" and (firm or most or not cells.noise.known)
     extend_to = _extended(levels, where) if worth else math.nan
     return Edge(axis, where, 10**low, 10**high, at_lower, at_upper, top, firm, extend_to)
 
 
 def _beyond_noise(
-    cells: Cells, done: pd.DataFrame, order: npt.NDArray[np.intp], inside: Mask
+    cells: Cells, done: pd.DataFrame, order: npt.NDArray[np.intp], inside: Mask, errors: float = 0
 ) -> bool:
-    """Whether every cell away from the edge is worse than the best by more than the noise."""
+    """Whether every cell away from the edge is worse than the best by more than the noise.
+
+    errors: by so many standard errors; 0 for as many as all these cells ask for.
+    """
     if not inside.any() or not cells.noise.known:
         return False
     best, rivals = done.iloc[order[0]], done[inside]
-    reach = quantile(cells.noise.df, len(rivals)) * difference_errors(cells, best, rivals)
+    errors = errors or quantile(cells.noise.df, len(rivals))
+    reach = errors * difference_errors(cells, best, rivals)
     return bool((rivals["z"] - best["z"] > reach).all())
 
 

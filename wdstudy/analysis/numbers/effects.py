@@ -136,18 +136,18 @@ def _onset(column: Column, base: int, gap: Array, reach: Array, factor: float) -
     upper = np.minimum.accumulate(np.where(np.isinf(c), c, finite + wide)[::-1])[::-1]
     likely = _passing(y, _rising(c), level)
     above, sure_above = np.flatnonzero(upper > level), np.flatnonzero(lower > level)
-    low = float(y[max(above[0] - 1, 0)]) if len(above) else math.inf
+    low = math.inf if not len(above) else float(y[above[0] - 1]) if above[0] else -math.inf
     high = float(y[sure_above[0]]) if len(sure_above) else math.inf
-    ends = [10 ** (v if math.isfinite(v) else o) for v, o in ((low, y[-1]), (high, math.inf))]
+    largest = float(column.weight_decay[place[-1]])
+    lower_end = largest if low == math.inf else float(10**low)  # 0: it may begin anywhere
     if not math.isfinite(likely):
-        largest = column.weight_decay[place[-1]]
         why = f"no harm of {factor - 1:.0%} is seen up to weight_decay {largest:g}, the largest"
-        return Estimate(math.nan, ends[0] if math.isfinite(low) or upper[-1] <= level else math.nan,
-                        math.inf, column.n, why)  # fmt: skip
+        return Estimate(math.nan, lower_end, math.inf, column.n, why)
     value = 10**likely
     if not np.isfinite(wide).all():
         return Estimate(value, n=column.n, reason="no interval: noise not known")
-    return Estimate(value, min(ends[0], value), max(ends[1], value), column.n)
+    upper_end = 10**high if math.isfinite(high) else math.inf
+    return Estimate(value, min(lower_end, value), max(upper_end, value), column.n)
 
 
 def _rising(values: Array) -> Array:

@@ -14,6 +14,8 @@ def with_interval(loss: Estimate) -> str:
     if not math.isfinite(loss.high - loss.low):
         return number(loss.value)
     half = (loss.high - loss.low) / 2
+    if half <= 1e-9 * (abs(loss.value) or 1.0):  # no noise at all
+        return number(loss.value)
     # Two digits of the interval's half width: the third would be noise about noise.
     needed = math.ceil(math.log10(abs(loss.value) / half)) + 1 if half and loss.value else 3
     digits = max(3, min(9, needed))
