@@ -30,7 +30,7 @@ from wdstudy.analysis.numbers.ridge import Valley, valley
 TABLES = Path(__file__).parent / "tables"
 HARM, GAIN = math.log(1.1), -math.log(0.95)
 NOTHING = 0.002  # a gain of less is none: dense tables have noise of their own
-SEEDS = 2
+SEEDS, OTHERS = 2, 4  # of a sweep, and those that it is judged by
 SIZES = (6, 7)
 
 
@@ -97,11 +97,10 @@ def _some(values: np.ndarray, size: int, even: bool, rng: np.random.Generator) -
 
 @dataclass(frozen=True)
 class Truth:
-    """The dense table: mean log loss `[lr, weight_decay]`, inf where cells diverged, and words."""
+    """A dense table: mean log loss `[lr, weight_decay]` of some seeds, inf where cells diverged."""
 
     z: pd.DataFrame
     trials: pd.DataFrame
-    found: Landscape
 
     @classmethod
     def of(cls, dense: pd.DataFrame) -> Truth:
@@ -109,7 +108,11 @@ class Truth:
         value = np.log(dense["value"].where(~dense["diverged"].astype(bool)))
         grouped = dense.assign(z=value).groupby(["lr", "weight_decay"])
         z = grouped["z"].mean().where(grouped["diverged"].mean() < 0.5, np.inf)
-        return cls(z.unstack(), dense, landscape(dense))
+        return cls(z.unstack(), dense)
+
+    def without(self, seeds: set[int]) -> Truth:
+        """By the seeds that a sweep has not seen: what its own luck does is no truth."""
+        return Truth.of(self.trials[~self.trials["seed"].isin(seeds)])
 
     def held_out(self, lr: float, weight_decay: float, seeds: set[int]) -> float:
         """The mean loss of a cell over the seeds that a sweep has not seen."""
@@ -144,7 +147,8 @@ class Truth:
 
 def judged(sweep: pd.DataFrame, truth: Truth) -> dict[str, list[float]]:
     """How what is said of a sweep compares with the truth: column → 0 or 1, or sizes."""
-    found = landscape(sweep)
+    found, whole = landscape(sweep), truth
+    truth = truth.without(set(sweep["seed"].unique()))
     out: dict[str, list[float]] = {goal.column: [] for goal in GOALS}
     helped: list[bool] = []
     for effect in found.effects:
@@ -157,7 +161,7 @@ def judged(sweep: pd.DataFrame, truth: Truth) -> dict[str, list[float]]:
             real = float(row.loc[change.weight_decay] - base)
             if change.weight_decay == effect.without or not math.isfinite(change.loss.value):
                 continue
-            held.append(_covers(change.loss, math.expm1(real)))
+            held.append(_covers(_wider(change.loss), math.expm1(real)))
             if real > HARM:
                 out["harm_shown"].append(change.loss.low > 0)
             if real < -GAIN:
@@ -176,8 +180,8 @@ def judged(sweep: pd.DataFrame, truth: Truth) -> dict[str, list[float]]:
             if onset.known and math.isfinite(onset.low):
                 out["onset_covered"].append(onset.low * 0.999 <= real <= onset.high * 1.001)
     out["effect_told"] += [any(helped)] if helped else []
-    _judge_whole(found, sweep, truth, out)
-    out["contradicted"] += _contradicted(found, sweep, truth)
+    _judge_whole(found, sweep, whole, out)
+    out["contradicted"] += _contradicted(found, sweep, whole)
     return out
 
 
@@ -255,6 +259,15 @@ def _judge_limit(found: Landscape, truth: Truth, out: dict[str, list[float]]) ->
         if estimate.known and part.any() and known.sum() >= 2:
             line = np.polyfit(np.log10(lr[part][known]), np.log10(real[known]), 1)
             out["limit_covered"].append(_covers(estimate, float(line[0])))
+
+
+def _wider(change: Estimate) -> Estimate:
+    """An interval that reckons with the luck of the other seeds that it is held against."""
+    middle = math.log1p(change.value)
+    factor = math.sqrt(1 + SEEDS / OTHERS)
+    ends = (middle + factor * (math.log1p(end) - middle) for end in (change.low, change.high))
+    low, high = (math.expm1(end) for end in ends)
+    return Estimate(change.value, low, high)
 
 
 def _covers(estimate: Estimate, value: float, slack: float = 1e-9) -> bool:

@@ -132,6 +132,11 @@ def gather(trials: pd.DataFrame, value: str, *, minimize: bool) -> CellGrid:
             )
     rows = _rows(trials, value)
     rows["cell"] = rows.groupby([LR, WEIGHT_DECAY], sort=True).ngroup()
+    if SEED in trials:  # the same trial twice is no second seed
+        rows = rows[~rows.duplicated(["cell", SEED, "value"]) | rows["value"].isna()]
+        rows = rows.reset_index(drop=True)
+    else:
+        rows[SEED] = rows.groupby("cell").cumcount()
     groups = rows.assign(diverged=rows["diverged"].where(counts(rows))).groupby("cell")
     cells = groups.agg(
         lr=(LR, "first"),

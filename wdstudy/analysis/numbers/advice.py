@@ -47,8 +47,8 @@ def _best(found: Landscape, replica: str) -> Sentence:
             f", the lowest {found.name} seen; with one {replica} a cell, how surely can't be said."
         )
     elif best.ties == 0:
-        sure = "surely" if _replicated(found) else "as far as one seed can tell,"
-        text += f": {sure} the best of the settings tried."
+        told = "" if _replicated(found) else ", as far as one seed can tell"
+        text += f": no other setting tried did as well{told}."
     elif best.ties == 1:
         text += "; one other setting did about as well."
     else:
@@ -60,7 +60,7 @@ def _best(found: Landscape, replica: str) -> Sentence:
 def _gain(found: Landscape) -> Sentence | None:
     known = [e for e in found.effects if e.gain.known and math.isfinite(e.gain_chance)]
     if not known:
-        return None
+        return _rescued(found)
     # What one seed does to a whole column no neighbour shows, so it makes nothing sure.
     words = ((SURELY, "surely" if _replicated(found) else "probably"), (PROBABLY, "probably"))
     for level, word in words:
@@ -68,6 +68,16 @@ def _gain(found: Landscape) -> Sentence | None:
         if helped:
             return _helps(found, known, helped, word)
     return _not_shown(found, known)
+
+
+def _rescued(found: Landscape) -> Sentence | None:
+    """That training diverges at some lr but for weight decay."""
+    lost = [e.lr for e in found.effects if not e.gain.known and e.without == 0]
+    if not lost:
+        return None
+    lrs = _runs(lost, [e.lr for e in found.effects])
+    text = f"Weight decay makes lr {lrs} trainable: without it training diverges there."
+    return Sentence(text, "effects")
 
 
 def _helps(
@@ -96,6 +106,8 @@ def _widened(found: Landscape, lrs: Sequence[float]) -> str:
     if not good.in_one_piece or not math.isfinite(good.without[0]):
         return f"only with it is lr {_runs(gained, lrs)} good {near}"
     after = min(good.without[0], *gained), max(good.without[1], *gained)
+    if not good.with_decay[0] <= after[0] <= after[1] <= good.with_decay[1]:
+        return f"only with it is lr {_runs(gained, lrs)} good {near}"
     return f"it widens the range of good lr from {_alone(*good.without)} to {_span(*after)} {near}"
 
 
@@ -160,6 +172,8 @@ def _harmless(found: Landscape, factor: float) -> Sentence | None:
 def _enough(found: Landscape, study: str) -> Sentence | None:
     best, edges = found.best, [e for e in found.edges if math.isfinite(e.extend_to)]
     command = f"`wdstudy suggest{f' {study}' if study else ''}`"
+    if found.cells < 2:
+        return Sentence("Only one setting was tried: there is nothing to compare it with.", "best")
     if alone := _alone_on_an_axis(found):
         return Sentence(alone, "edges")
     if edges:
@@ -168,7 +182,9 @@ def _enough(found: Landscape, study: str) -> Sentence | None:
             f"The best lies at the edge of what was tried: extend {out} ({command}).", "edges"
         )
     if not _replicated(found):
-        return Sentence(f"One seed makes nothing sure: a second would ({command}).", "best")
+        few = "One seed makes" if best.seeds < 2 else "Seeds that differ so make"
+        more = "a second" if best.seeds < 2 else "another"
+        return Sentence(f"{few} nothing sure: {more} would ({command}).", "best")
     numbers = f"expected {percent(best.regret.value)}, at most {percent(best.regret.high)} (95 %)"
     if best.regret.value < ENOUGH:
         same = "" if best.ties == 0 else f": choosing better would gain less than {percent(ENOUGH)}"

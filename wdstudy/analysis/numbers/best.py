@@ -29,8 +29,9 @@ class Best:
     gap: how much worse the best of the neighbouring cells is, as a share of the loss.
     ties: other cells that the noise cannot tell from it at 95 %, all cells counted; -1 where noise
         is not known. tied: these cells, the best first.
-    regret: what the best of the tied cells would be better by, as a share of the loss, on average
-        over what the noise leaves possible; its `high` is the 95 % quantile.
+    regret: what the best of the tied cells would be better by, as a share of the loss (of the
+        range of values that are not all positive), on average over what the noise leaves possible;
+        its `high` is the 95 % quantile.
     timescale: 1 / (lr · weight_decay) in steps.
     """
 
@@ -115,16 +116,17 @@ def _leaders(
     tied = _tied(cells, best, table.drop(index=best.name))
     if tied is None:
         return None
-    middle, error = _posterior(cells, _with(best, tied))
+    middle, error = _posterior(cells, _with(best, tied), LEAST_KEPT)
     draws = middle + error * rng.standard_normal((REPLICATES, len(middle)))
     return float(middle[0]), draws.min(axis=1)
 
 
-def _posterior(cells: Cells, among: pd.DataFrame) -> tuple[Array, Array]:
+def _posterior(cells: Cells, among: pd.DataFrame, least: float) -> tuple[Array, Array]:
     """What cells truly have, `[n]`, and its standard error, when each may owe its z to luck.
 
     A cell is drawn towards the mean of all of them, by the share of its spread that is its noise
-    (Efron & Morris 1975, doi:10.1080/01621459.1975.10479864).
+    (Efron & Morris 1975, doi:10.1080/01621459.1975.10479864). least: the share that it keeps in any
+    case.
     """
     z = among["z"].to_numpy(dtype=float)
     noise = np.maximum(mean_variances(cells, among, rest=False).to_numpy(dtype=float), TINY)
@@ -138,8 +140,8 @@ def _posterior(cells: Cells, among: pd.DataFrame) -> tuple[Array, Array]:
     weight = 1 / (noise + spread)
     middle = float((weight * z).sum() / weight.sum())
     keep = spread / (spread + noise)
-    error = np.sqrt(keep * noise + (1 - keep) ** 2 / weight.sum())
-    return middle + np.maximum(keep, LEAST_KEPT) * (z - middle), error
+    keep = np.maximum(keep, least)
+    return middle + keep * (z - middle), np.sqrt(keep * noise + (1 - keep) ** 2 / weight.sum())
 
 
 def _loss(cells: Cells, best: pd.Series, tied: pd.DataFrame | None) -> Estimate:
@@ -156,7 +158,7 @@ def _loss(cells: Cells, best: pd.Series, tied: pd.DataFrame | None) -> Estimate:
     variance = sum(v for v, _ in parts)
     # Satterthwaite 1946, doi:10.2307/3002019: the degrees of freedom of a sum of variances.
     df = variance**2 / max(sum(v**2 / d for v, d in parts if v > 0 and d > 0), 1e-300)
-    luck = float(_posterior(cells, _with(best, tied))[0][0]) - float(best["z"])
+    luck = float(_posterior(cells, _with(best, tied), LEAST_KEPT)[0][0]) - float(best["z"])
     middle = _moved(cells, value, luck)
     if df < FEWEST_DF:
         return Estimate(middle, n=seeds, reason=f"no interval: {TWO_SEEDS_DIFFER}")
@@ -208,8 +210,10 @@ def _regret(
     if tied.empty:
         return Estimate(0.0, 0.0, 0.0, 1)
     among = _with(best, tied)
-    middle, error = _posterior(cells, among)
+    middle, error = _posterior(cells, among, 0.0)
     draws = middle + error * rng.standard_normal((REPLICATES, len(middle)))
     regret: Array = draws[:, 0] - draws.min(axis=1)
+    if not cells.logarithmic:  # of the range of the values, which have no share
+        regret = regret / (float(np.ptp(cells.finished["z"])) or math.inf)
     ends = float(regret.mean()), 0.0, float(np.quantile(regret, 0.95))
     return cells.share(*ends, len(among))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from wdstudy.analysis.frames.cells import counts, gather, initial_loss
+from wdstudy.analysis.frames.cells import DENSE, counts, gather, initial_loss
 from wdstudy.analysis.numbers.estimate import Array, Estimate
 from wdstudy.analysis.numbers.noise import Noise
 from wdstudy.analysis.numbers.replicates import noise_of
@@ -154,7 +154,9 @@ def _flipped(value: pd.Series, sign: str) -> pd.Series:
 def _scattered(table: pd.DataFrame) -> bool:
     """Whether most cells stand at an lr with fewer than three of them."""
     count = table.groupby("x")["x"].transform("count")
-    return bool((count >= FEWEST).mean() < 0.6) and table["x"].nunique() > FEWEST
+    places = table["x"].nunique() * table["weight_decay"].nunique()
+    few = bool((count >= FEWEST).mean() < 0.6) and table["x"].nunique() > FEWEST
+    return few and len(table) < DENSE * places
 
 
 def _columns(table: pd.DataFrame, *, scattered: bool) -> pd.Series:

@@ -111,8 +111,10 @@ def _chance(contrasts: Contrasts, lrs: int) -> float:
     """P value of the greatest gain, all contrasts of the sweep counted; 1 where there is none."""
     gap, error = contrasts.gap, contrasts.error
     use = np.isfinite(gap) & (error > 0) & ~contrasts.column.odd
+    if not contrasts.known:
+        return math.nan
     if not use.any():
-        return 1.0 if contrasts.known else math.nan
+        return 1.0
     chances = stats.t.sf(-gap[use] / error[use], contrasts.df)
     return float(min(1.0, contrasts.count * lrs * float(chances.min())))
 
@@ -147,7 +149,7 @@ def _onset(column: Column, base: int, gap: Array, reach: Array, factor: float) -
     if not np.isfinite(wide).all():
         return Estimate(value, n=column.n, reason="no interval: noise not known")
     upper_end = 10**high if math.isfinite(high) else math.inf
-    return Estimate(value, min(lower_end, value), max(upper_end, value), column.n)
+    return Estimate(min(max(value, lower_end), upper_end), lower_end, upper_end, column.n)
 
 
 def _rising(values: Array) -> Array:

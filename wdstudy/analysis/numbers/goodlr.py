@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from wdstudy.analysis.numbers.cells import Cells
 from wdstudy.analysis.numbers.contrasts import difference_errors, quantile
@@ -37,28 +38,41 @@ class GoodLr:
 def good_lr(cells: Cells, effects: Sequence[LrEffect]) -> GoodLr:
     """The ranges of good lr with and without weight decay."""
     nothing = (math.nan, math.nan)
-    told = [e for e in effects if e.gain.known]
+    at = {(r.lr, r.weight_decay): float(r.z) for r in cells.finished.itertuples()}
+    told = [e for e in effects if (e.lr, e.best_weight_decay) in at]
     if cells.best is None or not told:
         return GoodLr(FACTOR, nothing, nothing, True, ())
-    done = cells.finished
-    best = done.loc[cells.best]
-    lrs = np.array([e.lr for e in told])
-    at = {(r.lr, r.weight_decay): r.Index for r in done.itertuples()}
-    with_it = done.loc[[at[e.lr, e.best_weight_decay] for e in told]]
-    without = done.loc[[at[e.lr, e.without] for e in told]]
-    near = math.log(FACTOR)
-    good, bare = ((t["z"] - best["z"]).to_numpy(dtype=float) <= near for t in (with_it, without))
-    if not cells.noise.known:
-        gained: tuple[float, ...] = ()
-    else:
-        reach = quantile(cells.noise.df, len(told), SURE)
-        worse = (without["z"] - best["z"] - reach * difference_errors(cells, best, without)) > near
-        helped = np.array([e.gain_chance < SURE for e in told])
-        likely = (with_it["z"] - best["z"] + difference_errors(cells, best, with_it)) <= near
-        gained = tuple(lrs[worse.to_numpy() & helped & likely.to_numpy()].tolist())
+    best = cells.finished.loc[cells.best]
+    lrs, level = np.array([e.lr for e in told]), float(best["z"]) + math.log(FACTOR)
+    good = np.array([at[e.lr, e.best_weight_decay] <= level for e in told])
+    # Where nothing finished without weight decay, it diverged, which is not good.
+    bare = np.array([at.get((e.lr, e.without), math.inf) <= level for e in told])
+    gained = _gained(cells, best, told) if cells.noise.known else ()
     without_it = _around(lrs, bare, best["lr"])
     in_one_piece = bool(((lrs[bare] >= without_it[0]) & (lrs[bare] <= without_it[1])).all())
     return GoodLr(FACTOR, _around(lrs, good, best["lr"]), without_it, in_one_piece, gained)
+
+
+def _gained(cells: Cells, best: pd.Series, told: Sequence[LrEffect]) -> tuple[float, ...]:
+    """The lr that weight decay surely makes good."""
+    done = cells.finished
+    cell = {(r.lr, r.weight_decay): r.Index for r in done.itertuples()}
+    reach, near = quantile(cells.noise.df, len(told), SURE), math.log(FACTOR)
+    found = []
+    for effect in told:
+        with_it = done.loc[[cell[effect.lr, effect.best_weight_decay]]]
+        error = float(difference_errors(cells, best, with_it).iloc[0])
+        if float(with_it["z"].iloc[0] - best["z"]) + error > near:
+            continue
+        if (effect.lr, effect.without) not in cell:
+            found.append(effect.lr)
+            continue
+        without = done.loc[[cell[effect.lr, effect.without]]]
+        error = float(difference_errors(cells, best, without).iloc[0])
+        worse = float(without["z"].iloc[0] - best["z"]) - reach * error > near
+        if worse and effect.gain_chance < SURE:
+            found.append(effect.lr)
+    return tuple(found)
 
 
 def _around(lrs: np.ndarray, good: Mask, best: float) -> tuple[float, float]:

@@ -91,7 +91,7 @@ def _knot(x: Array, y: Array, error: Array) -> float | None:
     tried = [_rss(y, error, _bent(x, knot)) for knot in knots]
     spare = len(x) - 4  # the knot is sought, and counts
     least = max(min(tried), 1e-12)
-    chance = float(stats.f.sf((straight - least) / 2 / (least / spare), 2, spare))
+    chance = len(knots) * float(stats.f.sf((straight - least) / 2 / (least / spare), 2, spare))
     return float(knots[int(np.argmin(tried))]) if chance < BENDS else None
 
 

@@ -175,7 +175,7 @@ def _between(surface: Surface, z: Array, x: Array, y: Array) -> Array:
     for (di, dj), weight in weights.items():
         rows = np.minimum(i + di, len(surface.x) - 1)
         corner = z[rows, np.minimum(j + dj, len(surface.y) - 1)]
-        total += np.where(weight > 1e-9, corner * weight, 0.0)
+        total += np.where(weight > 1e-9, corner, 0.0) * weight
     return total
 
 

@@ -84,13 +84,17 @@ def next_sweep(
     if best.ties >= 0 and best.regret.value < ENOUGH and seeds > 1:
         better = f": the settings that did as well differ by about {percent(best.regret.value)}"
         return NextSweep((f"you have your answer{better if best.ties else ''}",))
-    if best.ties == 0:
-        return NextSweep(("you have your answer, as far as one seed can tell",))
     tied = [(best.lr, best.weight_decay), *best.tied[: MOST_TIED - 1]]
     more = seeds + (MORE_SEEDS if seeds > 1 else 1)
     if best.ties < 0:
         why = ("no cell has two seeds: how sure the best is can't be said",)
         return _made(why, found, record, SearchSpace(space.lr, space.weight_decay, more), trials)
+    if best.ties == 0:
+        why = ("one seed makes nothing sure: a second of the best cell",)
+        only = ((best.lr, best.weight_decay),)
+        return _made(
+            why, found, record, SearchSpace([best.lr], [best.weight_decay], more, only), trials
+        )
     why = (
         f"{best.ties} other cells are as good as the best, as far as {counted(seeds, 'seed')} can "
         f"tell: more seeds of these {'alone' if len(tied) > best.ties else f'{len(tied)} first'}",

@@ -37,8 +37,8 @@ def noise_of(rows: pd.DataFrame, table: pd.DataFrame) -> Noise:
         most = FAR_OUT * max(overall, _scale(mine, free))
         squares[column], df[column] = _trimmed(mine, most, free)
     noise = moderated(squares, df)
-    if not noise.known:
-        return noise
+    if not noise.known:  # a cell or two with a second seed: their neighbours tell more
+        return noise_of_neighbours(table)
     shift, shift_df = _shift(shifts, noise)
     common, common_df = _common(shifts)
     own, odd = _own(used, rest, noise)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from wdstudy.analysis.numbers.estimate import Estimate
 from wdstudy.analysis.numbers.findings import Landscape, Sentence
 from wdstudy.analysis.numbers.limit import Limit
+from wdstudy.analysis.numbers.ridge import WIDEST
 from wdstudy.analysis.numbers.spoken import percent
 from wdstudy.words import number, signed
 
 
 def say_limit(limit: Limit) -> Sentence | None:
     """How the harmless limit runs along lr, where enough lr show it."""
-    if not limit.slope.known:
+    if not limit.slope.known or limit.slope.high - limit.slope.low > WIDEST:
         return None
     text = (
         f"The weight_decay at which the loss is {percent(limit.factor - 1)} above that without "

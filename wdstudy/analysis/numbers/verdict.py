@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
+from wdstudy.analysis.numbers.advice import PROBABLY
 from wdstudy.analysis.numbers.edges import Edge
 from wdstudy.analysis.numbers.effects import LrEffect
 from wdstudy.analysis.numbers.findings import Landscape, Sentence
@@ -88,7 +89,7 @@ def _mixed(others: Mapping[str, str]) -> Sentence | None:
 def _effects(found: Landscape) -> Iterator[Sentence]:
     """What weight decay gains at each lr, in one sentence for all where it gains nothing."""
     told = [e for e in found.effects if e.gain.known and math.isfinite(e.gain.low)]
-    helped = [e for e in told if e.gain.low > 0]
+    helped = [e for e in told if e.gain_chance < PROBABLY]
     parts = [
         f"{number(e.lr)}: {shared(e.gain)} at weight_decay {number(e.best_weight_decay)}"
         for e in helped
@@ -199,7 +200,7 @@ def _baseline(found: Landscape) -> Sentence | None:
     if not gap.known:
         return None
     told = amount(gap, logarithmic=found.logarithmic)
-    without = f"the best {found.name} without weight decay is {told} above the best with it"
+    without = f"without it the best {found.name} changes by {told}"
     if gap.low > 0:
         text = f"Tuned both, weight decay helps: {without}."
     elif gap.high < 0:
@@ -207,7 +208,7 @@ def _baseline(found: Landscape) -> Sentence | None:
     elif math.isfinite(gap.low):
         text = f"Tuned both, that weight decay helps is not shown: {without}."
     else:
-        text = f"Tuned both, {without}; how sure that is can't be said."
+        text = f"Weight decay, both tuned: {without}; how sure that is can't be said."
     return Sentence(text, "baseline_gap")
 
 
