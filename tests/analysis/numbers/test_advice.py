@@ -139,3 +139,35 @@ def test_ripples_of_noise_and_poor_basins_are_none(noise: float) -> None:
     for seed in range(10):
         trials = Sweep(noise=noise, seeds=2).trials(bowl(-1), np.random.default_rng(seed))
         assert second_basin(measured(trials, "value")) is None
+
+
+@pytest.mark.parametrize(
+    ("kept", "says"),
+    [
+        ("weight_decay == 0", "Nothing with weight decay finished"),
+        ("lr == lr.min()", "Only one lr was tried"),
+        ("lr == lr.min() and weight_decay == 0", "Only one setting was tried"),
+    ],
+)
+def test_a_sweep_that_can_not_answer_says_so(kept: str, says: str) -> None:
+    trials = Sweep(noise=0.02, seeds=2, without=True).trials(flat(), np.random.default_rng(0))
+    found = landscape(trials.query(kept, engine="python"))
+    assert any(says in str(s) for s in found.advice)
+    assert not any("your answer" in str(s) for s in found.advice)
+
+
+def test_an_accuracy_that_reaches_one_keeps_its_effects() -> None:
+    trials = Sweep(noise=0.05, seeds=2, without=True).trials(bowl(-1), np.random.default_rng(0))
+    shares = trials.assign(val_accuracy=lambda t: 1 - t["value"].clip(upper=0.9))
+    shares.loc[shares["val_accuracy"].idxmax(), "val_accuracy"] = 1.0
+    found = landscape(shares, "val_accuracy")
+    assert found.logarithmic
+    assert found.effects
+    assert "1 − validation accuracy" in found.name
+
+
+def test_where_it_diverges_without_weight_decay_everywhere_that_is_the_sentence() -> None:
+    trials = Sweep(noise=0.02, seeds=2, without=True).trials(flat(), np.random.default_rng(0))
+    lost = trials["weight_decay"] == 0
+    found = landscape(trials.assign(diverged=lost, value=trials["value"].where(~lost)))
+    assert any("trainable: without it training diverges" in str(s) for s in found.advice)

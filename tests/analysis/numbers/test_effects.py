@@ -172,3 +172,53 @@ def test_the_least_weight_decay_stands_in_for_none() -> None:
     frame = swept(gains, np.random.default_rng(0))
     found = effects(frame[frame["weight_decay"] > 0])
     assert all(e.without == pytest.approx(DECAY[1]) for e in found)
+
+
+def test_harm_that_may_begin_below_the_least_weight_decay_has_no_lower_end() -> None:
+    rows = [(lr, d, s, (1.4 + 3 * d if d else 1.0) * (1 + 0.002 * s))
+            for lr in LR for d in (0.0, 1e-3, 1e-2, 1e-1) for s in (0, 1)]  # fmt: skip
+    frame = pd.DataFrame(rows, columns=["lr", "weight_decay", "seed", "value"])
+    onset = effects(frame)[0].harms_from[1.25]
+    assert onset.low == 0
+    assert onset.high == pytest.approx(1e-3)
+
+
+def test_the_same_trial_twice_is_no_second_seed() -> None:
+    frame = swept(gains, np.random.default_rng(0), seeds=1)
+    once, twice = landscape(frame), landscape(pd.concat([frame, frame], ignore_index=True))
+    assert not math.isfinite(twice.best.loss.low)
+    assert twice.effects[-2].gain == once.effects[-2].gain
+
+
+def test_one_replicated_cell_leaves_the_judging_to_neighbours() -> None:
+    frame = swept(gains, np.random.default_rng(0), seeds=1)
+    more = frame.iloc[[3]].assign(seed=1, value=lambda t: t["value"] * 1.001)
+    found = landscape(pd.concat([frame, more], ignore_index=True))
+    assert found.effects[-2].gain.known
+    assert not any("nan" in str(s) for s in (*found.advice, *found.verdict))
+
+
+def test_none_against_one_weight_decay_has_effects() -> None:
+    frame = swept(gains, np.random.default_rng(0))
+    pair = frame[frame["weight_decay"].isin([0.0, DECAY[4]])]
+    found = effects(pair)
+    assert len(found) == len(LR)
+    assert found[-2].gain.low > 0.1
+
+
+def test_lr_that_diverge_without_weight_decay_are_gained_by_it() -> None:
+    frame = swept(level, np.random.default_rng(0), noise=0.2)
+    lost = (frame["lr"] > 0.02) & (frame["weight_decay"] == 0)
+    found = landscape(frame.assign(diverged=lost, value=frame["value"].where(~lost)))
+    good = found.good_lr
+    assert good.gained
+    assert min(good.gained) > 0.02
+    assert good.with_decay[0] <= found.best.lr <= good.with_decay[1]
+
+
+def test_where_nothing_matters_weight_decay_neither_helps_nor_hurts() -> None:
+    rng, told = np.random.default_rng(0), 0
+    for _ in range(30):
+        gap = landscape(swept(level, rng)).baseline_gap
+        told += gap.low > 0 or gap.high < 0
+    assert told <= 3
