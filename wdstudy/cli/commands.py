@@ -195,6 +195,13 @@ def suggest(
     if not found.command:
         return
     typer.echo(f"# {found.price}")
+    if not read.record.command:  # another program trained it
+        typer.echo(
+            "# train these where the sweep came from, and read it again: lr weight_decay seeds"
+        )
+        for lr, weight_decay in found.places:
+            typer.echo(f"{lr:.6g} {weight_decay:.6g} {found.seeds}")
+        return
     stored = [] if storage is None else ["--storage", storage]
     typer.echo(called([*found.command, *stored]))
 

@@ -162,13 +162,21 @@ def finished_trials(trials: pd.DataFrame) -> pd.DataFrame:
     Raises:
         StudyError: there is none.
     """
-    finished = trials[trials["state"].isin(FINISHED)]
+    finished = trials[states(trials).isin(FINISHED)]
     if finished.empty:
         raise StudyError(
             f"the study '{trials.attrs.get('study', '')}' has no finished trial yet; "
             "run it first, or wait"
         )
     return finished
+
+
+def states(trials: pd.DataFrame) -> pd.Series:
+    """Optuna's states of trials, whatever program's words they are in; COMPLETE if none is told."""
+    if "state" not in trials:
+        return pd.Series("COMPLETE", index=trials.index)
+    words = trials["state"].astype(str).str.upper().str.split(".").str[-1]
+    return words.replace(dict.fromkeys(("FINISHED", "DONE", "SUCCESS", "TERMINATED"), "COMPLETE"))
 
 
 def initial_loss(trials: pd.DataFrame) -> float:
@@ -193,8 +201,7 @@ def rounded_values(values: pd.Series) -> pd.Series:
 def _rows(trials: pd.DataFrame, value: str) -> pd.DataFrame:
     """The finished trials that have a place on the plane."""
     rows = pd.DataFrame({name: _numbers(trials[name]) for name in (LR, WEIGHT_DECAY)})
-    state = trials["state"] if "state" in trials else pd.Series("COMPLETE", index=trials.index)
-    state = state.astype(str).str.upper().str.split(".").str[-1]
+    state = states(trials)
     number, complete = _numbers(trials[value]), state == "COMPLETE"
     rows[SEED] = pd.factorize(trials[SEED])[0] if SEED in trials else 0
     rows["diverged"] = _diverged(trials, number.to_numpy(), complete.to_numpy())

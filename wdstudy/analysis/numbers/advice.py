@@ -97,6 +97,7 @@ def _helps(
     elif here is not None and here is not most:
         text += f"; at the best lr, {number(here.lr)}, it takes {percent(here.gain.value)} off"
     numbers = f"at lr {number(most.lr)}: {shared(most.gain)}, {_chance(most.gain_chance)}"
+    numbers += "" if _replicated(found) else ", but one seed makes nothing sure"
     return Sentence(f"{text}.", "effects", numbers)
 
 
@@ -126,8 +127,8 @@ def _not_shown(found: Landscape, known: Sequence[LrEffect]) -> Sentence:
         )
     else:
         text = (
-            f"That weight decay helps is not shown: at lr {number(here.lr)}, beside {name}, a gain "
-            f"of more than {percent(here.gain.high)} is ruled out."
+            f"That weight decay helps is not shown: at lr {number(here.lr)}, beside {name}, a "
+            f"gain{_more_than(here.gain.high)} is ruled out."
         )
     return Sentence(text, "effects", rest)
 
@@ -159,7 +160,9 @@ def _usable(found: Landscape) -> tuple[float, ...]:
 def _harmless(found: Landscape, factor: float) -> Sentence | None:
     """That nothing harms, where that is ruled out to be otherwise."""
     here = _nearest([e for e in found.effects if e.gain.known], found.best.lr)
-    if here is None or not 0 < here.harms_from[factor].low < math.inf:
+    if here is None or here.harms_from[factor].known:
+        return None
+    if here.harms_from[factor].low < max(change.weight_decay for change in here.changes):
         return None
     largest = here.harms_from[factor].low
     text = (
@@ -242,7 +245,11 @@ def _harm_numbers(effect: LrEffect, factor: float) -> str:
 def _ruled_out(gain: Estimate) -> str:
     if gain.high > TOO_WIDE:
         return "it is not shown to"
-    return f"a gain of more than {percent(gain.high)} is ruled out"
+    return f"a gain{_more_than(gain.high)} is ruled out"
+
+
+def _more_than(share: float) -> str:
+    return f" of more than {percent(share)}" if percent(share) != "0 %" else ""
 
 
 def _runs(some: Sequence[float], of: Sequence[float]) -> str:

@@ -17,6 +17,7 @@ from wdstudy.analysis.numbers.timescales import timescale_steps
 from wdstudy.space import Cell
 
 REPLICATES = 400
+EQUAL, NEAR = math.log(1.02), math.log(1.1)  # of the loss; of the range of values with no log
 LEAST_KEPT = 0.75  # of a lead: more is taken off than fresh seeds do (benchmarks/verdicts.py)
 
 
@@ -27,8 +28,9 @@ class Best:
     loss: in units of the value, as the mean over as many new seeds would be: the least of many
         noisy cells looks better than it is, and that is taken off. seen: the mean as measured.
     gap: how much worse the best of the neighbouring cells is, as a share of the loss.
-    ties: other cells that the noise cannot tell from it at 95 %, all cells counted; -1 where noise
-        is not known. tied: these cells, the best first.
+    ties: other cells that do about as well: seen within 2 % of it, or within 10 % where the noise
+        can't tell them from it at 95 %, all cells counted; -1 where noise is not known. tied: these
+        cells, the best first.
     regret: what the best of the tied cells would be better by, as a share of the loss (of the
         range of values that are not all positive), on average over what the noise leaves possible;
         its `high` is the 95 % quantile.
@@ -194,11 +196,13 @@ def _gap(cells: Cells, best: pd.Series, others: pd.DataFrame) -> Estimate:
 
 
 def _tied(cells: Cells, best: pd.Series, others: pd.DataFrame) -> pd.DataFrame | None:
-    """The cells that may be as good, or better, at 95 % of all of them together."""
+    """The cells that do about as well: whatever noise they have, what is far worse is no tie."""
     if not cells.noise.known:
         return None
     reach = quantile(cells.noise.df, len(others)) * difference_errors(cells, best, others)
-    return others[others["z"] - best["z"] <= reach]
+    scale = 1.0 if cells.logarithmic else float(np.ptp(cells.finished["z"]))
+    gap = others["z"] - best["z"]
+    return others[(gap <= EQUAL * scale) | ((gap <= reach) & (gap <= NEAR * scale))]
 
 
 def _regret(

@@ -127,7 +127,10 @@ def _onset(column: Column, base: int, gap: Array, reach: Array, factor: float) -
     still be below to the first that surely is above.
     """
     level = math.log(factor)
-    sure = ~np.isnan(gap) & (~column.odd | np.isinf(gap) | (np.arange(len(gap)) == base))
+    # A cell whose seeds disagree tells nothing, unless it is above whichever of them is right.
+    with np.errstate(invalid="ignore"):
+        told = ~column.odd | np.isinf(gap) | (gap - reach > level)
+    sure = ~np.isnan(gap) & (told | (np.arange(len(gap)) == base))
     place = np.flatnonzero(sure)
     start = int(np.argmin(np.where(np.isfinite(gap[place]), gap[place], math.inf)))
     place = place[start:]

@@ -46,6 +46,12 @@ class NextSweep:
     seconds: float = math.nan
 
     @property
+    def places(self) -> tuple[Cell, ...]:
+        """The places of the plane that it trains, or has trained."""
+        grid = tuple((lr, decay) for lr in self.lr for decay in self.weight_decay)
+        return self.only or grid
+
+    @property
     def price(self) -> str:
         """`26 trials, about 40 s one after the other`."""
         text = counted(self.trials, "trial")
@@ -73,6 +79,11 @@ def next_sweep(
     space = record.spec.space or _space_of(trials)
     if space is None:
         raise StudyError("the study does not describe its space, so nothing can be suggested")
+    single = [edge.axis for edge in found.edges if edge.where == "single"]
+    if single:
+        return NextSweep(
+            (f"only one {single[0]} was tried: others tell how the two work together",)
+        )
     if found.suggestion.action == "none":
         raise StudyError(f"nothing can be suggested: {'; '.join(found.suggestion.why)}")
     seeds, best = len(space.seed_list), found.best
