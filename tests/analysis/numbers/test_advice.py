@@ -171,3 +171,11 @@ def test_where_it_diverges_without_weight_decay_everywhere_that_is_the_sentence(
     lost = trials["weight_decay"] == 0
     found = landscape(trials.assign(diverged=lost, value=trials["value"].where(~lost)))
     assert any("trainable: without it training diverges" in str(s) for s in found.advice)
+
+
+def test_where_it_diverges_without_weight_decay_at_some_lr_they_are_named() -> None:
+    trials = Sweep(noise=0.02, seeds=2, without=True).trials(flat(), np.random.default_rng(0))
+    lost = (trials["weight_decay"] == 0) & (trials["lr"] > 0.1)
+    found = landscape(trials.assign(diverged=lost, value=trials["value"].where(~lost)))
+    (said_of_it,) = [s for s in found.advice if s.about == "effects"]
+    assert re.match(r"Weight decay makes lr \S+ … 1 trainable", said_of_it.text)

@@ -67,7 +67,7 @@ def _gain(found: Landscape) -> Sentence | None:
         helped = [e for e in known if e.gain_chance < level]
         if helped:
             return _helps(found, known, helped, word)
-    return _not_shown(found, known)
+    return _rescued(found) or _not_shown(found, known)
 
 
 def _rescued(found: Landscape) -> Sentence | None:
@@ -90,7 +90,7 @@ def _helps(
     text += f", where it {size}" if len(helped) == 1 else f": at {number(most.lr)} it {size}"
     good = found.good_lr
     if good.gained:
-        text += f", and {_widened(found, [e.lr for e in known])}"
+        text += f", and {_widened(found, [e.lr for e in found.effects])}"
     here = _at_best(found, known)
     if here is not None and here not in helped:
         text += f"; at the best lr, {number(here.lr)}, {_ruled_out(here.gain)}"
