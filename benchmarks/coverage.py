@@ -70,6 +70,7 @@ SWEEPS: dict[str, Sweep] = {
     "grid 8x8, 3 seeds, 5 %, cliff, holes": Sweep(
         noise=0.05, seeds=3, cliff=-1.2, holes=0.1, shared=0.02, without=True
     ),
+    "grid 8x8, 2 seeds, 3 %, by lr": Sweep(noise=0.03, seeds=2, by_lr=0.5),
     "grid 6x5, 3 seeds, 3 %": Sweep(noise=0.03, seeds=3, points=grid(6, 5)),
     "scatter 64, 2 %": Sweep(noise=0.02, points=(np.empty(64), np.empty(64))),
     "scatter 150, 5 %": Sweep(noise=0.05, points=(np.empty(150), np.empty(150))),

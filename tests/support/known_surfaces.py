@@ -94,6 +94,8 @@ class Sweep:
 
     cliff: trials above this x + 0.3 y diverge. holes: share of cells missing.
     shared: part of the noise that a seed brings to all cells alike.
+    by_lr: as real tables have it: decades by which the noise grows per decade of lr, and each seed
+        shifts the cells of one lr by as much again, those of another otherwise.
     """
 
     noise: float = 0.05
@@ -101,6 +103,7 @@ class Sweep:
     cliff: float = np.inf
     holes: float = 0.0
     shared: float = 0.0
+    by_lr: float = 0.0
     without: bool = False
     points: tuple[Array, Array] = field(default_factory=grid)
 
@@ -117,7 +120,11 @@ class Sweep:
         x, y, weight_decay = (np.repeat(a, self.seeds) for a in (x, y, weight_decay))
         seed = np.tile(np.arange(self.seeds), len(x) // self.seeds)
         bias = self.shared * rng.standard_normal(self.seeds)
-        z = surface(x, y) + bias[seed] + self.noise * rng.standard_normal(len(x))
+        noise = self.noise * 10 ** (self.by_lr * (x - MIDDLE))
+        z = surface(x, y) + bias[seed] + noise * rng.standard_normal(len(x))
+        if self.by_lr:
+            lrs, column = np.unique(x, return_inverse=True)
+            z += noise * rng.standard_normal((len(lrs), self.seeds))[column, seed]
         value = np.minimum(np.exp(z), INITIAL * 1.02)
         diverged = x + 0.3 * y > self.cliff
         return pd.DataFrame(

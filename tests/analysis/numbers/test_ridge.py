@@ -196,8 +196,13 @@ def test_interval_covers_about_as_often_as_it_says() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "sweep",
-    [Sweep(noise=0.05), Sweep(noise=0.15), scattered(150, 0.05)],
-    ids=["grid, 5 %", "grid, 15 %", "scatter, 5 %"],
+    [
+        Sweep(noise=0.05),
+        Sweep(noise=0.15, seeds=4),
+        Sweep(noise=0.03, seeds=2, by_lr=0.5),
+        scattered(150, 0.05),
+    ],
+    ids=["grid, 5 %", "grid, 15 %, 4 seeds", "grid, noise by lr", "scatter, 5 %"],
 )
 def test_interval_covers_in_90_to_99_percent(sweep: Sweep) -> None:
     """Over all surfaces together; `benchmarks/coverage.py` tells of each with more runs.

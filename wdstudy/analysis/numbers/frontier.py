@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,11 +75,11 @@ def _onsets(
     trained = float(np.nanmin(z)) + BASIN * _range(z)
     rows = np.where(surface.diverged, np.nan, _bridged(z, surface.y))
     found, unseen = [], 0
-    for x, row in zip(surface.x, rows, strict=True):
+    for x, row, luck in zip(surface.x, rows, _luck(surface), strict=True):
         if not np.isfinite(row).any() or np.nanmin(row) > trained:
             continue
         best = int(np.nanargmin(row))
-        least = min(float(row[best]), without.get(x, math.inf))
+        least = min(float(row[best]), without.get(x, math.inf)) + luck
         place = crossing(row[best:], surface.y[best:], least + rise)  # NaN is not above
         below = x not in without and _falling(row, best, rise)
         if math.isfinite(place) and not below:
@@ -87,6 +88,19 @@ def _onsets(
             unseen += 1
     x, y = np.array(found).reshape(-1, 2).T
     return x, y, unseen
+
+
+def _luck(surface: Surface) -> Array:
+    """By how much the least of each lr's cells lies below what that cell truly has, `[I]`.
+
+    As replicates with as much noise once more lie below it; where lr differ in their noise, the
+    frontier would else bend with the luck.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # rows in which nothing finished
+        least = np.nanmin(surface.z, axis=2)  # [R, I]
+        luck = least[0] - np.nanmean(least[1:], axis=0)
+    return np.where(np.isfinite(luck), np.maximum(luck, 0.0), 0.0)
 
 
 def _spread(surface: Surface, rise: float, without: dict[float, float]) -> float:
