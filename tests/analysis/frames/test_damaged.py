@@ -128,7 +128,7 @@ def test_a_report_that_fails_leaves_no_folder_without_its_page(
     def full(*_: object) -> str:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("wdstudy.analysis.report.page._summary", full)
+    monkeypatch.setattr("wdstudy.analysis.report.page.as_json", full)
     assert main(["report", "a", "--storage", URL]) == 2
     assert not Path("reports/a").exists()
 

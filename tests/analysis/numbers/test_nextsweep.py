@@ -93,7 +93,7 @@ def test_seeds_go_to_the_tied_cells_alone(seeds: int, then: int) -> None:
     assert found.command[:4] == ("run", "mine.py", "--epochs", "3")
     assert found.command[-2:] == ("--seeds", str(then))
     told = parse_cells(flags_of(found.command)["--cells"])
-    tied = [(seen.best.lr, seen.best.weight_decay), *seen.best.tied]
+    tied = [(seen.best.lr, seen.best.weight_decay), *seen.best.rivals]
     assert {*told} <= {(float(f"{a:.6g}"), float(f"{b:.6g}")) for a, b in tied}
     assert len(told) == min(len(tied), MOST_TIED)
     assert found.trials == len(told) * (then - seeds)

@@ -46,6 +46,8 @@ def _best(found: Landscape, replica: str) -> Sentence:
         text += (
             f", the lowest {found.name} seen; with one {replica} a cell, how surely can't be said."
         )
+    elif best.ties == 0 and best.rivals:
+        text += f"; that one of {len(best.rivals):,} others is better, the noise can't rule out."
     elif best.ties == 0:
         told = "" if _replicated(found) else ", as far as one seed can tell"
         text += f": no other setting tried did as well{told}."

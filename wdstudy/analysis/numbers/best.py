@@ -30,8 +30,8 @@ class Best:
     gap: how much worse the best of the neighbouring cells is, as a share of the loss.
     ties: other cells that do about as well: seen within 2 % of it, or within 10 % where the noise
         can't tell them from it at 95 %, all cells counted; -1 where noise is not known. tied: these
-        cells, the best first.
-    regret: what the best of the tied cells would be better by, as a share of the loss (of the
+        cells, the best first. rivals: all that the noise can't tell from it, however bad they look.
+    regret: what the best of the rivals would be better by, as a share of the loss (of the
         range of values that are not all positive), on average over what the noise leaves possible;
         its `high` is the 95 % quantile.
     timescale: 1 / (lr · weight_decay) in steps.
@@ -46,6 +46,7 @@ class Best:
     gap: Estimate
     ties: int
     tied: tuple[Cell, ...]
+    rivals: tuple[Cell, ...]
     regret: Estimate
     timescale: float
 
@@ -54,23 +55,27 @@ def best_cell(cells: Cells, rng: np.random.Generator) -> Best:
     """The best of all cells, weight_decay = 0 among them."""
     if cells.best is None:
         none = cannot_say("no trial finished")
-        return Best(math.nan, math.nan, none, math.nan, 0, math.nan, none, -1, (), none, math.nan)
+        return Best(
+            math.nan, math.nan, none, math.nan, 0, math.nan, none, -1, (), (), none, math.nan
+        )
     done = cells.finished
     best = done.loc[cells.best]
     lr, weight_decay = float(best["lr"]), float(best["weight_decay"])
     others = done.drop(index=cells.best).sort_values("z", kind="stable")
-    tied = _tied(cells, best, others)
+    rivals = _open(cells, best, others)
+    tied = _tied(cells, best, others, rivals)
     return Best(
         lr,
         weight_decay,
-        _loss(cells, best, tied),
+        _loss(cells, best, rivals),
         float(best["value"]),
         int(best["seeds"]),
         float(best["diverged"]),
         _gap(cells, best, others),
-        -1 if tied is None else len(tied),
-        () if tied is None else tuple(zip(tied["lr"], tied["weight_decay"], strict=True)),
-        _regret(cells, best, tied, rng),
+        -1 if rivals is None else len(tied),
+        _places(tied),
+        () if rivals is None else _places(rivals),
+        _regret(cells, best, rivals, rng),
         timescale_steps(lr, weight_decay),
     )
 
@@ -115,7 +120,7 @@ def _leaders(
 ) -> tuple[float, Array] | None:
     """The least z of some cells, drawn to those that may be as good, and draws of it `[R]`."""
     best = table.loc[table["z"].idxmin()]
-    tied = _tied(cells, best, table.drop(index=best.name))
+    tied = _open(cells, best, table.drop(index=best.name))
     if tied is None:
         return None
     middle, error = _posterior(cells, _with(best, tied), LEAST_KEPT)
@@ -195,14 +200,28 @@ def _gap(cells: Cells, best: pd.Series, others: pd.DataFrame) -> Estimate:
     return cells.share(*ends, n)
 
 
-def _tied(cells: Cells, best: pd.Series, others: pd.DataFrame) -> pd.DataFrame | None:
-    """The cells that do about as well: whatever noise they have, what is far worse is no tie."""
+def _places(cells: pd.DataFrame) -> tuple[Cell, ...]:
+    return tuple(zip(cells["lr"], cells["weight_decay"], strict=True))
+
+
+def _open(cells: Cells, best: pd.Series, others: pd.DataFrame) -> pd.DataFrame | None:
+    """The cells that may be as good, or better, at 95 % of all of them together."""
     if not cells.noise.known:
         return None
     reach = quantile(cells.noise.df, len(others)) * difference_errors(cells, best, others)
+    return others[others["z"] - best["z"] <= reach]
+
+
+def _tied(
+    cells: Cells, best: pd.Series, others: pd.DataFrame, rivals: pd.DataFrame | None
+) -> pd.DataFrame:
+    """The cells that did about as well: what is far worse is no tie, whatever noise it has."""
+    if rivals is None:
+        return others.iloc[:0]
     scale = 1.0 if cells.logarithmic else float(np.ptp(cells.finished["z"]))
     gap = others["z"] - best["z"]
-    return others[(gap <= EQUAL * scale) | ((gap <= reach) & (gap <= NEAR * scale))]
+    near = others.index.isin(rivals.index) & (gap <= NEAR * scale)
+    return others[(gap <= EQUAL * scale) | near]
 
 
 def _regret(

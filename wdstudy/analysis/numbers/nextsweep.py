@@ -92,23 +92,25 @@ def next_sweep(
     if record.spec.sampled:
         why = ("the best lies inside, where the sampler looks closer by itself: more trials",)
         return _made(why, found, record, space, trials)
+    rivals = len(best.rivals)
     if best.ties >= 0 and best.regret.value < ENOUGH and seeds > 1:
         better = f": the settings that did as well differ by about {percent(best.regret.value)}"
         return NextSweep((f"you have your answer{better if best.ties else ''}",))
-    tied = [(best.lr, best.weight_decay), *best.tied[: MOST_TIED - 1]]
+    tied = [(best.lr, best.weight_decay), *best.rivals[: MOST_TIED - 1]]
     more = seeds + (MORE_SEEDS if seeds > 1 else 1)
     if best.ties < 0:
         why = ("no cell has two seeds: how sure the best is can't be said",)
         return _made(why, found, record, SearchSpace(space.lr, space.weight_decay, more), trials)
-    if best.ties == 0:
+    if not rivals:
         why = ("one seed makes nothing sure: a second of the best cell",)
         only = ((best.lr, best.weight_decay),)
         return _made(
             why, found, record, SearchSpace([best.lr], [best.weight_decay], more, only), trials
         )
     why = (
-        f"{best.ties} other cells are as good as the best, as far as {counted(seeds, 'seed')} can "
-        f"tell: more seeds of these {'alone' if len(tied) > best.ties else f'{len(tied)} first'}",
+        f"{counted(rivals, 'other cell')} may be as good as the best, as far as "
+        f"{counted(seeds, 'seed')} can tell: more seeds of these "
+        f"{'alone' if len(tied) > rivals else f'{len(tied)} first'}",
     )
     lrs, decays = (sorted(set(axis)) for axis in zip(*tied, strict=True))
     return _made(why, found, record, SearchSpace(lrs, decays, more, tuple(tied)), trials)

@@ -62,8 +62,8 @@ def _best(found: Landscape, replica: str) -> Sentence:
     if math.isfinite(loss.low) and number(best.seen) != number(loss.value):
         text += f"; {number(best.seen)} as seen, less the luck of having been chosen"
     text += ")."
-    if best.ties > 0:
-        text += f" The noise does not tell it from {counted(best.ties, 'other cell')}."
+    if best.rivals:
+        text += f" The noise does not tell it from {counted(len(best.rivals), 'other cell')}."
     elif best.ties == 0 and best.gap.low > TELLING:
         gap = amount(best.gap, logarithmic=found.logarithmic)
         text += f" It beats its neighbours by {gap}, beyond the noise."
