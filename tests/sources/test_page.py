@@ -25,6 +25,7 @@ def test_the_dashboards_page(in_folder: Path, live: bool) -> None:
     assert any("wdstudy-objective" in key for key in kept) is live
 
 
+@pytest.mark.slow
 def test_comparison_and_export(in_folder: Path) -> None:
     ours = optuna.create_study(study_name="ours", storage="sqlite:///wdstudy.db")
     made = grid_study("ours", seeds=2, optimizer="SGD")

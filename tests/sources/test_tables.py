@@ -290,8 +290,8 @@ def test_curves_of_a_second_table(in_folder: Path, capsys: pytest.CaptureFixture
     decays = np.repeat(table["weight_decay"], 10) * 8
     assert wide["decay_loss"].tolist() == pytest.approx(decays.tolist())
     long = pd.DataFrame(rows).melt(["run", "step"], var_name="series")
-    long.to_parquet("curves.parquet")
-    said(capsys, "sweep.csv", "--curves", "curves.parquet", "--name", "long")
+    long.to_csv("long.csv", index=False)
+    said(capsys, "sweep.csv", "--curves", "long.csv", "--name", "long")
     other = optuna.load_study(study_name="long", storage="sqlite:///wdstudy.db")
     pd.testing.assert_frame_equal(
         wdstudy.curves_frame(other), wdstudy.curves_frame(study), check_names=False
@@ -325,8 +325,10 @@ def test_what_wdstudy_exports_it_reads_back(
 
 
 @pytest.mark.parametrize(
-    "name", ["sweep.tsv", "semicolon.csv", "bom.csv", "utf16.csv", "a.parquet"]
-)
+    "name",
+    ["sweep.tsv", "semicolon.csv", "bom.csv", "utf16.csv",
+     pytest.param("a.parquet", marks=pytest.mark.slow)],
+)  # fmt: skip
 def test_forms_of_a_table(in_folder: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     table = sweep()
     match name:
@@ -375,6 +377,7 @@ def test_a_frame(in_folder: Path) -> None:
     ids=["ties", "only 0", "one lr", "accuracy", "reaches 1", "all lost", "one run", "tiny lr",
          "huge", "negative"],
 )  # fmt: skip
+@pytest.mark.usefixtures("one_figure")
 def test_odd_sweeps_end_in_a_report(
     in_folder: Path, capsys: pytest.CaptureFixture[str], table: pd.DataFrame
 ) -> None:

@@ -78,7 +78,7 @@ def test_a_gain_at_high_lr_is_told_and_none_invented_at_low_lr() -> None:
 def test_intervals_of_gains_and_contrasts_cover_the_truth() -> None:
     """With noise and seeds as real tables have them; all contrasts of an lr together."""
     rng, gain, column, onset = np.random.default_rng(0), [], [], []
-    for _ in range(40):
+    for _ in range(24):
         for e in effects(swept(gains, rng)):
             base = gains(e.lr, 0.0)
             gain.append(e.gain.low - 1e-9 <= truly(e, gains) <= e.gain.high + 1e-9)
@@ -94,10 +94,11 @@ def test_intervals_of_gains_and_contrasts_cover_the_truth() -> None:
                 onset.append(told.low * 0.99 <= real <= told.high * 1.01)
     assert np.mean(gain) >= 0.92
     assert np.mean(column) >= 0.9
-    assert len(onset) > 100
+    assert len(onset) > 60
     assert np.mean(onset) >= 0.92
 
 
+@pytest.mark.slow
 def test_nothing_is_said_to_help_where_nothing_does() -> None:
     rng = np.random.default_rng(0)
     chances = [e.gain_chance for _ in range(60) for e in effects(swept(level, rng))]
@@ -218,7 +219,7 @@ def test_lr_that_diverge_without_weight_decay_are_gained_by_it() -> None:
 
 def test_where_nothing_matters_weight_decay_neither_helps_nor_hurts() -> None:
     rng, told = np.random.default_rng(0), 0
-    for _ in range(30):
+    for _ in range(15):
         gap = landscape(swept(level, rng)).baseline_gap
         told += gap.low > 0 or gap.high < 0
-    assert told <= 3
+    assert told <= 1

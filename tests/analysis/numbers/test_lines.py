@@ -256,7 +256,7 @@ def test_the_loss_of_the_best_cell_counts_what_seeds_share() -> None:
         rng = np.random.default_rng(0)
         sweep = Sweep(noise=0.02, seeds=4, shared=shared, points=grid(7, 6))
         covered = []
-        for _ in range(60):
+        for _ in range(30):
             best = best_cell(measured(sweep.trials(bowl(0, across=0.5), rng), "value"), rng)
             truth = 0.1 * math.exp(0.5 * (math.log10(best.weight_decay) + 3.5) ** 2)
             truth *= math.exp(0.15 * (math.log10(best.lr) + 1.5) ** 2)
