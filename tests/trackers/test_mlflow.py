@@ -84,7 +84,9 @@ def test_the_study_is_a_parent_run_and_its_trials_are_nested_in_it(
 ) -> None:
     from wdstudy.trackers.mlflow import MLflow
 
-    uri = "sqlite:///mlflow.db" if where == "database" else request.getfixturevalue("server")
+    # Absolute: MLflow keeps the stores it opened by their address, for the whole process.
+    database = f"sqlite:///{in_folder}/mlflow.db"
+    uri = database if where == "database" else request.getfixturevalue("server")
     space = SearchSpace(lr=[0.01, 1e30], weight_decay=[0, 0.01])
     study = run_study(make_spec(space=space, epochs=3), URL, lanes=4, trackers=[MLflow(uri)])
     client, parents, nested = runs_at(uri)

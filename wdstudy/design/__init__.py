@@ -1,0 +1,1 @@
+"""A study that designs itself: which batch of trials tells most of what is still open."""
