@@ -18,7 +18,7 @@ class Outcome:
     """What came of a trial.
 
     value: the objective; NaN where it diverged, or is not known yet.
-    pending: it waits or runs.
+    pending: it waits or runs. failed: training it raised an error, and would again.
     initial_loss: before training; NaN where it is not known or no loss is what is judged by.
     share: how long it was trained, as a share of a trial's length: scouts are shorter.
     """
@@ -27,6 +27,7 @@ class Outcome:
     value: float = math.nan
     diverged: bool = False
     pending: bool = False
+    failed: bool = False
     initial_loss: float = math.nan
     share: float = FULL
 
@@ -41,7 +42,7 @@ def frame_of(outcomes: Iterable[Outcome]) -> pd.DataFrame:
     rows = [
         (o.params.lr, o.params.weight_decay, o.params.seed, o.value, o.diverged, o.initial_loss)
         for o in outcomes
-        if not o.pending and not o.is_scout
+        if not (o.pending or o.failed or o.is_scout)
     ]
     names = ["lr", "weight_decay", "seed", "value", "diverged", "initial_loss"]
     return pd.DataFrame(rows, columns=names)

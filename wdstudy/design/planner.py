@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 
-from wdstudy.design.batch import Batch, Question, Stop
+from wdstudy.design.batch import Batch, Question, Stage, Stop
 from wdstudy.design.design import Design
+from wdstudy.design.mapping import Want, closer, columns_of, down_the_column, onset_at, outward
 from wdstudy.design.outcomes import Outcome
+from wdstudy.design.plane import Line, Plane
+from wdstudy.design.questions import Answers, questions
+from wdstudy.design.replication import more_seeds, second_seeds
+from wdstudy.design.scouting import Hint, hint_of, scouts_wanted
+from wdstudy.space import TrialParams
+from wdstudy.words import number
+
+FEWEST = 20
+"""Trials that any answer takes, about: with fewer the best so far is told, and no more."""
 
 
 def next_batch(
@@ -30,11 +41,139 @@ def next_batch(
         scouts: Whether runs of a part of the length are possible.
         left: How many more trials the time allows, where that is limited.
     """
-    raise NotImplementedError
+    plane = Plane.of(outcomes, minimize=minimize)
+    if scouts and not plane.keys:
+        batch = scouts_wanted(plane.scouts, design, minimize=minimize)
+        if batch is not None:
+            return batch
+    if stop := _hopeless(plane):
+        return stop
+    hint = hint_of(plane.scouts, design, minimize=minimize)
+    answers = Answers.of(plane.cells, design) if plane.trials else None
+    asked = questions(answers, design) if answers else ()
+    spare = _spare(plane, design, left)
+    for stage, wants in _stages(plane, hint, answers, design):
+        found = _distinct(plane, wants)
+        if found:
+            if spare < 1:
+                return _spent(plane, asked)
+            return _batch(stage, found, int(min(spare, size)))
+        if plane.pending:
+            return None
+    if all(q.answered for q in asked):
+        return Stop("answered", "; ".join(q.says for q in asked))
+    why = "; ".join(q.given_up or q.says for q in asked if not q.answered)
+    return Stop("hopeless", why or "nothing could be trained")
 
 
 def open_questions(
     outcomes: Sequence[Outcome], design: Design, *, minimize: bool = True
 ) -> tuple[Question, ...]:
     """What is asked, and how far it is answered by the trials of full length that are done."""
-    raise NotImplementedError
+    plane = Plane.of(outcomes, minimize=minimize)
+    if not plane.trials:
+        nothing = "nothing is known yet"
+        names = ("best", "effects", "limit")
+        asked = [(name, getattr(design, name)) for name in names]
+        return tuple(Question(n, a, math.inf, False, nothing) for n, a in asked if a is not None)
+    return questions(Answers.of(plane.cells, design), design)
+
+
+def _stages(
+    plane: Plane, hint: Hint, answers: Answers | None, design: Design
+) -> Iterator[tuple[Stage, Iterator[Want]]]:
+    """What each stage wants, the next one only where those before want nothing."""
+    yield "find", _first(plane, hint, design)
+    if plane.best is None:
+        return
+    columns = columns_of(plane)
+    yield "map", _map(plane, columns, hint, design)
+    yield "seeds", second_seeds(plane, columns)
+    if answers is not None:
+        yield "seeds", more_seeds(plane, answers, design)
+
+
+def _first(plane: Plane, hint: Hint, design: Design) -> Iterator[Want]:
+    """The first trials of full length; lower lr, where all of those diverged."""
+    if not plane.keys:
+        scouted = bool(plane.scouts)
+        for lr in hint.lrs:
+            yield Want(TrialParams(lr, 0.0), hint.why)
+        for lr in hint.lrs if scouted else ():
+            yield Want(TrialParams(lr, hint.onset), hint.why)
+    elif plane.best is None and not plane.pending and plane.lines:
+        lowest = plane.lines[0].lr
+        for part in (10, 100, 1000):
+            if lowest / part >= design.lr[0]:
+                yield Want(TrialParams(lowest / part, 0.0), "all lr so far diverged: lower ones")
+
+
+def _map(
+    plane: Plane, columns: Sequence[Line], hint: Hint, design: Design
+) -> Iterator[Want]:
+    yield from outward(plane, hint.onset, design)
+    for line in columns:
+        yield from down_the_column(line, onset_at(line.lr, plane, hint.onset), design)
+    if not plane.pending:
+        yield from closer(plane, columns, design, design.best or 0.02)
+
+
+def _distinct(plane: Plane, wants: Iterator[Want]) -> list[Want]:
+    """Wants that were not placed yet, each once."""
+    found = {want.params.key: want for want in reversed([*wants]) if plane.is_new(want.params)}
+    return [*reversed(found.values())]
+
+
+def _batch(stage: Stage, wants: Sequence[Want], size: int) -> Batch:
+    """The most urgent wants; those of one seed, because lanes share theirs."""
+    seed = wants[0].params.seed
+    chosen = [want for want in wants if want.params.seed == seed][:size]
+    reasons = [*dict.fromkeys(want.why for want in chosen)]
+    return Batch(stage, _told(reasons), tuple(want.params for want in chosen))
+
+
+def _told(reasons: Sequence[str]) -> str:
+    """The reasons of a batch in a line: those that differ in the lr alone as one."""
+    stems: dict[str, list[str]] = {}
+    for reason in reasons:
+        stem, at, lr = reason.partition(" at lr ")
+        stems.setdefault(stem if at else reason, []).extend([lr] if at else [])
+    parts = [f"{stem} at lr {', '.join(lrs)}" if lrs else stem for stem, lrs in stems.items()]
+    return "; ".join(parts)
+
+
+def _spare(plane: Plane, design: Design, left: float | None) -> float:
+    """How many more trials are allowed."""
+    allowed = math.inf if design.trials is None else design.trials - len(plane.keys)
+    return min(allowed, math.inf if left is None else left)
+
+
+def _spent(plane: Plane, asked: Sequence[Question]) -> Stop:
+    """That what was allowed is spent, and what it would have taken."""
+    open_now = [q for q in asked if not q.answered]
+    known = [q.trials for q in open_now if math.isfinite(q.trials)]
+    best = plane.best
+    told = ""
+    if best is not None:
+        told = f"; the best so far is lr {number(best.lr)}, weight_decay {number(best.best)}"
+    if plane.trials < FEWEST:
+        more = f"an answer takes about {FEWEST} trials or more"
+    else:
+        more = f"about {max(known):.0f} more would answer it" if known else "more would tell"
+    says = "; ".join(f"{q.name}: {q.says}" for q in open_now)
+    return Stop("budget", f"the budget is spent and this is open: {says}{told}; {more}")
+
+
+def _hopeless(plane: Plane) -> Stop | None:
+    """That nothing can be learnt, however many trials there are."""
+    done = plane.cells.finished
+    if plane.pending or len(plane.lines) < 4:
+        return None
+    if len(done) >= 4 and float(done["z"].max() - done["z"].min()) < 1e-9:
+        return Stop(
+            "hopeless",
+            f"all {len(done)} cells came out equal: lr and weight_decay change nothing here; are "
+            "they set by a scheduler, or not given to the optimizer?",
+        )
+    return None
+

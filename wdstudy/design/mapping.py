@@ -1,0 +1,183 @@
+"""Columns of weight_decay at every good lr: where to look next, a column at a time.
+
+A column holds 0, the weight_decay where harm begins between two cells that are near enough, and
+the valley below it. Columns lie half a decade of lr apart, as wide as training works, and one more
+on either side shows that it does not work there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from wdstudy.design.design import Design
+from wdstudy.design.lattice import HALVES, QUARTERS, between, has_near, middle, nice
+from wdstudy.design.plane import Line, Plane
+from wdstudy.space import TrialParams
+from wdstudy.words import number
+
+APART = 0.3
+"""Decades of lr that columns lie apart, at least."""
+
+MOST_COLUMNS = 7
+
+WIDE = 0.6
+"""Decades of weight_decay between which harm begins, at most, before seeds are spent on it."""
+
+STEEP = 0.5
+"""Decades of weight_decay by which harm begins earlier a decade of lr higher, to begin with."""
+
+
+@dataclass(frozen=True)
+class Want:
+    """A cell that would tell something, and what; the first are the most urgent."""
+
+    params: TrialParams
+    why: str
+
+
+def columns_of(plane: Plane) -> tuple[Line, ...]:
+    """The columns worth mapping, the best first: good, and not too near to each other."""
+    lines = sorted(plane.working, key=lambda line: (-min(len(line.z), 4), line.least))
+    chosen: list[Line] = []
+    for line in lines:
+        if all(abs(math.log10(line.lr / other.lr)) > APART for other in chosen):
+            chosen.append(line)
+    return tuple(sorted(chosen, key=lambda line: line.least)[:MOST_COLUMNS])
+
+
+def outward(plane: Plane, onset: float, design: Design) -> Iterator[Want]:
+    """Lr beyond those that work, until one on either side does not."""
+    working = plane.working
+    if not working:
+        return
+    for edge, step in ((working[0], -1), (working[-1], 1)):
+        if edge.pending or (edge is not plane.best and len(working) >= MOST_COLUMNS):
+            continue
+        lr = _next(edge.lr, step)
+        if lr is None or not design.lr[0] * 0.999 <= lr <= design.lr[1] * 1.001:
+            continue
+        there = [line for line in plane.lines if abs(math.log10(line.lr / lr)) < 0.1]
+        if any(line.pending for line in there):
+            continue
+        asked = {w for line in there for w in line.asked}
+        at = there[0].lr if there else lr
+        why = f"does lr {number(at)} work as well?"
+        if 0 not in asked:
+            yield Want(TrialParams(at, 0.0), why)
+        guess = edge.best if edge.best > 0 else onset_at(at, plane, onset) / 10
+        guess = _inside(guess / 10 ** (STEEP * step / HALVES), design)
+        if not any(asked - {0.0}):
+            yield Want(TrialParams(at, guess), why)
+
+
+def onset_at(lr: float, plane: Plane, otherwise: float) -> float:
+    """Where harm probably begins at an lr, by the nearest column that tells."""
+    told = []
+    for line in plane.lines:
+        low, high = line.bracket
+        if math.isfinite(high):
+            told.append((abs(math.log10(line.lr / lr)), line.lr, math.sqrt((low or high / 10) * high)))
+    if not told:
+        return otherwise
+    _, near, onset = min(told)
+    return onset * (near / lr) ** STEEP
+
+
+def down_the_column(line: Line, guess: float, design: Design) -> Iterator[Want]:
+    """What a column lacks; nothing while some of it runs."""
+    lr = line.lr
+    if 0 not in line.asked:
+        yield _want(lr, 0.0, "what it is without weight decay")
+    if line.pending:
+        return
+    if not line.decays:
+        for decay in (guess, guess / 10):
+            yield from _new(line, decay, design, f"where harm begins at lr {number(lr)}")
+        return
+    last, first = line.bracket
+    why = f"where harm begins at lr {number(lr)}"
+    if math.isinf(first):
+        largest = line.decays[-1]
+        target = 3 * guess if 2 * largest < 3 * guess < 30 * largest else 10 * largest
+        yield from _new(line, target, design, why)
+    elif last == 0:
+        yield from _new(line, min(first / 10, guess / 3), design, why)
+    elif math.log10(first / last) > WIDE:
+        yield from _new(line, math.sqrt(first * last), design, why)
+    yield from _valley(line, first, design)
+
+
+def _valley(line: Line, first: float, design: Design) -> Iterator[Want]:
+    """The cells about the best weight_decay of a column, and two below the onset of harm."""
+    why = f"what weight decay gains at lr {number(line.lr)}"
+    if math.isfinite(first):
+        for part in (3, 10):
+            yield from _new(line, first / part, design, why)
+    best = line.best
+    if not best > 0:
+        return
+    below = [w for w in line.asked if 0 < w < best]
+    above = [w for w in line.asked if w > best]
+    if not below:
+        yield from _new(line, best / 10, design, why)
+    elif best / max(below) > 10**0.7:
+        yield from _new(line, best / 3, design, why)
+    if above and min(above) / best > 10**0.7:
+        yield from _new(line, best * 3, design, why)
+
+
+def closer(plane: Plane, columns: Sequence[Line], design: Design, least: float) -> Iterator[Want]:
+    """Lr between columns and about the best cell, where a parabola expects a better one."""
+    best = plane.best
+    if best is None or best.pending or not math.isfinite(best.best):
+        return
+    decay = best.best
+    for side in (-1, 1):
+        nearest = [line for line in columns if side * (line.lr - best.lr) > 0]
+        if not nearest:
+            continue
+        other = min(nearest, key=lambda line: abs(math.log(line.lr / best.lr)))
+        lr = middle(best.lr, other.lr)
+        if has_near([line.lr for line in plane.lines], lr, 0.1):
+            continue
+        if other.least - best.least < _DULL * least + _reach(columns, best):
+            between_them = math.sqrt(max(decay, 0.0) * max(other.best, 0.0))
+            why = f"does lr {number(lr)} do better than its neighbours?"
+            at = nice(between_them, QUARTERS) if between_them > 0 else decay
+            yield Want(TrialParams(lr, at), why)
+
+
+_DULL = 4.0
+
+
+def _reach(columns: Sequence[Line], best: Line) -> float:
+    """How much a parabola through the best column and its neighbours falls between them at most."""
+    gaps = sorted(line.least - best.least for line in columns if line is not best)[:2]
+    return 0.0 if len(gaps) < 2 else gaps[1] / 8
+
+
+def _new(
+    line: Line, decay: float, design: Design, why: str, *, steps: int = HALVES, near: float = 0.2
+) -> Iterator[Want]:
+    decay = _inside(decay, design, steps)
+    if not has_near(line.asked, decay, near):
+        yield _want(line.lr, decay, why)
+
+
+def _want(lr: float, decay: float, why: str) -> Want:
+    return Want(TrialParams(lr, decay), why)
+
+
+def _inside(decay: float, design: Design, steps: int = HALVES) -> float:
+    low, high = design.weight_decay
+    return min(max(nice(min(max(decay, low), high), steps), low), high)
+
+
+def _next(lr: float, step: int) -> float | None:
+    """The lr of the lattice of half decades beside one, upwards or downwards."""
+    values = between(lr / 10, lr * 10)
+    beyond = [v for v in values if step * math.log10(v / lr) > 0.25]
+    return min(beyond, key=lambda v: abs(math.log(v / lr)), default=None)
+

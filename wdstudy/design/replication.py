@@ -1,0 +1,85 @@
+"""More seeds: first of what every column is judged by, then of what the noise leaves open."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from wdstudy.analysis.numbers.effects import LrEffect
+from wdstudy.design.design import Design
+from wdstudy.design.lattice import has_near, middle
+from wdstudy.design.mapping import Want
+from wdstudy.design.plane import Line, Plane
+from wdstudy.design.questions import FACTOR, MOST_SEEDS, Answers, Place, open_cells
+from wdstudy.space import Cell, TrialParams
+from wdstudy.words import number
+
+RIVALS = 3
+"""So many of the cells that may be better get a seed at a time, the best first."""
+
+
+def second_seeds(plane: Plane, columns: Sequence[Line]) -> Iterator[Want]:
+    """A second seed of what a column is judged by: without weight decay, and its best with it."""
+    for line in columns:
+        decayed = [w for w in line.decays if math.isfinite(line.z[w])]
+        best = min(decayed, key=lambda w: line.z[w], default=0.0)
+        for decay in dict.fromkeys((0.0, best)):
+            if len(line.seeds.get(decay, ())) == 1 and decay not in line.pending:
+                yield _again(plane, (line.lr, decay), f"how noisy lr {number(line.lr)} is")
+
+
+def more_seeds(plane: Plane, answers: Answers, design: Design) -> Iterator[Want]:
+    """Seeds of what is asked and open, where they may close it at a sane price."""
+    best = answers.best
+    if design.best is not None and not best.regret.value <= design.best:
+        cells = [(best.lr, best.weight_decay), *best.rivals[:RIVALS]]
+        yield from _level(plane, cells, "which of the best cells is the best")
+    for place in answers.gains:
+        if place.is_worth:
+            effect = place.effect
+            why = f"whether weight decay helps at lr {number(effect.lr)}"
+            yield from _level(plane, [(effect.lr, effect.without), *_promising(effect)], why)
+    for place in answers.limits:
+        if place.is_open:
+            yield from _about_the_limit(plane, place)
+
+
+def _about_the_limit(plane: Plane, place: Place) -> Iterator[Want]:
+    """Cells between those that are too far apart; else seeds of those that are not told."""
+    effect = place.effect
+    onset, lr = effect.harms_from[FACTOR], effect.lr
+    why = f"where harm begins at lr {number(lr)}"
+    there = [c.weight_decay for c in effect.changes if onset.low <= c.weight_decay <= onset.high]
+    line = next(line for line in plane.lines if line.lr == lr)
+    steps = [(high / low, low, high) for low, high in zip(there, there[1:], strict=False) if low > 0]
+    for ratio, low, high in sorted(steps, reverse=True):
+        between = middle(low, high)
+        if math.log10(ratio) > 0.6 * place.asked and not has_near(line.asked, between, 0.1):
+            yield Want(TrialParams(lr, between), why)
+            return
+    if place.is_worth:
+        cells = [(lr, effect.without), *((lr, decay) for decay in open_cells(effect))]
+        yield from _level(plane, cells, why)
+
+
+def _promising(effect: LrEffect) -> list[Cell]:
+    """The cells of a column that may gain most."""
+    decayed = [c for c in effect.changes if c.weight_decay > effect.without]
+    ranked = sorted(decayed, key=lambda c: c.loss.value)
+    return [(effect.lr, c.weight_decay) for c in ranked[:2]]
+
+
+def _level(plane: Plane, cells: Sequence[Cell], why: str) -> Iterator[Want]:
+    """A seed more for those of some cells that have fewest, so that they stay comparable."""
+    counts = {cell: plane.next_seed(*cell) for cell in cells}
+    fewest = min(counts.values())
+    if fewest >= MOST_SEEDS:
+        return
+    for cell, count in counts.items():
+        if count == fewest or count < 2:
+            yield _again(plane, cell, why)
+
+
+def _again(plane: Plane, cell: Cell, why: str) -> Want:
+    lr, decay = cell
+    return Want(TrialParams(lr, decay, plane.next_seed(lr, decay)), why)
