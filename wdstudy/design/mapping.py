@@ -20,7 +20,21 @@ from wdstudy.words import number
 APART = 0.3
 """Decades of lr that columns lie apart, at least."""
 
-MOST_COLUMNS = 7
+MOST_COLUMNS, ENOUGH_COLUMNS = 7, 5
+"""So many columns at most; and as many, good or not, where training works at fewer lr."""
+
+TRAINED, HALFWAY = math.log(2.0), 0.5
+"""Log loss above the best up to which a column tells anything; or so far on the way from the best
+to an untrained model, where training brings more than that."""
+
+GAINS = 0.01
+"""A fall of log loss below that without weight decay that is worth a look at smaller ones."""
+
+WORTH = 0.005
+"""A fall of log loss that is worth a trial."""
+
+FLAT = 0.08
+"""Log loss by which a neighbour may lie above the best, if a better one may lie between them."""
 
 WIDE = 0.6
 """Decades of weight_decay between which harm begins, at most, before seeds are spent on it."""
@@ -38,13 +52,25 @@ class Want:
 
 
 def columns_of(plane: Plane) -> tuple[Line, ...]:
-    """The columns worth mapping, the best first: good, and not too near to each other."""
-    lines = sorted(plane.working, key=lambda line: (-min(len(line.z), 4), line.least))
+    """The columns worth mapping, the best first, not too near to each other.
+
+    All that work; and the nearest that train at all, where a line through the onsets of harm would
+    have too few points without them.
+    """
+    best = plane.best
+    if best is None:
+        return ()
     chosen: list[Line] = []
-    for line in lines:
+    works = {line.lr for line in plane.working}
+    level = best.least + max(TRAINED, HALFWAY * (plane.untrained - best.least))
+    trained = [line for line in plane.lines if line.least < level]
+    order = sorted(trained, key=lambda line: (line.lr not in works, -min(len(line.z), 4), line.least))
+    for line in order:
+        if len(chosen) >= (MOST_COLUMNS if line.lr in works else ENOUGH_COLUMNS):
+            continue
         if all(abs(math.log10(line.lr / other.lr)) > APART for other in chosen):
             chosen.append(line)
-    return tuple(sorted(chosen, key=lambda line: line.least)[:MOST_COLUMNS])
+    return tuple(sorted(chosen, key=lambda line: line.least))
 
 
 def outward(plane: Plane, onset: float, design: Design) -> Iterator[Want]:
@@ -106,12 +132,15 @@ def down_the_column(line: Line, guess: float, design: Design) -> Iterator[Want]:
         yield from _new(line, min(first / 10, guess / 3), design, why)
     elif math.log10(first / last) > WIDE:
         yield from _new(line, math.sqrt(first * last), design, why)
-    yield from _valley(line, first, design)
 
 
-def _valley(line: Line, first: float, design: Design) -> Iterator[Want]:
+
+def down_the_valley(line: Line, design: Design) -> Iterator[Want]:
     """The cells about the best weight_decay of a column, and two below the onset of harm."""
     why = f"what weight decay gains at lr {number(line.lr)}"
+    if line.pending or not line.decays:
+        return
+    first = line.bracket[1]
     if math.isfinite(first):
         for part in (3, 10):
             yield from _new(line, first / part, design, why)
@@ -120,42 +149,54 @@ def _valley(line: Line, first: float, design: Design) -> Iterator[Want]:
         return
     below = [w for w in line.asked if 0 < w < best]
     above = [w for w in line.asked if w > best]
-    if not below:
+    gains = not line.z.get(0.0, math.inf) - line.z[best] < GAINS
+    if not below and gains:
         yield from _new(line, best / 10, design, why)
-    elif best / max(below) > 10**0.7:
+    elif gains and best / max(below) > 10**0.7:
         yield from _new(line, best / 3, design, why)
-    if above and min(above) / best > 10**0.7:
+    if gains and above and min(above) / best > 10**0.7:
         yield from _new(line, best * 3, design, why)
 
 
-def closer(plane: Plane, columns: Sequence[Line], design: Design, least: float) -> Iterator[Want]:
-    """Lr between columns and about the best cell, where a parabola expects a better one."""
+def closer_in_lr(plane: Plane) -> Iterator[Want]:
+    """Between the best cell and its neighbours, where one of these comes so near to it that a
+    better one may lie between them.
+    """
     best = plane.best
     if best is None or best.pending or not math.isfinite(best.best):
         return
-    decay = best.best
-    for side in (-1, 1):
-        nearest = [line for line in columns if side * (line.lr - best.lr) > 0]
-        if not nearest:
-            continue
-        other = min(nearest, key=lambda line: abs(math.log(line.lr / best.lr)))
+    for other in _beside(plane.lines, best):
         lr = middle(best.lr, other.lr)
-        if has_near([line.lr for line in plane.lines], lr, 0.1):
-            continue
-        if other.least - best.least < _DULL * least + _reach(columns, best):
-            between_them = math.sqrt(max(decay, 0.0) * max(other.best, 0.0))
-            why = f"does lr {number(lr)} do better than its neighbours?"
-            at = nice(between_them, QUARTERS) if between_them > 0 else decay
-            yield Want(TrialParams(lr, at), why)
+        near = other.least < best.least + FLAT and not other.pending
+        if near and not has_near([line.lr for line in plane.lines], lr, 0.1):
+            product = best.best * max(other.best, 0.0)
+            at = nice(math.sqrt(product), QUARTERS) if product > 0 else min(best.best, other.best)
+            yield Want(TrialParams(lr, at), f"does lr {number(lr)} do better than its neighbours?")
 
 
-_DULL = 4.0
+def closer_in_decay(plane: Plane, design: Design) -> Iterator[Want]:
+    """Beside the best weight_decay of the best lr, where a parabola falls below it."""
+    best = plane.best
+    if best is None or best.pending or not best.best > 0:
+        return
+    done = [w for w in best.decays if math.isfinite(best.z[w])]
+    place = done.index(best.best)
+    if not 0 < place < len(done) - 1:
+        return
+    below, above = done[place - 1], done[place + 1]
+    left, right = (best.z[w] - best.least for w in (below, above))
+    if (right - left) ** 2 / max(8 * (right + left), 1e-12) > WORTH:
+        at = middle(best.best, below if left < right else above)
+        why = f"which weight_decay is the best at lr {number(best.lr)}"
+        yield from _new(best, at, design, why, steps=QUARTERS, near=0.1)
 
 
-def _reach(columns: Sequence[Line], best: Line) -> float:
-    """How much a parabola through the best column and its neighbours falls between them at most."""
-    gaps = sorted(line.least - best.least for line in columns if line is not best)[:2]
-    return 0.0 if len(gaps) < 2 else gaps[1] / 8
+def _beside(lines: Sequence[Line], best: Line) -> Iterator[Line]:
+    """The lines next to the best, on either side, whatever they came out at."""
+    below = [line for line in lines if line.lr < best.lr and math.isfinite(line.least)]
+    above = [line for line in lines if line.lr > best.lr and math.isfinite(line.least)]
+    yield from below[-1:]
+    yield from above[:1]
 
 
 def _new(

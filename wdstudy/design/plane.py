@@ -118,6 +118,12 @@ class Plane:
         return sum(len(seeds) for line in self.lines for seeds in line.seeds.values())
 
     @property
+    def untrained(self) -> float:
+        """Log loss of an untrained model; where it is not known, the highest seen."""
+        known = self.cells.plateau if math.isfinite(self.cells.plateau) else math.inf
+        return min(known, float(self.cells.finished["z"].max()))
+
+    @property
     def best(self) -> Line | None:
         """The column of the best cell."""
         done = [line for line in self.lines if math.isfinite(line.least)]

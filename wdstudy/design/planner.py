@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 from wdstudy.design.batch import Batch, Question, Stage, Stop
 from wdstudy.design.design import Design
-from wdstudy.design.mapping import Want, closer, columns_of, down_the_column, onset_at, outward
+from wdstudy.design.mapping import (
+    Want,
+    closer_in_decay,
+    closer_in_lr,
+    columns_of,
+    down_the_column,
+    down_the_valley,
+    onset_at,
+    outward,
+)
 from wdstudy.design.outcomes import Outcome
 from wdstudy.design.plane import Line, Plane
 from wdstudy.design.questions import Answers, questions
@@ -81,16 +91,30 @@ def open_questions(
 
 def _stages(
     plane: Plane, hint: Hint, answers: Answers | None, design: Design
-) -> Iterator[tuple[Stage, Iterator[Want]]]:
+) -> Iterator[tuple[Stage, Iterable[Want]]]:
     """What each stage wants, the next one only where those before want nothing."""
     yield "find", _first(plane, hint, design)
     if plane.best is None:
         return
     columns = columns_of(plane)
-    yield "map", _map(plane, columns, hint, design)
-    yield "seeds", second_seeds(plane, columns)
-    if answers is not None:
+    wanted = {line.lr: [*_of_column(plane, line, hint, design)] for line in columns}
+    # Columns that want nothing more have their seeds while others are mapped: batches stay full.
+    settled = [line for line in columns if not wanted[line.lr] and not line.pending]
+    settled = [line for line in settled if line in plane.working]
+    placing = [*outward(plane, hint.onset, design), *closer_in_lr(plane)]
+    placing += chain.from_iterable(wanted.values())
+    placing += [] if placing else closer_in_decay(plane, design)
+    if placing:
+        yield "map", chain(placing, second_seeds(plane, settled))
+    yield "seeds", second_seeds(plane, settled)
+    if answers is not None and not plane.pending:
         yield "seeds", more_seeds(plane, answers, design)
+
+
+def _of_column(plane: Plane, line: Line, hint: Hint, design: Design) -> Iterator[Want]:
+    yield from down_the_column(line, onset_at(line.lr, plane, hint.onset), design)
+    if line in plane.working:
+        yield from down_the_valley(line, design)
 
 
 def _first(plane: Plane, hint: Hint, design: Design) -> Iterator[Want]:
@@ -108,26 +132,15 @@ def _first(plane: Plane, hint: Hint, design: Design) -> Iterator[Want]:
                 yield Want(TrialParams(lowest / part, 0.0), "all lr so far diverged: lower ones")
 
 
-def _map(
-    plane: Plane, columns: Sequence[Line], hint: Hint, design: Design
-) -> Iterator[Want]:
-    yield from outward(plane, hint.onset, design)
-    for line in columns:
-        yield from down_the_column(line, onset_at(line.lr, plane, hint.onset), design)
-    if not plane.pending:
-        yield from closer(plane, columns, design, design.best or 0.02)
-
-
-def _distinct(plane: Plane, wants: Iterator[Want]) -> list[Want]:
+def _distinct(plane: Plane, wants: Iterable[Want]) -> list[Want]:
     """Wants that were not placed yet, each once."""
     found = {want.params.key: want for want in reversed([*wants]) if plane.is_new(want.params)}
     return [*reversed(found.values())]
 
 
 def _batch(stage: Stage, wants: Sequence[Want], size: int) -> Batch:
-    """The most urgent wants; those of one seed, because lanes share theirs."""
-    seed = wants[0].params.seed
-    chosen = [want for want in wants if want.params.seed == seed][:size]
+    """The most urgent wants, seed by seed, because lanes share theirs."""
+    chosen = sorted(wants[:size], key=lambda want: want.params.seed)
     reasons = [*dict.fromkeys(want.why for want in chosen)]
     return Batch(stage, _told(reasons), tuple(want.params for want in chosen))
 

@@ -20,8 +20,10 @@ from wdstudy.words import counted, number
 FACTOR = 1.25
 """Harm is a loss of so many times that without weight decay."""
 
-MOST_SEEDS = 6
-"""So many seeds a cell are a sane price; what more of them would tell stays open."""
+MOST_SEEDS, MOST_TRIALS = 4, 12
+"""A sane price of an answer at one lr: so many seeds a cell, and so many more trials."""
+
+MANY = 20
 
 ENOUGH_CELLS = 4
 """Cells that make a column of which something can be asked."""
@@ -36,6 +38,7 @@ class Place:
 
     width: what is open, in the question's units; inf where nothing is known.
     seeds: how many the cells have by which it is judged. needed: how many would answer it.
+    cells: how many would get more.
     """
 
     effect: LrEffect
@@ -43,6 +46,12 @@ class Place:
     asked: float
     seeds: int
     needed: float
+    cells: int = 3
+
+    @property
+    def trials(self) -> float:
+        """How many more it would take."""
+        return self.cells * max(self.needed - self.seeds, 1.0)
 
     @property
     def is_open(self) -> bool:
@@ -52,7 +61,7 @@ class Place:
     @property
     def is_worth(self) -> bool:
         """Whether it is open, and a sane number of seeds would answer it."""
-        return self.is_open and self.needed <= MOST_SEEDS
+        return self.is_open and self.needed <= MOST_SEEDS and self.trials <= MOST_TRIALS
 
 
 @dataclass(frozen=True)
@@ -121,7 +130,7 @@ def _limit(effect: LrEffect, seeds: dict[tuple[float, float], int], design: Desi
         return Place(effect, math.inf, asked, fewest, fewest + 1)
     width = math.log10(onset.high / onset.low)
     needed = fewest * max(_further(effect, design.limit), 1.0) if width > asked else fewest
-    return Place(effect, width, asked, fewest, needed)
+    return Place(effect, width, asked, fewest, needed, 1 + len(open_cells(effect)))
 
 
 def open_cells(effect: LrEffect) -> tuple[float, ...]:
@@ -196,10 +205,11 @@ def _of_places(
         return Question(name, asked, width, True, says)
     says += f", open at {_lrs(still)}"
     most = max(p.needed for p in still)
-    trials = float(sum(3 * math.ceil(max(p.needed - p.seeds, 1.0)) for p in still))
+    trials = float(math.ceil(sum(p.trials for p in still)))
     given_up = ""
     if not any(p.is_worth for p in still):
-        given_up = f"{says}: there the noise is so large that about {most:,.0f} seeds would tell"
+        seeds = f"about {most:.0f}" if most < MANY else f"more than {MANY}"
+        given_up = f"{says}, where {seeds} seeds would tell"
     return Question(name, asked, width, False, says, given_up, trials)
 
 

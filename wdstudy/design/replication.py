@@ -21,6 +21,8 @@ RIVALS = 3
 def second_seeds(plane: Plane, columns: Sequence[Line]) -> Iterator[Want]:
     """A second seed of what a column is judged by: without weight decay, and its best with it."""
     for line in columns:
+        if sum(len(seeds) > 1 for seeds in line.seeds.values()) > 1:
+            continue
         decayed = [w for w in line.decays if math.isfinite(line.z[w])]
         best = min(decayed, key=lambda w: line.z[w], default=0.0)
         for decay in dict.fromkeys((0.0, best)):
@@ -49,7 +51,8 @@ def _about_the_limit(plane: Plane, place: Place) -> Iterator[Want]:
     effect = place.effect
     onset, lr = effect.harms_from[FACTOR], effect.lr
     why = f"where harm begins at lr {number(lr)}"
-    there = [c.weight_decay for c in effect.changes if onset.low <= c.weight_decay <= onset.high]
+    low, high = onset.low * 0.999, onset.high * 1.001
+    there = [c.weight_decay for c in effect.changes if low <= c.weight_decay <= high]
     line = next(line for line in plane.lines if line.lr == lr)
     steps = [(high / low, low, high) for low, high in zip(there, there[1:], strict=False) if low > 0]
     for ratio, low, high in sorted(steps, reverse=True):
