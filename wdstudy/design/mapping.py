@@ -64,7 +64,9 @@ def columns_of(plane: Plane) -> tuple[Line, ...]:
     works = {line.lr for line in plane.working}
     level = best.least + max(TRAINED, HALFWAY * (plane.untrained - best.least))
     trained = [line for line in plane.lines if line.least < level]
-    order = sorted(trained, key=lambda line: (line.lr not in works, -min(len(line.z), 4), line.least))
+    order = sorted(
+        trained, key=lambda line: (line.lr not in works, -min(len(line.z), 4), line.least)
+    )
     for line in order:
         if len(chosen) >= (MOST_COLUMNS if line.lr in works else ENOUGH_COLUMNS):
             continue
@@ -104,7 +106,9 @@ def onset_at(lr: float, plane: Plane, otherwise: float) -> float:
     for line in plane.lines:
         low, high = line.bracket
         if math.isfinite(high):
-            told.append((abs(math.log10(line.lr / lr)), line.lr, math.sqrt((low or high / 10) * high)))
+            told.append(
+                (abs(math.log10(line.lr / lr)), line.lr, math.sqrt((low or high / 10) * high))
+            )
     if not told:
         return otherwise
     _, near, onset = min(told)
@@ -132,7 +136,6 @@ def down_the_column(line: Line, guess: float, design: Design) -> Iterator[Want]:
         yield from _new(line, min(first / 10, guess / 3), design, why)
     elif math.log10(first / last) > WIDE:
         yield from _new(line, math.sqrt(first * last), design, why)
-
 
 
 def down_the_valley(line: Line, design: Design) -> Iterator[Want]:
@@ -221,4 +224,3 @@ def _next(lr: float, step: int) -> float | None:
     values = between(lr / 10, lr * 10)
     beyond = [v for v in values if step * math.log10(v / lr) > 0.25]
     return min(beyond, key=lambda v: abs(math.log(v / lr)), default=None)
-

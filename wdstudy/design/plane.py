@@ -9,6 +9,7 @@ from functools import cached_property
 
 from wdstudy.analysis.frames.cells import DIVERGED_SHARE
 from wdstudy.analysis.numbers.cells import Cells, measured
+from wdstudy.design.lattice import has_near
 from wdstudy.design.outcomes import Outcome, frame_of
 from wdstudy.space import TrialParams, rounded
 
@@ -141,9 +142,15 @@ class Plane:
         """Whether this was never placed."""
         return params.key not in self.keys
 
+    def is_asked(self, lr: float, weight_decay: float) -> bool:
+        """Whether a cell was placed about there, with any seed."""
+        near = [line for line in self.lines if abs(math.log10(line.lr / lr)) < 0.1]
+        return any(has_near(line.asked, weight_decay) for line in near)
+
     def next_seed(self, lr: float, weight_decay: float) -> int:
         """The least seed that this cell was not placed with."""
-        taken = {seed for *cell, seed in self.keys if tuple(cell) == (rounded(lr), rounded(weight_decay))}
+        cell = rounded(lr), rounded(weight_decay)
+        taken = {seed for *place, seed in self.keys if tuple(place) == cell}
         return next(seed for seed in range(len(taken) + 1) if seed not in taken)
 
 

@@ -119,13 +119,13 @@ def _of_column(plane: Plane, line: Line, hint: Hint, design: Design) -> Iterator
 
 def _first(plane: Plane, hint: Hint, design: Design) -> Iterator[Want]:
     """The first trials of full length; lower lr, where all of those diverged."""
-    if not plane.keys:
-        scouted = bool(plane.scouts)
-        for lr in hint.lrs:
-            yield Want(TrialParams(lr, 0.0), hint.why)
-        for lr in hint.lrs if scouted else ():
-            yield Want(TrialParams(lr, hint.onset), hint.why)
-    elif plane.best is None and not plane.pending and plane.lines:
+    decays = (0.0, hint.onset) if plane.scouts else (0.0,)
+    if len(plane.keys) < len(decays) * len(hint.lrs):
+        for decay in decays:
+            for lr in hint.lrs:
+                if not plane.is_asked(lr, decay):
+                    yield Want(TrialParams(lr, decay), hint.why)
+    if plane.best is None and not plane.pending and plane.lines:
         lowest = plane.lines[0].lr
         for part in (10, 100, 1000):
             if lowest / part >= design.lr[0]:
@@ -189,4 +189,3 @@ def _hopeless(plane: Plane) -> Stop | None:
             "they set by a scheduler, or not given to the optimizer?",
         )
     return None
-

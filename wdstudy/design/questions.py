@@ -20,8 +20,8 @@ from wdstudy.words import counted, number
 FACTOR = 1.25
 """Harm is a loss of so many times that without weight decay."""
 
-MOST_SEEDS, MOST_TRIALS = 4, 12
-"""A sane price of an answer at one lr: so many seeds a cell, and so many more trials."""
+MOST_SEEDS, MOST_CELLS, MOST_TRIALS = 4, 5, 12
+"""A sane price of an answer at one lr: so many seeds a cell of so many, and so many more trials."""
 
 MANY = 20
 
@@ -61,7 +61,12 @@ class Place:
     @property
     def is_worth(self) -> bool:
         """Whether it is open, and a sane number of seeds would answer it."""
-        return self.is_open and self.needed <= MOST_SEEDS and self.trials <= MOST_TRIALS
+        return (
+            self.is_open
+            and self.needed <= MOST_SEEDS
+            and self.cells <= MOST_CELLS
+            and self.trials <= MOST_TRIALS
+        )
 
 
 @dataclass(frozen=True)
@@ -127,7 +132,7 @@ def _limit(effect: LrEffect, seeds: dict[tuple[float, float], int], design: Desi
     if not effect.gain.known or (not onset.known and onset.low >= 0.99 * design.weight_decay[1]):
         return Place(effect, 0.0, asked, fewest, fewest)
     if not (onset.known and onset.low > 0 and math.isfinite(onset.high)):
-        return Place(effect, math.inf, asked, fewest, fewest + 1)
+        return Place(effect, math.inf, asked, fewest, fewest + 1, 1 + len(open_cells(effect)))
     width = math.log10(onset.high / onset.low)
     needed = fewest * max(_further(effect, design.limit), 1.0) if width > asked else fewest
     return Place(effect, width, asked, fewest, needed, 1 + len(open_cells(effect)))
@@ -187,7 +192,9 @@ def _best(answers: Answers, asked: float) -> Question:
     trials = math.nan
     if asked < width < math.inf:
         trials = math.ceil(best.seeds * ((width / asked) ** 2 - 1)) * (1 + len(best.rivals))
-    given_up = "" if width <= asked or best.seeds < MOST_SEEDS else f"{says}, after {best.seeds} seeds"
+    given_up = (
+        "" if width <= asked or best.seeds < MOST_SEEDS else f"{says}, after {best.seeds} seeds"
+    )
     return Question("best", asked, width, width <= asked, says, given_up, trials)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from wdstudy.analysis.numbers.effects import LrEffect
 from wdstudy.design.design import Design
@@ -54,7 +55,9 @@ def _about_the_limit(plane: Plane, place: Place) -> Iterator[Want]:
     low, high = onset.low * 0.999, onset.high * 1.001
     there = [c.weight_decay for c in effect.changes if low <= c.weight_decay <= high]
     line = next(line for line in plane.lines if line.lr == lr)
-    steps = [(high / low, low, high) for low, high in zip(there, there[1:], strict=False) if low > 0]
+    steps = [
+        (high / low, low, high) for low, high in pairwise(there) if low > 0
+    ]
     for ratio, low, high in sorted(steps, reverse=True):
         between = middle(low, high)
         if math.log10(ratio) > 0.6 * place.asked and not has_near(line.asked, between, 0.1):

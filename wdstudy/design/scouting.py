@@ -16,7 +16,7 @@ from wdstudy.design.lattice import DECADES, HALVES, between, nice
 from wdstudy.design.outcomes import Outcome
 from wdstudy.design.plane import HARM
 from wdstudy.space import TrialParams
-from wdstudy.words import counted, number
+from wdstudy.words import number
 
 FIRST_LR = 1e-5, 10.0
 """Where training works first of all, for one optimizer or the other; more is looked at later."""
@@ -30,7 +30,7 @@ FAR = 1e-6
 class Hint:
     """Where to place the first trials of full length.
 
-    lrs: by rising lr. onset: about where weight decay may begin to harm, in the middle of them.
+    lrs: the most urgent first. onset: about where weight decay may begin to harm.
     """
 
     lrs: tuple[float, ...]
@@ -67,6 +67,8 @@ def hint_of(scouts: Sequence[Outcome], design: Design, *, minimize: bool) -> Hin
         lrs = between(low, high, DECADES)
         lrs = lrs if len(lrs) > 3 else between(low, high, HALVES) or design.lr
         onset = _within(FIRST_DECAY, design.weight_decay)
+        middle = math.sqrt(FIRST_LR[0] * FIRST_LR[1])
+        lrs = tuple(sorted(lrs, key=lambda lr: abs(math.log(lr / middle))))
         return Hint(lrs, onset, "decades of lr show where training works")
     lr = best.params.lr
     lost = min((s.params.lr for s in plain if s.diverged and s.params.lr > lr), default=math.inf)
