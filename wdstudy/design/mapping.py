@@ -23,6 +23,9 @@ APART = 0.3
 MOST_COLUMNS, ENOUGH_COLUMNS = 7, 5
 """So many columns at most; and as many, good or not, where training works at fewer lr."""
 
+FOR_A_CELL = 3
+"""Columns that are looked at where only a good cell is asked for."""
+
 TRAINED, HALFWAY = math.log(2.0), 0.5
 """Log loss above the best up to which a column tells anything; or so far on the way from the best
 to an untrained model, where training brings more than that."""
@@ -51,7 +54,7 @@ class Want:
     why: str
 
 
-def columns_of(plane: Plane) -> tuple[Line, ...]:
+def columns_of(plane: Plane, design: Design) -> tuple[Line, ...]:
     """The columns worth mapping, the best first, not too near to each other.
 
     All that work; and the nearest that train at all, where a line through the onsets of harm would
@@ -67,8 +70,9 @@ def columns_of(plane: Plane) -> tuple[Line, ...]:
     order = sorted(
         trained, key=lambda line: (line.lr not in works, -min(len(line.z), 4), line.least)
     )
+    most, enough = (MOST_COLUMNS, ENOUGH_COLUMNS) if design.asks_effects else (FOR_A_CELL, 1)
     for line in order:
-        if len(chosen) >= (MOST_COLUMNS if line.lr in works else ENOUGH_COLUMNS):
+        if len(chosen) >= (most if line.lr in works else enough):
             continue
         if all(abs(math.log10(line.lr / other.lr)) > APART for other in chosen):
             chosen.append(line)
@@ -112,7 +116,7 @@ def onset_at(lr: float, plane: Plane, otherwise: float) -> float:
     if not told:
         return otherwise
     _, near, onset = min(told)
-    return onset * (near / lr) ** STEEP
+    return onset * math.pow(near / lr, STEEP)
 
 
 def down_the_column(line: Line, guess: float, design: Design) -> Iterator[Want]:

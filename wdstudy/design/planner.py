@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
-from wdstudy.design.batch import Batch, Question, Stage, Stop
+from wdstudy.design.batch import QUESTIONS, Batch, Question, Stage, Stop
 from wdstudy.design.design import Design
 from wdstudy.design.mapping import (
     Want,
@@ -26,8 +26,11 @@ from wdstudy.design.scouting import Hint, hint_of, scouts_wanted
 from wdstudy.space import TrialParams
 from wdstudy.words import number
 
-FEWEST = 20
-"""Trials that any answer takes, about: with fewer the best so far is told, and no more."""
+GOOD_CELL, ANSWERS = 20, 50
+"""Trials that a good cell takes, about, and that all that is asked by default does."""
+
+EQUAL, LEARNT = 1e-9, 0.01
+"""Log loss by which cells differ at least, and by which training lowers it where it works."""
 
 
 def next_batch(
@@ -56,9 +59,9 @@ def next_batch(
         batch = scouts_wanted(plane.scouts, design, minimize=minimize)
         if batch is not None:
             return batch
-    if stop := _hopeless(plane):
-        return stop
     hint = hint_of(plane.scouts, design, minimize=minimize)
+    if stop := _hopeless(plane, hint):
+        return stop
     answers = Answers.of(plane.cells, design) if plane.trials else None
     asked = questions(answers, design) if answers else ()
     spare = _spare(plane, design, left)
@@ -72,8 +75,10 @@ def next_batch(
             return None
     if all(q.answered for q in asked):
         return Stop("answered", "; ".join(q.says for q in asked))
+    if plane.best is None:
+        return Stop("hopeless", _nothing_trained(plane))
     why = "; ".join(q.given_up or q.says for q in asked if not q.answered)
-    return Stop("hopeless", why or "nothing could be trained")
+    return Stop("hopeless", why)
 
 
 def open_questions(
@@ -89,6 +94,20 @@ def open_questions(
     return questions(Answers.of(plane.cells, design), design)
 
 
+def outlook(allowed: float) -> str:
+    """What so many trials can answer, in a line; empty where they are enough for all of it."""
+    if allowed < GOOD_CELL:
+        able = "the best of them will be told, and that it may not be the best there is"
+    elif allowed < ANSWERS:
+        able = "a good cell will be found; what weight decay does at each lr may stay open"
+    else:
+        return ""
+    return (
+        f"{allowed:.0f} trials are few: {able}. A good cell takes about {GOOD_CELL}, all that is "
+        f"asked about {ANSWERS}"
+    )
+
+
 def _stages(
     plane: Plane, hint: Hint, answers: Answers | None, design: Design
 ) -> Iterator[tuple[Stage, Iterable[Want]]]:
@@ -96,7 +115,7 @@ def _stages(
     yield "find", _first(plane, hint, design)
     if plane.best is None:
         return
-    columns = columns_of(plane)
+    columns = columns_of(plane, design)
     wanted = {line.lr: [*_of_column(plane, line, hint, design)] for line in columns}
     # Columns that want nothing more have their seeds while others are mapped: batches stay full.
     settled = [line for line in columns if not wanted[line.lr] and not line.pending]
@@ -112,24 +131,30 @@ def _stages(
 
 
 def _of_column(plane: Plane, line: Line, hint: Hint, design: Design) -> Iterator[Want]:
-    yield from down_the_column(line, onset_at(line.lr, plane, hint.onset), design)
+    guess = onset_at(line.lr, plane, hint.onset)
+    if design.asks_effects or not line.decays:
+        yield from down_the_column(line, guess, design)
     if line in plane.working:
         yield from down_the_valley(line, design)
 
 
 def _first(plane: Plane, hint: Hint, design: Design) -> Iterator[Want]:
     """The first trials of full length; lower lr, where all of those diverged."""
+    yield from _first_lacks(plane, hint)
+    if plane.best is None and not plane.pending and plane.lines:
+        lowest = plane.lines[0].lr
+        for part in (10, 100, 1000):
+            if lowest / part >= design.lr[0]:
+                yield Want(TrialParams(lowest / part, 0.0), "all lr so far diverged: lower ones")
+
+
+def _first_lacks(plane: Plane, hint: Hint) -> Iterator[Want]:
     decays = (0.0, hint.onset) if plane.scouts else (0.0,)
     if len(plane.keys) < len(decays) * len(hint.lrs):
         for decay in decays:
             for lr in hint.lrs:
                 if not plane.is_asked(lr, decay):
                     yield Want(TrialParams(lr, decay), hint.why)
-    if plane.best is None and not plane.pending and plane.lines:
-        lowest = plane.lines[0].lr
-        for part in (10, 100, 1000):
-            if lowest / part >= design.lr[0]:
-                yield Want(TrialParams(lowest / part, 0.0), "all lr so far diverged: lower ones")
 
 
 def _distinct(plane: Plane, wants: Iterable[Want]) -> list[Want]:
@@ -163,29 +188,47 @@ def _spare(plane: Plane, design: Design, left: float | None) -> float:
 
 def _spent(plane: Plane, asked: Sequence[Question]) -> Stop:
     """That what was allowed is spent, and what it would have taken."""
-    open_now = [q for q in asked if not q.answered]
-    known = [q.trials for q in open_now if math.isfinite(q.trials)]
-    best = plane.best
-    told = ""
+    best, still = plane.best, [q for q in asked if not q.answered]
+    known = [q.trials for q in still if math.isfinite(q.trials)]
+    told = "nothing is known yet"
     if best is not None:
-        told = f"; the best so far is lr {number(best.lr)}, weight_decay {number(best.best)}"
-    if plane.trials < FEWEST:
-        more = f"an answer takes about {FEWEST} trials or more"
+        told = f"the best so far is lr {number(best.lr)}, weight_decay {number(best.best)}"
+    if plane.trials < GOOD_CELL:
+        more = f"a good cell takes about {GOOD_CELL} trials, all that is asked about {ANSWERS}"
     else:
-        more = f"about {max(known):.0f} more would answer it" if known else "more would tell"
-    says = "; ".join(f"{q.name}: {q.says}" for q in open_now)
-    return Stop("budget", f"the budget is spent and this is open: {says}{told}; {more}")
+        more = f"about {max(known):.0f} trials more would tell" if known else "more would tell"
+    what = ", ".join(QUESTIONS[q.name] for q in still) or QUESTIONS["best"]
+    return Stop("budget", f"the budget is spent: {told}; open is {what}; {more}")
 
 
-def _hopeless(plane: Plane) -> Stop | None:
+def _hopeless(plane: Plane, hint: Hint) -> Stop | None:
     """That nothing can be learnt, however many trials there are."""
     done = plane.cells.finished
-    if plane.pending or len(plane.lines) < 4:
+    lrs = [line.lr for line in plane.lines]
+    if plane.pending or len(lrs) < min(len(hint.lrs), 4) or any(_first_lacks(plane, hint)):
         return None
-    if len(done) >= 4 and float(done["z"].max() - done["z"].min()) < 1e-9:
+    if len(done) >= 4 and float(done["z"].max() - done["z"].min()) < EQUAL:
         return Stop(
             "hopeless",
             f"all {len(done)} cells came out equal: lr and weight_decay change nothing here; are "
             "they set by a scheduler, or not given to the optimizer?",
         )
+    best, plateau = plane.best, plane.cells.plateau
+    if best is not None and math.isfinite(plateau) and best.least > plateau - LEARNT:
+        return Stop(
+            "hopeless",
+            f"no lr from {number(lrs[0])} to {number(lrs[-1])} trains: the loss stays at what it "
+            "is before training; is the loss computed from the model's output, and is training "
+            "long enough?",
+        )
     return None
+
+
+def _nothing_trained(plane: Plane) -> str:
+    lrs = [line.lr for line in plane.lines]
+    if not any(line.z for line in plane.lines):
+        return "no trial could be trained to its end"
+    return (
+        f"training diverges at every lr from {number(lrs[0])} to {number(lrs[-1])}; are the data "
+        "and the initial weights finite?"
+    )

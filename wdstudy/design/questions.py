@@ -76,12 +76,14 @@ class Answers:
     gains, limits: the effects and the limit at every lr that comes near the best, from the least lr
         on; empty where it is not asked.
     replicated: seeds tell the noise, without which nothing is answered.
+    shares: the values are positive, so that gains and harms are shares of them.
     """
 
     best: Best
     gains: tuple[Place, ...]
     limits: tuple[Place, ...]
     replicated: bool
+    shares: bool = True
 
     @classmethod
     def of(cls, cells: Cells, design: Design) -> Answers:
@@ -104,6 +106,7 @@ class Answers:
             tuple(p for p in gains if p is not None),
             tuple(p for p in limits if p is not None),
             replicated,
+            cells.logarithmic,
         )
 
 
@@ -174,10 +177,10 @@ def questions(answers: Answers, design: Design) -> tuple[Question, ...]:
         found.append(_best(answers, design.best))
     if design.effects is not None:
         says = "whether weight decay helps"
-        found.append(_of_places("effects", says, design.effects, answers.gains, answers.replicated))
+        found.append(_of_places("effects", says, design.effects, answers.gains, answers))
     if design.limit is not None:
         says = "where harm begins"
-        found.append(_of_places("limit", says, design.limit, answers.limits, answers.replicated))
+        found.append(_of_places("limit", says, design.limit, answers.limits, answers))
     return tuple(found)
 
 
@@ -199,10 +202,13 @@ def _best(answers: Answers, asked: float) -> Question:
 
 
 def _of_places(
-    name: str, what: str, asked: float, places: Sequence[Place], replicated: bool
+    name: str, what: str, asked: float, places: Sequence[Place], answers: Answers
 ) -> Question:
     """A question of several lr: as wide as the widest."""
-    if not (places and replicated):
+    if not answers.shares:
+        why = f"{what} can't be told of values that are not all positive"
+        return Question(name, asked, math.inf, False, why, why)
+    if not (places and answers.replicated):
         return Question(name, asked, math.inf, False, f"{what} takes seeds to tell")
     width = max(p.width for p in places)
     still = [p for p in places if p.is_open]

@@ -55,9 +55,7 @@ def _about_the_limit(plane: Plane, place: Place) -> Iterator[Want]:
     low, high = onset.low * 0.999, onset.high * 1.001
     there = [c.weight_decay for c in effect.changes if low <= c.weight_decay <= high]
     line = next(line for line in plane.lines if line.lr == lr)
-    steps = [
-        (high / low, low, high) for low, high in pairwise(there) if low > 0
-    ]
+    steps = [(high / low, low, high) for low, high in pairwise(there) if low > 0]
     for ratio, low, high in sorted(steps, reverse=True):
         between = middle(low, high)
         if math.log10(ratio) > 0.6 * place.asked and not has_near(line.asked, between, 0.1):
