@@ -7,6 +7,7 @@ said to know the range are given the axes of the dense table.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -33,6 +34,9 @@ LANES = 8
 MOST = 300
 """Trials after which whatever has not stopped is stopped."""
 
+MOST_SAMPLED, MOST_GP = 100, 60
+"""The same of samplers, which never stop; those that have a good cell have it long before."""
+
 OFF_LR, OFF_DECAY = 1.5, 1.0  # decades, of a badly guessed range
 
 Spends = Generator[Batch, Sequence[Outcome], Stop]
@@ -44,14 +48,13 @@ class Method:
 
     begin: a table and the replay's number → the generator. most: trials, at most. alone: each trial
     waits for the last one's result, so that none train at once. every: how many trials lie between
-    two looks at what is known. replays: how many are enough, where it is slow.
+    two looks at what is known.
     """
 
     begin: Callable[[Table, int], Spends]
     most: int = MOST
     alone: bool = False
     every: int = 1
-    replays: int | None = None
 
 
 def design(table: Table, replay: int, *, asked: Design | None = None, size: int = LANES) -> Spends:
@@ -110,13 +113,18 @@ def badly_guessed(table: Table, replay: int) -> Spends:
 
 
 def sampled(table: Table, replay: int, *, sampler: str, seeds: int = 2) -> Spends:
-    """One of Optuna's samplers on the dense range, as `run --sampler` has it."""
+    """One of Optuna's samplers on the dense range, as `run --sampler` has it.
+
+    Diverged trials are told as pruned. Of these Optuna's GP sees nothing, and would ask for the
+    same place for ever: it is told the worst loss seen so far.
+    """
     space = SearchSpace(
         [table.lr[0], table.lr[-1]], [table.weight_decay[1], table.weight_decay[-1]], seeds
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         study = optuna.create_study(sampler=resolve_sampler(sampler, space, replay))
+        worst = -math.inf
         while True:
             trial = study.ask()
             params = suggest(trial, space)
@@ -129,10 +137,12 @@ def sampled(table: Table, replay: int, *, sampler: str, seeds: int = 2) -> Spend
                     )
                     trial = study.ask()
                     suggest(trial, space)
-                if outcome.diverged:
+                value = outcome.initial_loss if outcome.diverged else outcome.value
+                worst = max(worst, value)
+                if outcome.diverged and sampler != "gp":
                     study.tell(trial, state=TrialState.PRUNED)
                 else:
-                    study.tell(trial, outcome.value)
+                    study.tell(trial, worst if outcome.diverged else value)
 
 
 def stacks(cells: Iterable[TrialParams], lanes: int = LANES) -> Iterator[tuple[TrialParams, ...]]:
@@ -148,8 +158,8 @@ METHODS = {
     "design": Method(design),
     "grid": Method(well_guessed),
     "suggest": Method(badly_guessed),
-    "random": Method(partial(sampled, sampler="random"), 150, True, 5),
-    "tpe": Method(partial(sampled, sampler="tpe"), 150, True, 5),
-    "tpe, one seed": Method(partial(sampled, sampler="tpe", seeds=1), 150, True, 5),
-    "gp": Method(partial(sampled, sampler="gp"), 60, True, 5, 10),
+    "random": Method(partial(sampled, sampler="random"), MOST_SAMPLED, True, 5),
+    "tpe": Method(partial(sampled, sampler="tpe"), MOST_SAMPLED, True, 5),
+    "tpe, one seed": Method(partial(sampled, sampler="tpe", seeds=1), MOST_SAMPLED, True, 5),
+    "gp": Method(partial(sampled, sampler="gp"), MOST_GP, True, 5),
 }
