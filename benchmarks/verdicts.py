@@ -15,16 +15,20 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
 from wdstudy import landscape
 from wdstudy.analysis.numbers.advice import ENOUGH, PROBABLY
+from wdstudy.analysis.numbers.best import Best
 from wdstudy.analysis.numbers.cells import measured
 from wdstudy.analysis.numbers.contrasts import columns
+from wdstudy.analysis.numbers.effects import LrEffect
 from wdstudy.analysis.numbers.estimate import Estimate
 from wdstudy.analysis.numbers.findings import Landscape
+from wdstudy.analysis.numbers.limit import Limit
 from wdstudy.analysis.numbers.ridge import Valley, valley
 
 TABLES = Path(__file__).parent / "tables"
@@ -181,7 +185,7 @@ def judged(sweep: pd.DataFrame, truth: Truth) -> dict[str, list[float]]:
                 out["onset_covered"].append(onset.low * 0.999 <= real <= onset.high * 1.001)
     out["effect_told"] += [any(helped)] if helped else []
     _judge_whole(found, sweep, whole, out)
-    out["contradicted"] += _contradicted(found, sweep, whole)
+    out["contradicted"] += contradicted(found, sweep, whole)
     return out
 
 
@@ -222,14 +226,30 @@ def _judge_whole(
         )
 
 
-def _contradicted(found: Landscape, sweep: pd.DataFrame, truth: Truth) -> list[float]:
-    """Of each thing that the first page claims, whether the dense table has it otherwise."""
+class Told(Protocol):
+    """What the first page rests on; a `Landscape` has it."""
+
+    @property
+    def best(self) -> Best: ...
+    @property
+    def effects(self) -> tuple[LrEffect, ...]: ...
+    @property
+    def limit(self) -> Limit: ...
+
+
+def contradicted(
+    found: Told, sweep: pd.DataFrame, truth: Truth, *, loss: float = 0.0, decades: float = 0.0
+) -> list[float]:
+    """Of each thing that the first page claims, whether the dense table has it otherwise.
+
+    loss, decades: by more than this share of the loss, and than so many decades of weight_decay.
+    """
     best, wrong = found.best, []
     cells = {*zip(sweep["lr"], sweep["weight_decay"], strict=True)}
     real = {cell: float(truth.z.loc[cell]) for cell in cells}
     above = real[best.lr, best.weight_decay] - min(real.values())
     if math.isfinite(best.loss.low) and (best.ties == 0 or 0 <= best.regret.value < ENOUGH):
-        wrong.append(math.expm1(above) > ENOUGH)
+        wrong.append(math.expm1(above) > ENOUGH + loss)
     shown = math.isfinite(found.limit.factor)
     for effect in found.effects:
         row = {wd: z for (lr, wd), z in real.items() if lr == effect.lr and math.isfinite(z)}
@@ -239,10 +259,11 @@ def _contradicted(found: Landscape, sweep: pd.DataFrame, truth: Truth) -> list[f
         if effect.gain_chance < PROBABLY:
             wrong.append(gain < NOTHING)
         if effect.lr == best.lr:
-            wrong.append(gain > effect.gain.high + NOTHING)
+            wrong.append(gain > effect.gain.high + NOTHING + loss)
         if shown and (onset := effect.harms_from[found.limit.factor]).known and onset.low > 0:
             place = truth.onset(effect.lr, found.limit.factor)
-            wrong.append(not onset.low * 0.999 <= place <= onset.high * 1.001)
+            slack = 1.001 * 10**decades
+            wrong.append(not onset.low / slack <= place <= onset.high * slack)
     return [float(w) for w in wrong]
 
 

@@ -18,6 +18,13 @@ STAGES: dict[Stage, str] = {
 }
 """The stages of a design, in their order, and what each is for."""
 
+QUESTIONS = {
+    "best": "which cell is the best",
+    "effects": "whether weight decay helps, lr by lr",
+    "limit": "where its harm begins, lr by lr",
+}
+"""What can be asked, in words."""
+
 
 @dataclass(frozen=True)
 class Batch:

@@ -64,6 +64,11 @@ class Design:
                 )
 
     @property
+    def asks_effects(self) -> bool:
+        """Whether columns of weight_decay are to be mapped, rather than a good cell found."""
+        return self.effects is not None or self.limit is not None
+
+    @property
     def space(self) -> SearchSpace:
         """The ranges, as a study's space: its ends, and weight_decay = 0."""
         return SearchSpace(self.lr, (0.0, *self.weight_decay))

@@ -20,7 +20,24 @@ from wdstudy.words import number
 APART = 0.3
 """Decades of lr that columns lie apart, at least."""
 
-MOST_COLUMNS = 7
+MOST_COLUMNS, ENOUGH_COLUMNS = 7, 5
+"""So many columns at most; and as many, good or not, where training works at fewer lr."""
+
+FOR_A_CELL = 3
+"""Columns that are looked at where only a good cell is asked for."""
+
+TRAINED, HALFWAY = math.log(2.0), 0.5
+"""Log loss above the best up to which a column tells anything; or so far on the way from the best
+to an untrained model, where training brings more than that."""
+
+GAINS = 0.01
+"""A fall of log loss below that without weight decay that is worth a look at smaller ones."""
+
+WORTH = 0.005
+"""A fall of log loss that is worth a trial."""
+
+FLAT = 0.08
+"""Log loss by which a neighbour may lie above the best, if a better one may lie between them."""
 
 WIDE = 0.6
 """Decades of weight_decay between which harm begins, at most, before seeds are spent on it."""
@@ -37,14 +54,29 @@ class Want:
     why: str
 
 
-def columns_of(plane: Plane) -> tuple[Line, ...]:
-    """The columns worth mapping, the best first: good, and not too near to each other."""
-    lines = sorted(plane.working, key=lambda line: (-min(len(line.z), 4), line.least))
+def columns_of(plane: Plane, design: Design) -> tuple[Line, ...]:
+    """The columns worth mapping, the best first, not too near to each other.
+
+    All that work; and the nearest that train at all, where a line through the onsets of harm would
+    have too few points without them.
+    """
+    best = plane.best
+    if best is None:
+        return ()
     chosen: list[Line] = []
-    for line in lines:
+    works = {line.lr for line in plane.working}
+    level = best.least + max(TRAINED, HALFWAY * (plane.untrained - best.least))
+    trained = [line for line in plane.lines if line.least < level]
+    order = sorted(
+        trained, key=lambda line: (line.lr not in works, -min(len(line.z), 4), line.least)
+    )
+    most, enough = (MOST_COLUMNS, ENOUGH_COLUMNS) if design.asks_effects else (FOR_A_CELL, 1)
+    for line in order:
+        if len(chosen) >= (most if line.lr in works else enough):
+            continue
         if all(abs(math.log10(line.lr / other.lr)) > APART for other in chosen):
             chosen.append(line)
-    return tuple(sorted(chosen, key=lambda line: line.least)[:MOST_COLUMNS])
+    return tuple(sorted(chosen, key=lambda line: line.least))
 
 
 def outward(plane: Plane, onset: float, design: Design) -> Iterator[Want]:
@@ -78,11 +110,13 @@ def onset_at(lr: float, plane: Plane, otherwise: float) -> float:
     for line in plane.lines:
         low, high = line.bracket
         if math.isfinite(high):
-            told.append((abs(math.log10(line.lr / lr)), line.lr, math.sqrt((low or high / 10) * high)))
+            told.append(
+                (abs(math.log10(line.lr / lr)), line.lr, math.sqrt((low or high / 10) * high))
+            )
     if not told:
         return otherwise
     _, near, onset = min(told)
-    return onset * (near / lr) ** STEEP
+    return onset * math.pow(near / lr, STEEP)
 
 
 def down_the_column(line: Line, guess: float, design: Design) -> Iterator[Want]:
@@ -99,19 +133,30 @@ def down_the_column(line: Line, guess: float, design: Design) -> Iterator[Want]:
     last, first = line.bracket
     why = f"where harm begins at lr {number(lr)}"
     if math.isinf(first):
-        largest = line.decays[-1]
-        target = 3 * guess if 2 * largest < 3 * guess < 30 * largest else 10 * largest
-        yield from _new(line, target, design, why)
+        yield from _upward(line, guess, design, why)
     elif last == 0:
         yield from _new(line, min(first / 10, guess / 3), design, why)
     elif math.log10(first / last) > WIDE:
         yield from _new(line, math.sqrt(first * last), design, why)
-    yield from _valley(line, first, design)
 
 
-def _valley(line: Line, first: float, design: Design) -> Iterator[Want]:
+def _upward(line: Line, guess: float, design: Design, why: str) -> Iterator[Want]:
+    """Larger weight decays than any that was tried: to where others tell, else by decades."""
+    largest = line.decays[-1]
+    if 2 * largest < 3 * guess < 30 * largest:
+        yield from _new(line, 3 * guess, design, why)
+        return
+    for decade in range(1, 4):
+        if largest * 10 ** (decade - 1) < design.weight_decay[1]:
+            yield from _new(line, largest * 10**decade, design, why)
+
+
+def down_the_valley(line: Line, design: Design) -> Iterator[Want]:
     """The cells about the best weight_decay of a column, and two below the onset of harm."""
     why = f"what weight decay gains at lr {number(line.lr)}"
+    if line.pending or not line.decays:
+        return
+    first = line.bracket[1]
     if math.isfinite(first):
         for part in (3, 10):
             yield from _new(line, first / part, design, why)
@@ -120,42 +165,54 @@ def _valley(line: Line, first: float, design: Design) -> Iterator[Want]:
         return
     below = [w for w in line.asked if 0 < w < best]
     above = [w for w in line.asked if w > best]
-    if not below:
+    gains = not line.z.get(0.0, math.inf) - line.z[best] < GAINS
+    if not below and gains:
         yield from _new(line, best / 10, design, why)
-    elif best / max(below) > 10**0.7:
+    elif gains and best / max(below) > 10**0.7:
         yield from _new(line, best / 3, design, why)
-    if above and min(above) / best > 10**0.7:
+    if gains and above and min(above) / best > 10**0.7:
         yield from _new(line, best * 3, design, why)
 
 
-def closer(plane: Plane, columns: Sequence[Line], design: Design, least: float) -> Iterator[Want]:
-    """Lr between columns and about the best cell, where a parabola expects a better one."""
+def closer_in_lr(plane: Plane) -> Iterator[Want]:
+    """Between the best cell and its neighbours, where one of these comes so near to it that a
+    better one may lie between them.
+    """
     best = plane.best
     if best is None or best.pending or not math.isfinite(best.best):
         return
-    decay = best.best
-    for side in (-1, 1):
-        nearest = [line for line in columns if side * (line.lr - best.lr) > 0]
-        if not nearest:
-            continue
-        other = min(nearest, key=lambda line: abs(math.log(line.lr / best.lr)))
+    for other in _beside(plane.lines, best):
         lr = middle(best.lr, other.lr)
-        if has_near([line.lr for line in plane.lines], lr, 0.1):
-            continue
-        if other.least - best.least < _DULL * least + _reach(columns, best):
-            between_them = math.sqrt(max(decay, 0.0) * max(other.best, 0.0))
-            why = f"does lr {number(lr)} do better than its neighbours?"
-            at = nice(between_them, QUARTERS) if between_them > 0 else decay
-            yield Want(TrialParams(lr, at), why)
+        near = other.least < best.least + FLAT and not other.pending
+        if near and not has_near([line.lr for line in plane.lines], lr, 0.1):
+            product = best.best * max(other.best, 0.0)
+            at = nice(math.sqrt(product), QUARTERS) if product > 0 else min(best.best, other.best)
+            yield Want(TrialParams(lr, at), f"does lr {number(lr)} do better than its neighbours?")
 
 
-_DULL = 4.0
+def closer_in_decay(plane: Plane, design: Design) -> Iterator[Want]:
+    """Beside the best weight_decay of the best lr, where a parabola falls below it."""
+    best = plane.best
+    if best is None or best.pending or not best.best > 0:
+        return
+    done = [w for w in best.decays if math.isfinite(best.z[w])]
+    place = done.index(best.best)
+    if not 0 < place < len(done) - 1:
+        return
+    below, above = done[place - 1], done[place + 1]
+    left, right = (best.z[w] - best.least for w in (below, above))
+    if (right - left) ** 2 / max(8 * (right + left), 1e-12) > WORTH:
+        at = middle(best.best, below if left < right else above)
+        why = f"which weight_decay is the best at lr {number(best.lr)}"
+        yield from _new(best, at, design, why, steps=QUARTERS, near=0.1)
 
 
-def _reach(columns: Sequence[Line], best: Line) -> float:
-    """How much a parabola through the best column and its neighbours falls between them at most."""
-    gaps = sorted(line.least - best.least for line in columns if line is not best)[:2]
-    return 0.0 if len(gaps) < 2 else gaps[1] / 8
+def _beside(lines: Sequence[Line], best: Line) -> Iterator[Line]:
+    """The lines next to the best, on either side, whatever they came out at."""
+    below = [line for line in lines if line.lr < best.lr and math.isfinite(line.least)]
+    above = [line for line in lines if line.lr > best.lr and math.isfinite(line.least)]
+    yield from below[-1:]
+    yield from above[:1]
 
 
 def _new(
@@ -180,4 +237,3 @@ def _next(lr: float, step: int) -> float | None:
     values = between(lr / 10, lr * 10)
     beyond = [v for v in values if step * math.log10(v / lr) > 0.25]
     return min(beyond, key=lambda v: abs(math.log(v / lr)), default=None)
-

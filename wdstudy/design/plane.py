@@ -9,11 +9,15 @@ from functools import cached_property
 
 from wdstudy.analysis.frames.cells import DIVERGED_SHARE
 from wdstudy.analysis.numbers.cells import Cells, measured
+from wdstudy.design.lattice import has_near
 from wdstudy.design.outcomes import Outcome, frame_of
 from wdstudy.space import TrialParams, rounded
 
 HARM = math.log(1.25)
 """Log loss above that without weight decay from which on it is harm."""
+
+FAR = 10.0
+"""A weight_decay that harms if any does."""
 
 WORKS = math.log(1.3)
 """Log loss above the best up to which an lr is worth a column of its own."""
@@ -106,7 +110,7 @@ class Plane:
         return cls(
             cells,
             lines,
-            tuple(o for o in outcomes if o.is_scout and not o.pending),
+            tuple(o for o in outcomes if o.is_scout and not (o.pending or o.failed)),
             tuple(o for o in outcomes if o.pending),
             minimize,
             frozenset(o.params.key for o in full),
@@ -116,6 +120,19 @@ class Plane:
     def trials(self) -> int:
         """How many trials of full length are done."""
         return sum(len(seeds) for line in self.lines for seeds in line.seeds.values())
+
+    @property
+    def untrained(self) -> float:
+        """Log loss of an untrained model; where it is not known, the highest seen."""
+        known = self.cells.plateau if math.isfinite(self.cells.plateau) else math.inf
+        return min(known, float(self.cells.finished["z"].max()))
+
+    @property
+    def tells_onset(self) -> bool:
+        """Whether harm was seen to begin at any lr, or to begin nowhere at the best."""
+        best = self.best
+        tried = best.decays[-1] if best is not None and best.decays else 0.0
+        return any(math.isfinite(line.bracket[1]) for line in self.lines) or tried >= FAR
 
     @property
     def best(self) -> Line | None:
@@ -135,9 +152,15 @@ class Plane:
         """Whether this was never placed."""
         return params.key not in self.keys
 
+    def is_asked(self, lr: float, weight_decay: float) -> bool:
+        """Whether a cell was placed about there, with any seed."""
+        near = [line for line in self.lines if abs(math.log10(line.lr / lr)) < 0.1]
+        return any(has_near(line.asked, weight_decay) for line in near)
+
     def next_seed(self, lr: float, weight_decay: float) -> int:
         """The least seed that this cell was not placed with."""
-        taken = {seed for *cell, seed in self.keys if tuple(cell) == (rounded(lr), rounded(weight_decay))}
+        cell = rounded(lr), rounded(weight_decay)
+        taken = {seed for *place, seed in self.keys if tuple(place) == cell}
         return next(seed for seed in range(len(taken) + 1) if seed not in taken)
 
 

@@ -20,8 +20,10 @@ from wdstudy.words import counted, number
 FACTOR = 1.25
 """Harm is a loss of so many times that without weight decay."""
 
-MOST_SEEDS = 6
-"""So many seeds a cell are a sane price; what more of them would tell stays open."""
+MOST_SEEDS, MOST_CELLS, MOST_TRIALS = 4, 5, 12
+"""A sane price of an answer at one lr: so many seeds a cell of so many, and so many more trials."""
+
+MANY = 20
 
 ENOUGH_CELLS = 4
 """Cells that make a column of which something can be asked."""
@@ -36,6 +38,7 @@ class Place:
 
     width: what is open, in the question's units; inf where nothing is known.
     seeds: how many the cells have by which it is judged. needed: how many would answer it.
+    cells: how many would get more.
     """
 
     effect: LrEffect
@@ -43,6 +46,12 @@ class Place:
     asked: float
     seeds: int
     needed: float
+    cells: int = 3
+
+    @property
+    def trials(self) -> float:
+        """How many more it would take."""
+        return self.cells * max(self.needed - self.seeds, 1.0)
 
     @property
     def is_open(self) -> bool:
@@ -52,7 +61,12 @@ class Place:
     @property
     def is_worth(self) -> bool:
         """Whether it is open, and a sane number of seeds would answer it."""
-        return self.is_open and self.needed <= MOST_SEEDS
+        return (
+            self.is_open
+            and self.needed <= MOST_SEEDS
+            and self.cells <= MOST_CELLS
+            and self.trials <= MOST_TRIALS
+        )
 
 
 @dataclass(frozen=True)
@@ -62,12 +76,14 @@ class Answers:
     gains, limits: the effects and the limit at every lr that comes near the best, from the least lr
         on; empty where it is not asked.
     replicated: seeds tell the noise, without which nothing is answered.
+    shares: the values are positive, so that gains and harms are shares of them.
     """
 
     best: Best
     gains: tuple[Place, ...]
     limits: tuple[Place, ...]
     replicated: bool
+    shares: bool = True
 
     @classmethod
     def of(cls, cells: Cells, design: Design) -> Answers:
@@ -90,6 +106,7 @@ class Answers:
             tuple(p for p in gains if p is not None),
             tuple(p for p in limits if p is not None),
             replicated,
+            cells.logarithmic,
         )
 
 
@@ -118,10 +135,10 @@ def _limit(effect: LrEffect, seeds: dict[tuple[float, float], int], design: Desi
     if not effect.gain.known or (not onset.known and onset.low >= 0.99 * design.weight_decay[1]):
         return Place(effect, 0.0, asked, fewest, fewest)
     if not (onset.known and onset.low > 0 and math.isfinite(onset.high)):
-        return Place(effect, math.inf, asked, fewest, fewest + 1)
+        return Place(effect, math.inf, asked, fewest, fewest + 1, 1 + len(open_cells(effect)))
     width = math.log10(onset.high / onset.low)
     needed = fewest * max(_further(effect, design.limit), 1.0) if width > asked else fewest
-    return Place(effect, width, asked, fewest, needed)
+    return Place(effect, width, asked, fewest, needed, 1 + len(open_cells(effect)))
 
 
 def open_cells(effect: LrEffect) -> tuple[float, ...]:
@@ -160,10 +177,10 @@ def questions(answers: Answers, design: Design) -> tuple[Question, ...]:
         found.append(_best(answers, design.best))
     if design.effects is not None:
         says = "whether weight decay helps"
-        found.append(_of_places("effects", says, design.effects, answers.gains, answers.replicated))
+        found.append(_of_places("effects", says, design.effects, answers.gains, answers))
     if design.limit is not None:
         says = "where harm begins"
-        found.append(_of_places("limit", says, design.limit, answers.limits, answers.replicated))
+        found.append(_of_places("limit", says, design.limit, answers.limits, answers))
     return tuple(found)
 
 
@@ -178,15 +195,20 @@ def _best(answers: Answers, asked: float) -> Question:
     trials = math.nan
     if asked < width < math.inf:
         trials = math.ceil(best.seeds * ((width / asked) ** 2 - 1)) * (1 + len(best.rivals))
-    given_up = "" if width <= asked or best.seeds < MOST_SEEDS else f"{says}, after {best.seeds} seeds"
+    given_up = (
+        "" if width <= asked or best.seeds < MOST_SEEDS else f"{says}, after {best.seeds} seeds"
+    )
     return Question("best", asked, width, width <= asked, says, given_up, trials)
 
 
 def _of_places(
-    name: str, what: str, asked: float, places: Sequence[Place], replicated: bool
+    name: str, what: str, asked: float, places: Sequence[Place], answers: Answers
 ) -> Question:
     """A question of several lr: as wide as the widest."""
-    if not (places and replicated):
+    if not answers.shares:
+        why = f"{what} can't be told of values that are not all positive"
+        return Question(name, asked, math.inf, False, why, why)
+    if not (places and answers.replicated):
         return Question(name, asked, math.inf, False, f"{what} takes seeds to tell")
     width = max(p.width for p in places)
     still = [p for p in places if p.is_open]
@@ -196,10 +218,11 @@ def _of_places(
         return Question(name, asked, width, True, says)
     says += f", open at {_lrs(still)}"
     most = max(p.needed for p in still)
-    trials = float(sum(3 * math.ceil(max(p.needed - p.seeds, 1.0)) for p in still))
+    trials = float(math.ceil(sum(p.trials for p in still)))
     given_up = ""
     if not any(p.is_worth for p in still):
-        given_up = f"{says}: there the noise is so large that about {most:,.0f} seeds would tell"
+        seeds = f"about {most:.0f}" if most < MANY else f"more than {MANY}"
+        given_up = f"{says}, where {seeds} seeds would tell"
     return Question(name, asked, width, False, says, given_up, trials)
 
 

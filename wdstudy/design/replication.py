@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from wdstudy.analysis.numbers.effects import LrEffect
 from wdstudy.design.design import Design
 from wdstudy.design.lattice import has_near, middle
-from wdstudy.design.mapping import Want
+from wdstudy.design.mapping import GAINS, Want
 from wdstudy.design.plane import Line, Plane
 from wdstudy.design.questions import FACTOR, MOST_SEEDS, Answers, Place, open_cells
 from wdstudy.space import Cell, TrialParams
@@ -19,11 +20,14 @@ RIVALS = 3
 
 
 def second_seeds(plane: Plane, columns: Sequence[Line]) -> Iterator[Want]:
-    """A second seed of what a column is judged by: without weight decay, and its best with it."""
+    """A second seed of what a column is judged by: without weight decay, and the best with it; the
+    last that does no harm, where none gains.
+    """
     for line in columns:
-        decayed = [w for w in line.decays if math.isfinite(line.z[w])]
-        best = min(decayed, key=lambda w: line.z[w], default=0.0)
-        for decay in dict.fromkeys((0.0, best)):
+        if sum(len(seeds) > 1 for seeds in line.seeds.values()) > 1:
+            continue
+        gains = line.best > 0 and not line.base - line.least < GAINS
+        for decay in dict.fromkeys((0.0, line.best if gains else line.bracket[0])):
             if len(line.seeds.get(decay, ())) == 1 and decay not in line.pending:
                 yield _again(plane, (line.lr, decay), f"how noisy lr {number(line.lr)} is")
 
@@ -49,9 +53,10 @@ def _about_the_limit(plane: Plane, place: Place) -> Iterator[Want]:
     effect = place.effect
     onset, lr = effect.harms_from[FACTOR], effect.lr
     why = f"where harm begins at lr {number(lr)}"
-    there = [c.weight_decay for c in effect.changes if onset.low <= c.weight_decay <= onset.high]
+    low, high = onset.low * 0.999, onset.high * 1.001
+    there = [c.weight_decay for c in effect.changes if low <= c.weight_decay <= high]
     line = next(line for line in plane.lines if line.lr == lr)
-    steps = [(high / low, low, high) for low, high in zip(there, there[1:], strict=False) if low > 0]
+    steps = [(high / low, low, high) for low, high in pairwise(there) if low > 0]
     for ratio, low, high in sorted(steps, reverse=True):
         between = middle(low, high)
         if math.log10(ratio) > 0.6 * place.asked and not has_near(line.asked, between, 0.1):

@@ -16,12 +16,15 @@ from wdstudy.design.lattice import DECADES, HALVES, between, nice
 from wdstudy.design.outcomes import Outcome
 from wdstudy.design.plane import HARM
 from wdstudy.space import TrialParams
-from wdstudy.words import counted, number
+from wdstudy.words import number
 
 FIRST_LR = 1e-5, 10.0
 """Where training works first of all, for one optimizer or the other; more is looked at later."""
 
 FIRST_DECAY = 1e-3
+LEARNT = 0.01
+"""A fall of log loss that is more than chance."""
+
 FAR = 1e-6
 """Of weight_decay: less than this does nothing in any run of usual length."""
 
@@ -30,7 +33,7 @@ FAR = 1e-6
 class Hint:
     """Where to place the first trials of full length.
 
-    lrs: by rising lr. onset: about where weight decay may begin to harm, in the middle of them.
+    lrs: the most urgent first. onset: about where weight decay may begin to harm.
     """
 
     lrs: tuple[float, ...]
@@ -60,18 +63,23 @@ def hint_of(scouts: Sequence[Outcome], design: Design, *, minimize: bool) -> Hin
     """Where the first trials of full length belong, after the short runs or without any."""
     plain = [s for s in scouts if s.params.weight_decay == 0]
     best = _best(plain, minimize=minimize)
-    if best is None:
+    if best is None or not _learnt(best, minimize):
         low, high = max(design.lr[0], FIRST_LR[0]), min(design.lr[1], FIRST_LR[1])
         if low > high:
             low, high = design.lr
         lrs = between(low, high, DECADES)
         lrs = lrs if len(lrs) > 3 else between(low, high, HALVES) or design.lr
         onset = _within(FIRST_DECAY, design.weight_decay)
+        middle = math.sqrt(FIRST_LR[0] * FIRST_LR[1])
+        lrs = tuple(sorted(lrs, key=lambda lr: abs(math.log(lr / middle))))
         return Hint(lrs, onset, "decades of lr show where training works")
     lr = best.params.lr
     lost = min((s.params.lr for s in plain if s.diverged and s.params.lr > lr), default=math.inf)
     around = between(max(lr / 10, design.lr[0]), min(lr * 3, design.lr[1]))
+    # Nearest first to where the best of whole runs lies as a rule: a bit below that of short ones.
+    likely = lr / math.sqrt(10)
     lrs = tuple(v for v in around if v < lost) or (lr,)
+    lrs = tuple(sorted(lrs, key=lambda v: abs(math.log(v / likely))))
     why = f"short runs work best at lr {number(lr)}: trials of full length about it"
     return Hint(lrs, _onset(scouts, best, design, minimize=minimize), why)
 
@@ -100,6 +108,12 @@ def _above(value: float, than: float, minimize: bool) -> float:
     if not minimize:
         value, than = (1 - value, 1 - than) if 0 <= min(value, than) <= 1 else (-value, -than)
     return math.log(value / than) if min(value, than) > 0 else value - than
+
+
+def _learnt(scout: Outcome, minimize: bool) -> bool:
+    """Whether a short run came to anything, as far as that is known."""
+    initial = scout.initial_loss
+    return not (minimize and math.isfinite(initial)) or _above(initial, scout.value, True) > LEARNT
 
 
 def _best(scouts: Sequence[Outcome], *, minimize: bool) -> Outcome | None:

@@ -152,8 +152,10 @@ def _flipped(value: pd.Series, sign: str) -> pd.Series:
 
 
 def _scattered(table: pd.DataFrame) -> bool:
-    """Whether most cells stand at an lr with fewer than three of them."""
+    """Whether most cells stand at an lr with fewer than three of them, and none in a column."""
     count = table.groupby("x")["x"].transform("count")
+    if (count > FEWEST).any():  # no sampler draws one lr so often: these were placed
+        return False
     places = table["x"].nunique() * table["weight_decay"].nunique()
     few = bool((count >= FEWEST).mean() < 0.6) and table["x"].nunique() > FEWEST
     return few and len(table) < DENSE * places
