@@ -33,7 +33,7 @@ HOUSE = {
     "analysis.frames": "curves directions errors words space storage record",
     "integrations": "curves errors trackers recorder",
     "analysis.numbers": "curves errors words space record analysis.frames",
-    "design": "errors words space analysis.frames analysis.numbers",
+    "design": "errors words space storage analysis.frames analysis.numbers",
     "study": "directions errors words decay space record recorder design",
     "analysis.views": "curves errors words space analysis.frames analysis.numbers",
     "training": "curves errors decay space meter study",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from wdstudy.decay import decay_loss as decay_loss
     from wdstudy.decay import register_decay as register_decay
     from wdstudy.design.design import Design as Design
+    from wdstudy.design.sampler import LandscapeSampler as LandscapeSampler
     from wdstudy.recorder import LossRecorder as LossRecorder
     from wdstudy.run.alone import run_study as run_study
     from wdstudy.sources.reading import read as read
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Design": "design.design",
+    "LandscapeSampler": "design.sampler",
     "LossCurves": "curves",
     "LossRecorder": "recorder",
     "Metric": "study.metrics",

@@ -270,7 +270,7 @@ def _say_the_best(display: Display, study: optuna.Study) -> None:
 def _say_how_it_ended(display: Display, study: optuna.Study, spec: StudySpec) -> None:
     if spec.design is None:
         return
-    from wdstudy.run.designing import how_it_ended
+    from wdstudy.run.ending import how_it_ended
 
     for line in how_it_ended(study, spec.design, spec.objective):
         display.say(line)

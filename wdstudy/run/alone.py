@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import optuna
 from optuna.storages import BaseStorage
 
-from wdstudy.run.designing import how_it_ended
+from wdstudy.run.ending import how_it_ended
 from wdstudy.run.forecast import Forecast
 from wdstudy.run.prepared import prepare
 from wdstudy.run.progress import Display, Silent

@@ -7,18 +7,15 @@ no coordinator: the same trials give the same batch, and of one batch one worker
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 
-import optuna
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
-from wdstudy.curves import DESIGN_STOP
 from wdstudy.design.batch import Batch, Stop
-from wdstudy.design.design import Design
 from wdstudy.errors import fault
 from wdstudy.run.batches import place
 from wdstudy.run.cells import TAKEN
+from wdstudy.run.ending import ALREADY, forget_stop, note_stop
 from wdstudy.run.outcomes import (
     batch_of,
     is_placed,
@@ -26,26 +23,18 @@ from wdstudy.run.outcomes import (
     on_the_way,
     outcomes_of,
     scouts_of,
-    seconds_a_trial,
 )
 from wdstudy.run.plan import GUESSED
 from wdstudy.run.prepared import Prepared
 from wdstudy.run.progress import Display
 from wdstudy.run.queue import ENQUEUE_SECONDS
 from wdstudy.run.status import Status
+from wdstudy.run.timebudget import TimeBudget
 from wdstudy.training.probe import LaneChoice
 from wdstudy.words import counted
 
 ANY_SIZE = 8
 """Trials of a batch, before it is known how many train at once."""
-
-_ALREADY = {
-    "answered": "answered already, so nothing is trained; to ask for more: --until, with smaller "
-    "widths",
-    "budget": "nothing is trained: what was allowed is spent; to allow more: --trials",
-    "hopeless": "nothing is trained: more trials would not tell what is open",
-}
-"""What to say where a run begins with a stop."""
 
 _POLL_SECONDS = 0.25
 
@@ -79,22 +68,18 @@ class Designer:
         self._design, self._objective = prepared.plan.design, prepared.spec.objective
         self._minimize = self._study.direction == StudyDirection.MINIMIZE
         self._status, self._display = status, display
-        self._run, self._worker, self._until = run, worker, until
+        self._run, self._worker, self._time = run, worker, TimeBudget(until, run)
         self._size, self._jobs = ANY_SIZE, 1
-        self._guess: float | None = None
         self._scouts = True
         self._asked: tuple[object, Batch | Stop | None] = (None, None)
+        self._told = ""
         self._lacking, self._since = 0, time.monotonic()
         self.over: Stop | None = None
 
     @property
     def is_closed(self) -> bool:
         """Whether nothing more is to be begun: it was over before, or its time is."""
-        return self.over is not None or self._is_late
-
-    @property
-    def _is_late(self) -> bool:
-        return self._until is not None and time.time() >= self._until
+        return self.over is not None or self._time.is_over
 
     def take_stock(self) -> int:
         """Find whether there is anything to do, and say so where there is nothing.
@@ -110,7 +95,8 @@ class Designer:
         waiting = sum(self._prepared.plan.takes(t) for t in trials if is_placed(t))
         if isinstance(asked, Stop) and (asked.reason == "answered" or not waiting):
             self.over = asked
-            self._display.say(_ALREADY[asked.reason])
+            self._status.ended = True
+            self._display.say(ALREADY[asked.reason])
             return 0
         if isinstance(asked, Stop):
             return waiting
@@ -124,7 +110,7 @@ class Designer:
         `seconds`: what a trial takes a worker, its lanes counted, before trials themselves tell.
         """
         self._size, self._jobs = lanes * jobs, jobs
-        self._guess = seconds or self._guess
+        self._time.price(jobs, seconds)
 
     def foresee(self) -> list[str]:
         """What a run would begin with: short runs and what they cost, or a batch of trials."""
@@ -145,7 +131,7 @@ class Designer:
             asked = self.ask(scouts=self._scouts)
             if not isinstance(asked, Batch):
                 return
-            self._forget_the_stop()
+            forget_stop(self._study)
             if asked.share == 1:
                 self._place(asked)
                 return
@@ -163,7 +149,7 @@ class Designer:
             return True
         asked = self.ask()
         if isinstance(asked, Batch):
-            self._forget_the_stop()
+            forget_stop(self._study)
             before = self._asked[0]
             if self._place(asked):
                 return True
@@ -176,11 +162,8 @@ class Designer:
     def end(self) -> None:
         """Write down why nothing more is placed."""
         stop = self.over or self.ask()
-        if not isinstance(stop, Stop):
-            return
-        told = {"reason": stop.reason, "why": stop.why}
-        if self._study.user_attrs.get(DESIGN_STOP) != told:
-            self._study.set_user_attr(DESIGN_STOP, told)
+        if isinstance(stop, Stop):
+            note_stop(self._study, stop)
 
     def fair(self, lanes: int) -> int:
         """Of a batch that has less than all lanes of all workers, each takes its part."""
@@ -197,8 +180,8 @@ class Designer:
         from wdstudy.design.planner import next_batch
 
         trials = self._study.get_trials(deepcopy=False)
-        late = self._is_late
-        left = self._left(trials)
+        late = self._time.is_over
+        left = self._time.trials(trials)
         states = tuple((trial.number, trial.state) for trial in trials)
         known = states, self._size, scouts, late, None if left is None else int(left)
         if known != self._asked[0] or scouts:
@@ -220,26 +203,12 @@ class Designer:
             self._asked = known, asked
         return self._asked[1]
 
-    def _left(self, trials: list[FrozenTrial]) -> float | None:
-        """How many more trials the time allows, beside those on their way; None where there is no
-        end, or where nothing tells what one takes.
-        """
-        if self._until is None:
-            return None
-        seconds = self._until - time.time()
-        if seconds <= 0:
-            return 0.0
-        each = seconds_a_trial(trials, self._run) or self._guess
-        if not each:
-            return None
-        pending = sum(t.state == TrialState.RUNNING or is_placed(t) for t in trials)
-        return max(0.0, seconds * self._jobs / each - pending)
-
     def _is_on_its_way(self, trials: list[FrozenTrial]) -> bool:
         """Whether another worker is in the middle of placing a batch, and makes progress."""
         lacking = on_the_way(trials)
         if lacking != self._lacking:
-            self._lacking, self._since = lacking, time.monotonic()
+            self._told = ""
+        self._lacking, self._since = lacking, time.monotonic()
         return lacking > 0 and time.monotonic() - self._since < ENQUEUE_SECONDS
 
     def _place(self, batch: Batch) -> bool:
@@ -249,7 +218,10 @@ class Designer:
             trials = self._study.get_trials(deepcopy=False, states=TAKEN)
             told = f"{batch.stage}: {batch.why}"
             self._status.note_batch(placed, told, len(trials))
-            self._display.say(f"batch {placed}, {counted(len(batch.cells), 'trial')} to {told}")
+            if told != self._told:  # a worker of one lane is given one trial after the other
+                n = counted(len(batch.cells), "trial")
+                self._display.say(f"batch {placed}, {n} to {told}")
+            self._told = told
         return placed > 0
 
     def _scout(self, batch: Batch, choice: LaneChoice) -> None:
@@ -271,26 +243,3 @@ class Designer:
         from wdstudy.run.scouting import steps_of
 
         return steps_of(self._prepared, batch.share) / self._prepared.total_steps
-
-    def _forget_the_stop(self) -> None:
-        if self._study.user_attrs.get(DESIGN_STOP) is not None:
-            self._study.set_user_attr(DESIGN_STOP, None)  # Optuna can't remove one
-
-
-def how_it_ended(study: optuna.Study, design: Design, objective: str) -> list[str]:
-    """Why a study's design ended, and what it has answered; nothing where it did not end."""
-    from wdstudy.design.planner import open_questions
-
-    stop = study.user_attrs.get(DESIGN_STOP)
-    if not isinstance(stop, Mapping):
-        return []
-    if stop.get("reason") == "answered":
-        return [f"answered: {stop.get('why')}"]
-    known = outcomes_of(study.get_trials(deepcopy=False), (), objective=objective, run="")
-    minimize = study.direction == StudyDirection.MINIMIZE
-    asked = open_questions(known, design, minimize=minimize)
-    answers = [f"{question.name}: {question.says}" for question in asked if question.answered]
-    return [
-        f"stopped: {stop.get('why')}",
-        *(["answered: " + "; ".join(answers)] if answers else []),
-    ]

@@ -17,7 +17,6 @@ from wdstudy.curves import (
     ERROR,
     INITIAL_LOSS,
     SCOUTS,
-    TRAIN_SECONDS,
     WORKER,
     series_named,
 )
@@ -135,20 +134,6 @@ def on_the_way(trials: Sequence[FrozenTrial]) -> int:
     rest = [t for t in held if ENQUEUED_BY not in t.user_attrs]
     announced = min(held, key=lambda t: t.number).user_attrs.get(BATCH_TRIALS)
     return max(0, announced - 1 - len(rest)) if isinstance(announced, int) else 0
-
-
-def seconds_a_trial(trials: Iterable[FrozenTrial], run: str) -> float | None:
-    """What a trial took, on average over those that this run finished, its lanes counted; None
-    before the first.
-    """
-    took = [
-        _number(trial.user_attrs.get(TRAIN_SECONDS))
-        for trial in trials
-        if trial.state == TrialState.COMPLETE
-        and str(trial.user_attrs.get(WORKER, "")).endswith(f":{run}")
-    ]
-    known = [seconds for seconds in took if math.isfinite(seconds)]
-    return sum(known) / len(known) if known else None
 
 
 def _number(value: object) -> float:

@@ -127,8 +127,9 @@ class Status:
 
     def left(self) -> str:
         """How long it will take still, in words; empty where that is not known or it is done."""
-        if self.until is not None and not self.ended:
-            return f"at most {lasting(max(0.0, self.until - time.time()))} left"
+        if self.until is not None:
+            time_left = self.until - time.time()
+            return f"at most {lasting(time_left)} left" if time_left > 0 and not self.ended else ""
         seconds = self.seconds_left()
         return f"about {lasting(seconds)} left" if seconds else ""
 

@@ -129,6 +129,11 @@ class StudySpec:
     def __post_init__(self) -> None:
         if self.design is not None:
             self._take_the_design(self.design)
+        if type(self.sampler).__name__ == "LandscapeSampler":
+            raise SpecError(
+                "sampler=LandscapeSampler(...) is for studies of Optuna's own; here say "
+                "design=Design(...), and it scouts and trains lanes as well"
+            )
         self._check_what_is_trained()
         for name, (kind, wanted) in _TYPES.items():
             value = getattr(self, name)
