@@ -128,6 +128,9 @@ class Designer:
     def lead(self, choice: LaneChoice) -> None:
         """Scout, if that is asked for, and place the first batch."""
         while not self.is_closed:
+            if self._is_on_its_way(self._study.get_trials(deepcopy=False)):
+                time.sleep(_POLL_SECONDS)
+                continue
             asked = self.ask(scouts=self._scouts)
             if not isinstance(asked, Batch):
                 return
