@@ -210,8 +210,7 @@ class Designer:
         """Whether another worker is in the middle of placing a batch, and makes progress."""
         lacking = on_the_way(trials)
         if lacking != self._lacking:
-            self._told = ""
-        self._lacking, self._since = lacking, time.monotonic()
+            self._lacking, self._since = lacking, time.monotonic()
         return lacking > 0 and time.monotonic() - self._since < ENQUEUE_SECONDS
 
     def _place(self, batch: Batch) -> bool:
