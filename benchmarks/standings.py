@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from replays import RESULTS
 
 CSV, PNG = RESULTS / "design.csv", RESULTS / "design.png"
-SHOWN = {"a": "(a)", "b": "(b)", "b_slope": "(b) by slope"}
+SHOWN = {"a": "(a)", "effects": "effects", "b": "(b)", "b_slope": "(b) by slope"}
 LABELS = {
     "design": "--design, no range known",
     "grid": "7 × 7 × 2 grid, range known",
