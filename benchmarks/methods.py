@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -60,13 +60,20 @@ class Method:
 def design(table: Table, replay: int, *, asked: Design | None = None, size: int = LANES) -> Spends:
     """The study that designs itself, which knows no range."""
     known: dict[tuple[object, ...], Outcome] = {}
+    decays = sorted({w for column in table.full.values() for w in column if w > 0})
+    asked = replace(asked or Design(), weight_decay=(decays[0], decays[-1]))  # as far as it goes
     while True:
-        step = next_batch([*known.values()], asked or Design(), size=size, scouts=bool(table.short))
+        step = next_batch([*known.values()], asked, size=size, scouts=bool(table.short))
         if isinstance(step, Stop):
             return step
         assert step is not None  # nothing is pending here
-        for outcome in (yield step):
-            known[outcome.params.key, outcome.is_scout] = outcome
+        for wanted, outcome in zip(step.cells, (yield step), strict=True):
+            key = outcome.params.key, outcome.is_scout
+            if key in known:  # the table ends before this place: there is none to be trained
+                lost = replace(outcome, params=wanted, failed=True)
+                known[wanted.key, outcome.is_scout] = lost
+            else:
+                known[key] = outcome
 
 
 def well_guessed(table: Table, replay: int) -> Spends:
