@@ -26,7 +26,7 @@ LABELS = {
     "suggest": "5 × 5 grid, range wrong, then suggest",
     "random": "random, range known",
     "tpe": "TPE, two seeds, range known",
-    "tpe, one seed": "TPE, one seed, range known",
+    "tpe1": "TPE, one seed, range known",
     "gp": "GP, two seeds, range known",
 }
 TITLES = {
@@ -91,7 +91,7 @@ def goals(rows: pd.DataFrame) -> pd.DataFrame:
         if "design" not in at:
             continue
         own, line = at["design"], {"table": table}
-        for method in ("tpe", "tpe, one seed"):
+        for method in ("tpe", "tpe1"):
             if method in at:
                 most = _median(at[method], "a") + MORE
                 line[f"(a) {method}, plus 5"] = _against(_median(own, "a"), most)
