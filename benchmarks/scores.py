@@ -17,7 +17,8 @@ Three things are asked of a run, each at every look at what it knows:
         and lies in it. It ends at the largest weight_decay there is: "beyond 50" is as good as
         "between 50 and 100".
     slope: the same of the slope of `Landscape.limit`, in decades a decade.
-    Two columns: `told` with the limit at the best lr, `told_slope` with the slope.
+    Three columns: `told` with the limit at the best lr, `told_slope` with the slope, `effects` with
+    neither.
 
 (c) A design's own questions are answered, (a) holds and nothing is contradicted: that was enough.
 
@@ -142,14 +143,19 @@ class Look:
         return self.regret <= NEAR
 
     @property
+    def effects(self) -> bool:
+        """Whether (b) does, but for the limit."""
+        return self.gain and self.clean
+
+    @property
     def told(self) -> bool:
         """Whether (b) does, the limit by its place."""
-        return self.gain and self.clean and self.limit < WIDTH
+        return self.effects and self.limit < WIDTH
 
     @property
     def told_slope(self) -> bool:
         """Whether (b) does, the limit by its slope."""
-        return self.gain and self.clean and self.slope < WIDTH
+        return self.effects and self.slope < WIDTH
 
     @property
     def enough(self) -> bool:

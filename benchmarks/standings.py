@@ -19,14 +19,14 @@ from matplotlib.figure import Figure
 from replays import RESULTS
 
 CSV, PNG = RESULTS / "design.csv", RESULTS / "design.png"
-SHOWN = {"a": "(a)", "b": "(b)", "b_slope": "(b) by slope"}
+SHOWN = {"a": "(a)", "effects": "effects", "b": "(b)", "b_slope": "(b) by slope"}
 LABELS = {
     "design": "--design, no range known",
     "grid": "7 × 7 × 2 grid, range known",
     "suggest": "5 × 5 grid, range wrong, then suggest",
     "random": "random, range known",
     "tpe": "TPE, two seeds, range known",
-    "tpe, one seed": "TPE, one seed, range known",
+    "tpe1": "TPE, one seed, range known",
     "gp": "GP, two seeds, range known",
 }
 TITLES = {
@@ -91,7 +91,7 @@ def goals(rows: pd.DataFrame) -> pd.DataFrame:
         if "design" not in at:
             continue
         own, line = at["design"], {"table": table}
-        for method in ("tpe", "tpe, one seed"):
+        for method in ("tpe", "tpe1"):
             if method in at:
                 most = _median(at[method], "a") + MORE
                 line[f"(a) {method}, plus 5"] = _against(_median(own, "a"), most)
