@@ -35,6 +35,8 @@ HOUSE = {
     "study": "directions errors words decay space record recorder",
     "analysis.views": "curves errors words space analysis.frames analysis.numbers",
     "training": "curves errors decay space meter study",
+    "design": "errors words space analysis.frames analysis.numbers",
+    "design.sampler": "errors space storage design",
     "analysis.figures": (
         "curves errors words space record analysis.frames analysis.numbers analysis.views"
     ),
@@ -186,6 +188,13 @@ def test_training_never_imports_optuna_or_the_analysis(module: str) -> None:
     reached = closure(module)
     assert not {name for name in reached if name.split(".")[0] == "optuna"}
     assert not {name for name in reached if name.startswith("wdstudy.analysis")}
+
+
+@pytest.mark.parametrize("module", ["wdstudy.design.planner", "wdstudy.design.sampler"])
+def test_a_design_is_free_of_torch_and_its_sampler_alone_of_optuna(module: str) -> None:
+    reached = {name.split(".")[0] for name in closure(module)}
+    assert "torch" not in reached
+    assert ("optuna" in reached) == module.endswith("sampler")
 
 
 def test_the_words_need_nothing() -> None:
