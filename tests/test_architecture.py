@@ -18,6 +18,7 @@ HOUSE = {
     "analysis": "",
     "curves": "",
     "errors": "",
+    "fingerprints": "",
     "words": "",
     "workers": "",
     "decay": "errors",
@@ -32,7 +33,8 @@ HOUSE = {
     "analysis.frames": "curves directions errors words space storage record",
     "integrations": "curves errors trackers recorder",
     "analysis.numbers": "curves errors words space record analysis.frames",
-    "study": "directions errors words decay space record recorder",
+    "design": "errors words space storage analysis.frames analysis.numbers",
+    "study": "directions errors words decay space record recorder design",
     "analysis.views": "curves errors words space analysis.frames analysis.numbers",
     "training": "curves errors decay space meter study",
     "design": "errors words space analysis.frames analysis.numbers",
@@ -41,14 +43,14 @@ HOUSE = {
         "curves errors words space record analysis.frames analysis.numbers analysis.views"
     ),
     "run": (
-        "curves directions errors words workers decay space storage trackers meter record recorder "
-        "study training"
+        "curves directions errors fingerprints words workers decay space storage trackers meter "
+        "record recorder study training design"
     ),
     "sources": "curves directions errors words decay space storage record",
     "__init__": "analysis.figures",
     "analysis.report": (
-        "curves errors words space record analysis.frames analysis.numbers analysis.views "
-        "analysis.figures"
+        "curves errors fingerprints words space record analysis.frames analysis.numbers "
+        "analysis.views analysis.figures"
     ),
     "launchers": "errors words workers storage trackers study training run __init__",
     "live": (
@@ -56,8 +58,8 @@ HOUSE = {
         "analysis.numbers analysis.views run analysis.report"
     ),
     "cli": (
-        "errors words space storage trackers analysis.frames analysis.numbers study run sources "
-        "analysis.report launchers live"
+        "errors words space storage trackers design analysis.frames analysis.numbers study run "
+        "sources analysis.report launchers live"
     ),
     "__main__": "errors words cli",
 }

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from wdstudy.decay import decay_kind as decay_kind
     from wdstudy.decay import decay_loss as decay_loss
     from wdstudy.decay import register_decay as register_decay
+    from wdstudy.design.design import Design as Design
+    from wdstudy.design.sampler import LandscapeSampler as LandscapeSampler
     from wdstudy.recorder import LossRecorder as LossRecorder
-    from wdstudy.run.runner import run_study as run_study
+    from wdstudy.run.alone import run_study as run_study
     from wdstudy.sources.reading import read as read
     from wdstudy.space import SearchSpace as SearchSpace
     from wdstudy.space import TrialParams as TrialParams
@@ -32,15 +34,17 @@ if TYPE_CHECKING:
     from wdstudy.storage.opening import open_study as open_study
     from wdstudy.study.metrics import Metric as Metric
     from wdstudy.study.spec import StudySpec as StudySpec
-    from wdstudy.study.spec import Task as Task
+    from wdstudy.study.task import Task as Task
 
 _HOMES = {
+    "Design": "design.design",
+    "LandscapeSampler": "design.sampler",
     "LossCurves": "curves",
     "LossRecorder": "recorder",
     "Metric": "study.metrics",
     "SearchSpace": "space",
     "StudySpec": "study.spec",
-    "Task": "study.spec",
+    "Task": "study.task",
     "TrialParams": "space",
     "curves_frame": "analysis.frames.curves",
     "decay_kind": "decay",
@@ -50,7 +54,7 @@ _HOMES = {
     "open_study": "storage.opening",
     "read": "sources.reading",
     "register_decay": "decay",
-    "run_study": "run.runner",
+    "run_study": "run.alone",
     "series_at": "analysis.frames.curves",
     "trials_frame": "analysis.frames.trials",
     "write_report": "analysis.report.page",

@@ -91,13 +91,16 @@ def run_local(
         if left:
             display.say(str(forecast))
         if dry_run:
+            for line in runner.foresee(forecast):
+                display.say(line)
             display.say(forecast.on_disk())
             return runner.status
-        runner.enqueue()
+        runner.enqueue(forecast)
         runner.status.expect(forecast.wall_seconds, forecast.steps)
         if forecast.jobs > 1:
             with runner.tracking:
                 job = Job(source, spec.name, prepared.url, "", runner.run, prepared.trackers)
+                job = replace(job, jobs=forecast.jobs, until=runner.until)
                 team = _Team(job, runner, display, forecast.jobs, choice, places, threads)
                 return team.run(opened)
         opened(runner.study)
@@ -141,6 +144,7 @@ class _Team:
                     self._runner.tend()
                 self._board.listen()  # what the last ones said before they ended
                 self._runner.finish()
+                self._display.show(self._board.status)
         finally:
             self._stop()
         return replace(self._board.status, failed=self._runner.status.failed)
@@ -239,9 +243,10 @@ def _work_until_stopped(task: _Task, events: ProcessQueue[Any]) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     reporter = Reporter(task.job.number, events)
     try:
-        runner = Runner(task.job.prepare(reporter.say), reporter, run=task.job.run)
+        job = task.job
+        runner = Runner(job.prepare(reporter.say), reporter, run=job.run, until=job.until)
         runner.tracking.told = task.told
-        runner.work(task.choice)
+        runner.work(task.choice, job.jobs)
     except WdstudyError as error:
         reporter.fail(str(error))
     finally:

@@ -17,7 +17,8 @@ from wdstudy.curves import DECAY_LOSS, PRIMARY_LOSS, VAL_LOSS, VAL_PREFIX
 from wdstudy.decay import decayed_weights
 from wdstudy.directions import Direction
 from wdstudy.errors import DataError, SpecError, StorageError, StudyError, WdstudyError, fault
-from wdstudy.record import FINGERPRINT, SCHEMA, STUDY_KEY, StudyRecord, parts_changed
+from wdstudy.fingerprints import FINGERPRINT, parts_changed
+from wdstudy.record import SCHEMA, STUDY_KEY, StudyRecord
 from wdstudy.run.provenance import provenance
 from wdstudy.run.sampling import is_adaptive
 from wdstudy.storage.ids import storage_of
@@ -72,7 +73,7 @@ def study_record(
     record = StudyRecord(
         schema=SCHEMA,
         spec=spec.recorded(),
-        adaptive=is_adaptive(spec.sampler),
+        adaptive=spec.design is not None or is_adaptive(spec.sampler),
         command=spec.command,
         steps_per_epoch=data.train.steps if data is not None else None,
         parameters=_parameter_counts(spec) if data is not None else {},
@@ -178,7 +179,7 @@ def _continued(
         raise StudyError(_OTHER_CODE[joins].format(name, told))
     if record.fingerprint and (changed or not recorded.fingerprint):
         recorded = replace(recorded, fingerprint=record.fingerprint)
-    return recorded.with_maker(record).with_space(record.spec.space)
+    return recorded.with_maker(record).with_design(record).with_space(record.spec.space)
 
 
 _OTHER_CODE = {
