@@ -32,11 +32,12 @@ HOUSE = {
     "analysis.frames": "curves directions errors words space storage record",
     "integrations": "curves errors trackers recorder",
     "analysis.numbers": "curves errors words space record analysis.frames",
+    "design": "errors words space analysis.frames analysis.numbers",
     "study": "directions errors words decay space record recorder",
-    "analysis.views": "curves errors words space analysis.frames analysis.numbers",
+    "analysis.views": "curves errors words space record analysis.frames analysis.numbers design",
     "training": "curves errors decay space meter study",
     "analysis.figures": (
-        "curves errors words space record analysis.frames analysis.numbers analysis.views"
+        "curves errors words space record analysis.frames analysis.numbers design analysis.views"
     ),
     "run": (
         "curves directions errors words workers decay space storage trackers meter record recorder "

@@ -33,8 +33,14 @@ SCHEMA = 1
 MAX_NAME = 200
 """Characters of a study's name, at most."""
 
-GRID = "grid"
-"""The sampler that trains every cell of the space."""
+GRID, DESIGN = "grid", "design"
+"""The sampler that trains every cell of the space, and that of a study that designs itself."""
+
+SCOUTS_KEY, STOP_KEY = "wdstudy_scouts", "wdstudy_design_stop"
+"""The user attributes of a designed study: its scouts, `{rows, seconds}`, and `{reason, why}`."""
+
+STAGE, REASON, BATCH = "stage", "reason", "batch"
+"""The user attributes of its trials."""
 
 MAKER = ("versions", "device", "platform", "commit")
 """The fields that say what a study was recorded on, and with."""
@@ -70,6 +76,7 @@ class RecordedSpec:
     objective: str | None = None
     direction: str | None = None
     sampler: str | None = None
+    design: Mapping[str, Any] = field(default_factory=dict)
     pruner: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     train: str | None = None

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from wdstudy.analysis.frames.cells import finished_trials
-from wdstudy.analysis.numbers.advice import ENOUGH
 from wdstudy.analysis.numbers.edges import Edge
+from wdstudy.analysis.numbers.enough import ENOUGH
 from wdstudy.analysis.numbers.findings import Landscape
 from wdstudy.analysis.numbers.spoken import percent
 from wdstudy.curves import TRAIN_SECONDS
