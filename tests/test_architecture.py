@@ -33,7 +33,7 @@ HOUSE = {
     "integrations": "curves errors trackers recorder",
     "analysis.numbers": "curves errors words space record analysis.frames",
     "design": "errors words space analysis.frames analysis.numbers",
-    "study": "directions errors words decay space record recorder",
+    "study": "directions errors words decay space record recorder design",
     "analysis.views": "curves errors words space record analysis.frames analysis.numbers design",
     "training": "curves errors decay space meter study",
     "analysis.figures": (
@@ -41,7 +41,7 @@ HOUSE = {
     ),
     "run": (
         "curves directions errors words workers decay space storage trackers meter record recorder "
-        "study training"
+        "study training design"
     ),
     "sources": "curves directions errors words decay space storage record",
     "__init__": "analysis.figures",
@@ -55,8 +55,8 @@ HOUSE = {
         "analysis.numbers analysis.views run analysis.report"
     ),
     "cli": (
-        "errors words space storage trackers analysis.frames analysis.numbers study run sources "
-        "analysis.report launchers live"
+        "errors words space storage trackers design analysis.frames analysis.numbers study run "
+        "sources analysis.report launchers live"
     ),
     "__main__": "errors words cli",
 }

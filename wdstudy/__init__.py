@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from wdstudy.decay import decay_kind as decay_kind
     from wdstudy.decay import decay_loss as decay_loss
     from wdstudy.decay import register_decay as register_decay
+    from wdstudy.design.design import Design as Design
     from wdstudy.recorder import LossRecorder as LossRecorder
     from wdstudy.run.runner import run_study as run_study
     from wdstudy.sources.reading import read as read
@@ -32,15 +33,16 @@ if TYPE_CHECKING:
     from wdstudy.storage.opening import open_study as open_study
     from wdstudy.study.metrics import Metric as Metric
     from wdstudy.study.spec import StudySpec as StudySpec
-    from wdstudy.study.spec import Task as Task
+    from wdstudy.study.task import Task as Task
 
 _HOMES = {
+    "Design": "design.design",
     "LossCurves": "curves",
     "LossRecorder": "recorder",
     "Metric": "study.metrics",
     "SearchSpace": "space",
     "StudySpec": "study.spec",
-    "Task": "study.spec",
+    "Task": "study.task",
     "TrialParams": "space",
     "curves_frame": "analysis.frames.curves",
     "decay_kind": "decay",

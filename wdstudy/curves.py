@@ -86,11 +86,24 @@ WORKER = "worker"
 LAST_SEEN = "last_seen"
 ENQUEUED_BY = "enqueued_by"
 ERROR = "error"
+STAGE, REASON, BATCH = "stage", "reason", "batch"
+"""What a design placed a trial for, why, in a line, and the number of the batch it came with."""
+
+BATCH_TRIALS = "batch_trials"
+"""How many trials a batch holds, on the first of them: the others may be on their way still."""
+
 THINNED = "curves_thinned"
 """Present when only every n-th record point was stored; holds n."""
 
 TRACKED_AS = "tracked_as"
 """The study's user attribute by which trackers tell it from others of its name."""
+
+SCOUTS = "wdstudy_scouts"
+"""The study's user attribute with the short runs by which a design began: a list of rows."""
+
+DESIGN_STOP = "wdstudy_design_stop"
+"""The study's user attribute that says why a design ended, `reason` and `why`; null while it goes
+on."""
 
 MAX_POINTS = 2000
 """Stored points of a series: 2,000 floats stay under the 64 KB of a MySQL text column."""

@@ -33,14 +33,11 @@ SCHEMA = 1
 MAX_NAME = 200
 """Characters of a study's name, at most."""
 
-GRID, DESIGN = "grid", "design"
-"""The sampler that trains every cell of the space, and that of a study that designs itself."""
+GRID = "grid"
+"""The sampler that trains every cell of the space."""
 
-SCOUTS_KEY, STOP_KEY = "wdstudy_scouts", "wdstudy_design_stop"
-"""The user attributes of a designed study: its scouts, `{rows, seconds}`, and `{reason, why}`."""
-
-STAGE, REASON, BATCH = "stage", "reason", "batch"
-"""The user attributes of its trials."""
+DESIGN = "design"
+"""The sampler of a study that designs itself: it asks which cells still tell something."""
 
 MAKER = ("versions", "device", "platform", "commit")
 """The fields that say what a study was recorded on, and with."""
@@ -76,8 +73,8 @@ class RecordedSpec:
     objective: str | None = None
     direction: str | None = None
     sampler: str | None = None
-    design: Mapping[str, Any] = field(default_factory=dict)
     pruner: str | None = None
+    design: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     train: str | None = None
     model: str | None = None
@@ -115,11 +112,17 @@ class RecordedSpec:
         return self.sampler not in (None, GRID)
 
     def differences(self, now: RecordedSpec) -> list[str]:
-        """What two specs differ in, as `key=recorded, now current`; the space may grow."""
+        """What two specs differ in, as `key=recorded, now current`.
+
+        The space may grow, a design may ask for something else, and a grid may be gone on with by
+        a design, or a design by a grid: cells are cells, whoever places them.
+        """
+        may = {"space", "design"}
+        may |= {"sampler"} if {self.sampler, now.sampler} <= {GRID, DESIGN} else set()
         pairs = {
             f.name: (_plain(getattr(self, f.name)), _plain(getattr(now, f.name)))
             for f in fields(self)
-            if f.name != "space"
+            if f.name not in may
         }
         return [f"{name}={a!r}, now {b!r}" for name, (a, b) in sorted(pairs.items()) if a != b]
 
@@ -189,6 +192,13 @@ class StudyRecord:
         if not maker or maker in ({n: mine[n] for n in MAKER if n in mine}, *self.later):
             return self
         return replace(self, later=(*self.later, maker))
+
+    def with_design(self, other: StudyRecord) -> StudyRecord:
+        """The same study, gone on with by a design or by a grid: one design makes it designed."""
+        if DESIGN not in (self.spec.sampler, other.spec.sampler):
+            return self
+        asked = other.spec.design or self.spec.design
+        return replace(self, adaptive=True, spec=replace(self.spec, sampler=DESIGN, design=asked))
 
     def with_space(self, space: SearchSpace) -> StudyRecord:
         """The same study with its space enlarged by another."""

@@ -87,6 +87,17 @@ def lasting(seconds: float) -> str:
     return f"{max(1.0, seconds):.0f} s"
 
 
+def briefly(seconds: float) -> str:
+    """A duration that may be short: `40 ms`, `1.3 s`, `40 s`, `5 min`.
+
+    >>> briefly(0.04)
+    '40 ms'
+    """
+    if seconds < 1:
+        return f"{max(1.0, 1000 * seconds):.0f} ms"
+    return f"{seconds:.1f} s" if seconds < 10 else lasting(seconds)
+
+
 def sized(n: float) -> str:
     """A number of bytes: `12 kB`, `3.4 MB`.
 

@@ -82,7 +82,28 @@ Pruner = Annotated[
     str | None,
     Option(metavar="NAME", help="median, hyperband, …", autocompletion=one_of(PRUNERS)),
 ]
-Trials = Annotated[int | None, Option(metavar="N", help="Trials that a sampler makes.")]
+Trials = Annotated[
+    int | None, Option(metavar="N", help="Trials that a sampler makes, or a design may take.")
+]
+Designs = Annotated[
+    bool,
+    Option(
+        "--design",
+        help="Let the study find its own ranges, trials and seeds, and stop when what is asked is "
+        "answered; --lr and --weight-decay are limits then: 1e-4:1.",
+    ),
+]
+Until = Annotated[
+    str | None,
+    Option(
+        metavar="QUESTIONS",
+        help="What a design is to answer: best=2%,effects=5%,limit=0.5 (decades); one, or several.",
+    ),
+]
+Minutes = Annotated[
+    float | None, Option(metavar="N", help="How long a design may take, from now on.")
+]
+Budget = Annotated[str | None, Option(metavar="TIME", help="The same, as 90s, 20m or 1.5h.")]
 Device = Annotated[str | None, Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")]
 Compile = Annotated[
     bool, Option("--compile", help="Through torch.compile: for long trainings, and for GPUs.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -14,8 +15,10 @@ import typer
 from wdstudy.cli.flags import (
     LR,
     Address,
+    Budget,
     Cells,
     Compile,
+    Designs,
     Device,
     Devices,
     DryRun,
@@ -26,6 +29,7 @@ from wdstudy.cli.flags import (
     Launcher,
     Live,
     Log,
+    Minutes,
     Name,
     Only,
     OptimizerName,
@@ -40,6 +44,7 @@ from wdstudy.cli.flags import (
     StudyFile,
     Track,
     Trials,
+    Until,
     WeightDecay,
     called,
 )
@@ -73,6 +78,10 @@ def run(
     sampler: Sampler = None,
     pruner: Pruner = None,
     trials: Trials = None,
+    design: Designs = False,
+    until: Until = None,
+    minutes: Minutes = None,
+    budget: Budget = None,
     device: Device = None,
     compile: Compile = False,
     devices: Devices = None,
@@ -104,7 +113,7 @@ def run(
         processes = _count_or_auto("--jobs", jobs)
         if launcher == "local" and not dry_run:
             warm_up(processes)  # it imports in another process while this one does
-        from wdstudy.space import parse_axis, parse_cells
+        from wdstudy.space import parse_cells
         from wdstudy.study.file import SpecSource
         from wdstudy.trackers.options import make_backends, split_settings
 
@@ -120,10 +129,8 @@ def run(
             "same": same or None,
         }
         space: dict[str, Any] = {
-            "lr": None if lr is None else parse_axis("--lr", lr),
-            "weight_decay": None
-            if weight_decay is None
-            else parse_axis("--weight-decay", weight_decay),
+            "lr": _axis("--lr", lr, limits=design),
+            "weight_decay": _axis("--weight-decay", weight_decay, limits=design),
             "seeds": seeds,
         }
         if cells is not None:
@@ -146,9 +153,15 @@ def run(
         trackers = make_backends(track or "", options)
         launch = make_launcher(launcher, own)
         changed = _given(changes), _given(space)
-        source = SpecSource(str(study_file), keywords, *changed, quick, only).read()
+        asked = _asked(until, minutes, budget)
+        source = SpecSource(
+            str(study_file), keywords, *changed, quick, only, designs=design, design=asked
+        ).read()
         train = partial(launch, source, trackers=trackers, **workers)
-        _run_all(source.specs(), storage, train, display, context.obj, live=live, quick=quick,
+        specs = source.specs()
+        for spec in specs if design else ():
+            _say_where_it_looks(display, spec)
+        _run_all(specs, storage, train, display, context.obj, live=live, quick=quick,
                  dry_run=dry_run)  # fmt: skip
 
 
@@ -209,6 +222,41 @@ def _count_or_auto(flag: str, text: str) -> int | None:
     if not text.isdecimal() or len(text) > DIGITS or int(text) < 1:
         raise FlagError(f"{flag} {text}: give a number of at least 1, or auto")
     return int(text)
+
+
+def _axis(flag: str, text: str | None, *, limits: bool) -> tuple[float, ...] | None:
+    """An axis; for a design `low:high` as well, which are its limits."""
+    from wdstudy.space import parse_axis
+
+    if text is None:
+        return None
+    ends = limits and text.count(":") == 1 and "," not in text
+    return parse_axis(flag, text.replace(":", ",") if ends else text)
+
+
+def _asked(until: str | None, minutes: float | None, budget: str | None) -> dict[str, Any]:
+    """What flags ask of a design, by the fields of a Design."""
+    from wdstudy.design.design import parse_budget, parse_until
+
+    if minutes is not None and budget is not None:
+        raise FlagError(f"--minutes {minutes:g} and --budget {budget} are two times: give one")
+    if minutes is not None and not 0 < minutes < math.inf:
+        raise FlagError(f"--minutes {minutes:g}: give a number above 0")
+    asked: dict[str, Any] = {} if until is None else dict(parse_until(until))
+    seconds = parse_budget(budget) if budget is not None else minutes and 60 * minutes
+    return asked | ({} if seconds is None else {"seconds": seconds})
+
+
+def _say_where_it_looks(display: Display, spec: StudySpec) -> None:
+    """A file that gives ranges may be thought to have its own looked at."""
+    from wdstudy.words import number
+
+    assert spec.design is not None
+    ends = (number(value) for value in (*spec.design.lr, *spec.design.weight_decay))
+    display.say(
+        "ranges in the study file are not used: the design looks at lr {} … {}, weight_decay 0 "
+        "and {} … {}".format(*ends)
+    )
 
 
 def _say_the_best(display: Display, study: optuna.Study) -> None:

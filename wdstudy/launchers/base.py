@@ -71,7 +71,8 @@ class Job:
         device: Where it trains.
         run: The token of the run that it is a worker of.
         trackers: Where every trial is a run as well.
-        number: Which worker it is.
+        number: Which worker it is. jobs: how many the run has.
+        until: When the run's time is over, as `time.time()` has it; None where it has no end.
     """
 
     source: SpecSource
@@ -81,6 +82,8 @@ class Job:
     run: str
     trackers: tuple[Backend, ...] = ()
     number: int = 0
+    jobs: int = 1
+    until: float | None = None
 
     def prepare(self, say: Callable[[str], None]) -> Prepared:
         """All that a worker needs, in its own process.

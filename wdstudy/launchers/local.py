@@ -93,11 +93,20 @@ def run_local(
         if dry_run:
             display.say(forecast.on_disk())
             return runner.status
-        runner.enqueue()
+        runner.enqueue(choice, forecast.jobs, forecast.each)
         runner.status.expect(forecast.wall_seconds, forecast.steps)
         if forecast.jobs > 1:
             with runner.tracking:
-                job = Job(source, spec.name, prepared.url, "", runner.run, prepared.trackers)
+                job = Job(
+                    source,
+                    spec.name,
+                    prepared.url,
+                    "",
+                    runner.run,
+                    prepared.trackers,
+                    jobs=forecast.jobs,
+                    until=runner.until,
+                )
                 team = _Team(job, runner, display, forecast.jobs, choice, places, threads)
                 return team.run(opened)
         opened(runner.study)
@@ -239,9 +248,10 @@ def _work_until_stopped(task: _Task, events: ProcessQueue[Any]) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     reporter = Reporter(task.job.number, events)
     try:
-        runner = Runner(task.job.prepare(reporter.say), reporter, run=task.job.run)
+        job = task.job
+        runner = Runner(job.prepare(reporter.say), reporter, run=job.run, until=job.until)
         runner.tracking.told = task.told
-        runner.work(task.choice)
+        runner.work(task.choice, job.jobs)
     except WdstudyError as error:
         reporter.fail(str(error))
     finally:

@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import math
 import os
-import secrets
-import signal
-import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -20,16 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-import torch
 
-from wdstudy.errors import (
-    FlagError,
-    MissingPackageError,
-    StorageError,
-    StudyError,
-    WdstudyError,
-    fault,
-)
+from wdstudy.errors import FlagError, MissingPackageError, StudyError, fault
 
 try:
     import ray
@@ -40,9 +29,8 @@ except ImportError as error:
     raise MissingPackageError("--launcher ray", "ray") from error
 
 from wdstudy.launchers.base import Job
-from wdstudy.launchers.board import Board, Reporter
+from wdstudy.launchers.board import Board
 from wdstudy.launchers.ray_cluster import (
-    NOT_SHARED,
     check_gpus,
     check_shared,
     connected,
@@ -51,12 +39,12 @@ from wdstudy.launchers.ray_cluster import (
     hide_password,
     room_for,
 )
+from wdstudy.launchers.ray_job import enqueue, train
+from wdstudy.run.designing import how_it_ended
 from wdstudy.run.forecast import Forecast
-from wdstudy.run.interrupts import interrupt_on
 from wdstudy.run.plan import Plan
-from wdstudy.run.prepared import Prepared
 from wdstudy.run.progress import Display
-from wdstudy.run.runner import TEND_SECONDS, Runner
+from wdstudy.run.runner import TEND_SECONDS
 from wdstudy.run.status import Status
 from wdstudy.run.tally import Tally
 from wdstudy.storage.opening import open_storage
@@ -64,7 +52,6 @@ from wdstudy.storage.url import file_of, password_in, resolve_url
 from wdstudy.study.file import SpecSource
 from wdstudy.study.spec import StudySpec
 from wdstudy.trackers import Backend
-from wdstudy.training.probe import LaneChoice
 from wdstudy.workers import run_token
 
 MAX_RETRIES = 3
@@ -107,8 +94,9 @@ def run_ray(
     if (file := file_of(url)) is not None:
         url = f"{url.partition('://')[0]}:///{file.resolve()}"  # jobs run in folders of their own
     hide_password(password_in(url))
+    plan = Plan(spec)
     with connected(address, path.parent):
-        display.say(f"study '{spec.name}': {Plan(spec)}")
+        display.say(f"study '{spec.name}': {plan}")
         if file is not None:
             check_shared(file)
         gpus = gpus_where_there_are(spec) if gpus_per_job is None else gpus_per_job
@@ -120,6 +108,7 @@ def run_ray(
             "cpu" if spec.device == "auto" and not gpus else spec.device,
             run_token(),
             tuple(trackers),
+            until=plan.ends(),
         )
         folder = os.getcwd() if address is None else None
         return _Jobs(job, folder, spec, display, gpus, room).run(jobs or room, lanes, opened)
@@ -139,7 +128,7 @@ class _Jobs:
     ) -> None:
         self._job, self._folder = job, folder
         self._plan, self._display, self._room = Plan(spec), display, room
-        self._base = Status(self._plan.target, objective=spec.objective, direction=spec.direction)
+        self._base = self._plan.status(job.until)
         # A queue is an actor: on our own node, no other node's death takes it along.
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         self._events = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
@@ -158,7 +147,7 @@ class _Jobs:
         """Prepare the study in one job, then train it in many."""
         try:
             with self._display:
-                self._start(_enqueue, self._job, lanes, jobs)
+                self._start(enqueue, self._job, lanes, jobs)
                 found = [result for result in self._results() if result is not None]
                 if not found:
                     raise StudyError(self._what_was_lost())
@@ -172,11 +161,13 @@ class _Jobs:
                 tally.note()
                 self._base.expect(forecast.wall_seconds, forecast.steps)
                 for number in range(1, jobs + 1):
-                    self._start(_train, replace(self._job, number=number), choice)
+                    self._start(train, replace(self._job, number=number, jobs=jobs), choice)
                 for _ in self._results(tally):
                     pass
                 status = self._recounted(study)
                 self._display.show(status)
+                for line in how_it_ended(study) if jobs else ():
+                    self._display.say(line)
         finally:
             self._stop()
         if self._lost and status.done + status.failed < status.total:
@@ -240,7 +231,7 @@ class _Jobs:
     def _recounted(self, study: optuna.Study) -> Status:
         """The end as the storage has it: what a lost job did last, it may not have told."""
         status = replace(self._board.status, done=0, diverged=0, best=math.nan, best_params=None)
-        Tally(study, self._plan, status, None).finish(self._display)
+        Tally(study, self._plan, status, None).finish(self._display, self._job.run)
         return status
 
     def _what_was_lost(self) -> str:
@@ -259,58 +250,3 @@ class _Jobs:
                 _, self._running = ray.wait(
                     self._running, num_returns=len(self._running), timeout=_GRACE_SECONDS
                 )
-
-
-def _enqueue(events: Queue, folder: str | None, job: Job, lanes: int | None, jobs: int) -> Any:
-    """Make the study ready where it is trained.
-
-    Returns:
-        A forecast of what is left to train; or what is wrong, in a line.
-    """
-
-    def enqueue(prepared: Prepared, runner: Runner, reporter: Reporter) -> Forecast:
-        left = runner.take_stock()  # what is kept already, the driver counts itself
-        choice = prepared.lanes(left, lanes, jobs, say=reporter.say)
-        runner.enqueue()
-        return Forecast.of(prepared, left, choice, jobs)
-
-    return _with_runner(events, folder, job, enqueue)
-
-
-def _train(events: Queue, folder: str | None, job: Job, choice: LaneChoice) -> Any:
-    """Train until nothing is left to train; returns what is wrong, in a line."""
-
-    def train(prepared: Prepared, runner: Runner, reporter: Reporter) -> None:
-        runner.work(choice)
-        reporter.tell(runner.status)
-
-    return _with_runner(events, folder, job, train)
-
-
-def _with_runner(
-    events: Queue, folder: str | None, job: Job, body: Callable[[Prepared, Runner, Reporter], Any]
-) -> Any:
-    """Do something with a runner in a job; an error is returned in a line, for Ray to carry.
-
-    Args:
-        events: Where the driver listens.
-        folder: Where to work; the folder that Ray gives the job if None.
-        job: What the worker is told.
-        body: What to do.
-    """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    torch.set_num_threads(1)  # as many as the CPUs that Ray has set aside for a job
-    interrupt_on(signal.SIGINT)  # which is how Ray cancels
-    if folder is not None:
-        os.chdir(folder)
-    reporter = Reporter((job.number, secrets.token_hex(4)), events)
-    reporter.show(Status(0))  # says that it has started
-    try:
-        assert job.storage is not None
-        file = file_of(job.storage)
-        if job.number and file is not None and not file.is_file():
-            raise StorageError(NOT_SHARED.format(file, socket.gethostname()))
-        prepared = job.prepare(reporter.say)
-        return body(prepared, Runner(prepared, reporter, run=job.run), reporter)
-    except WdstudyError as error:
-        return str(error)

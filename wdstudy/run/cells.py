@@ -19,7 +19,7 @@ FIXED_PARAMS = "fixed_params"
 LOST = "its worker was lost"
 INTERRUPTED = "interrupted"
 SPARE = "its cell was enqueued twice"
-_NOBODYS_FAULT = (LOST, INTERRUPTED, SPARE)
+NOBODYS_FAULT = (LOST, INTERRUPTED, SPARE)
 
 MAX_LOST = 3
 """A cell that took so many workers with it is left to the next run: it may be its own fault."""
@@ -61,7 +61,7 @@ def left_behind(trials: Sequence[FrozenTrial], cells: Iterable[TrialParams]) -> 
     return [
         params
         for params in lacking
-        if reason.get(params.key, LOST) in _NOBODYS_FAULT and params.key not in hopeless
+        if reason.get(params.key, LOST) in NOBODYS_FAULT and params.key not in hopeless
     ]
 
 

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from optuna.trial import FrozenTrial
 
 from wdstudy.curves import TRAIN_SECONDS
+from wdstudy.design.design import Design
 from wdstudy.record import StudyRecord
 from wdstudy.run.cells import DONE
 from wdstudy.run.prepared import Prepared
 from wdstudy.training.probe import LaneChoice, seconds_a_trial
-from wdstudy.words import counted, lasting, sized
+from wdstudy.words import briefly, counted, lasting, sized
 
 _TRIAL_SECONDS = 0.03  # beside its training: its place in the study, its series and reports
 # Of SQLite files of 25 trials with 1 to 3,000 record points. Journals, which keep what is
@@ -33,6 +34,7 @@ class Forecast:
         jobs: How many workers share them.
         choice: How many lanes each trains together, and why.
         workers: What these are. at_once: so many have room at the same time.
+        design: What a study that designs itself is asked: how many trials it takes, it finds out.
     """
 
     trials: int
@@ -43,6 +45,7 @@ class Forecast:
     choice: LaneChoice
     workers: str = "processes"
     at_once: float = math.inf
+    design: Design | None = None
 
     @classmethod
     def of(cls, prepared: Prepared, left: int, choice: LaneChoice, most: int) -> Forecast:
@@ -64,7 +67,13 @@ class Forecast:
                     )
         seconds = None if each is None else left * (each + _TRIAL_SECONDS)
         jobs = max(1, min(most, -(-left // choice.lanes)))
-        return cls(left, left * prepared.total_steps, seconds, size, jobs, choice)
+        steps, design = left * prepared.total_steps, prepared.plan.design
+        return cls(left, steps, seconds, size, jobs, choice, design=design)
+
+    @property
+    def each(self) -> float | None:
+        """What a trial takes a process, its lanes counted; None where nothing tells it."""
+        return self.seconds / self.trials if self.seconds is not None and self.trials else None
 
     @property
     def wall_seconds(self) -> float | None:
@@ -77,15 +86,29 @@ class Forecast:
         unknown = "its time is known after the first trial"
         when = unknown if known is None else f"about {lasting(known)}"
         parts = [f"{counted(self.trials, 'trial')} to train: {when}"]
+        if self.design is not None:
+            parts = [unknown if self.each is None else f"a trial takes about {briefly(self.each)}"]
+            parts += self._allowed()
         parts += [f"{self.jobs} {self.workers}"] if self.jobs > 1 else []
         lanes = self.choice.lanes
         parts += [f"{lanes} lanes: {self.choice.reason}"] if lanes > 1 else []
         return " · ".join(parts)
 
+    def _allowed(self) -> list[str]:
+        """How many trials the time allows, where it has an end."""
+        assert self.design is not None
+        if self.design.seconds is None or self.each is None:
+            return []
+        n = int(self.design.seconds / self.each * min(self.jobs, self.at_once))
+        return [f"{lasting(self.design.seconds)} allow {counted(n, 'trial')}"]
+
     def on_disk(self) -> str:
         """`the storage grows by about 2.1 MB`."""
         if self.size is None:
             return "how much the storage grows is up to the loop"
+        if self.design is not None:
+            each = sized(self.size / max(1, self.trials))
+            return f"the storage grows by about {each} a trial"
         return f"the storage grows by about {sized(self.size)}"
 
 

@@ -72,7 +72,7 @@ def study_record(
     record = StudyRecord(
         schema=SCHEMA,
         spec=spec.recorded(),
-        adaptive=is_adaptive(spec.sampler),
+        adaptive=spec.design is not None or is_adaptive(spec.sampler),
         command=spec.command,
         steps_per_epoch=data.train.steps if data is not None else None,
         parameters=_parameter_counts(spec) if data is not None else {},
@@ -178,7 +178,7 @@ def _continued(
         raise StudyError(_OTHER_CODE[joins].format(name, told))
     if record.fingerprint and (changed or not recorded.fingerprint):
         recorded = replace(recorded, fingerprint=record.fingerprint)
-    return recorded.with_maker(record).with_space(record.spec.space)
+    return recorded.with_maker(record).with_design(record).with_space(record.spec.space)
 
 
 _OTHER_CODE = {

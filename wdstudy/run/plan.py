@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
-import optuna
+import time
 
+import optuna
+from optuna.trial import FrozenTrial
+
+from wdstudy.curves import BATCH
+from wdstudy.design.design import Design
 from wdstudy.record import GRID
 from wdstudy.run.cells import TAKEN, params_of
+from wdstudy.run.status import Status
 from wdstudy.space import TrialParams
 from wdstudy.study.spec import StudySpec
+from wdstudy.words import counted, lasting
+
+GUESSED = 48
+"""Trials that a design takes, about: what is measured before it began is to pay for so many."""
 
 
 class Plan:
-    """Which cells a spec asks for."""
+    """Which cells a spec asks for: a grid, what a sampler draws, or what a design asks next."""
 
     def __init__(self, spec: StudySpec) -> None:
         self._space = spec.space
+        self.design = spec.design
+        self._objective, self._direction = spec.objective, spec.direction
         named = isinstance(spec.sampler, str)
         self._sampler = spec.sampler if named else type(spec.sampler).__name__
         self._sampled = spec.trials or len(spec.space)
-        self.with_seed = len(spec.space.seed_list) > 1
-        self.grid = spec.space.cells() if spec.sampler == GRID else None
+        self.with_seed = self.design is not None or len(spec.space.seed_list) > 1
+        gridded = spec.sampler == GRID and self.design is None
+        self.grid = spec.space.cells() if gridded else None
         self._wanted = None if self.grid is None else {params.key for params in self.grid}
 
     def __str__(self) -> str:
+        if self.design is not None:
+            return asked_of(self.design)
         if self.grid is not None:
             return str(self._space)
         lrs, decays = self._space.lr, [d for d in self._space.weight_decay if d] or [0.0]
@@ -35,15 +50,37 @@ class Plan:
 
     @property
     def target(self) -> int:
-        """How many trials the study will have."""
+        """How many trials the study will have; of a design at most, or about."""
+        if self.design is not None:
+            return self.design.trials or GUESSED
         return len(self.grid) if self.grid is not None else self._sampled + len(self._baseline())
+
+    def ends(self) -> float | None:
+        """When the time of a run that begins now is over, as `time.time()` has it; or None."""
+        seconds = None if self.design is None else self.design.seconds
+        return None if seconds is None else time.time() + seconds
+
+    def status(self, until: float | None = None) -> Status:
+        """How far a study of this plan is before its trials are counted."""
+        return Status(
+            0 if self.design is not None else self.target,
+            objective=self._objective,
+            direction=self._direction,
+            designed=self.design is not None,
+            until=until,
+        )
 
     def wants(self, params: TrialParams) -> bool:
         """Whether a trial with these parameters counts towards the target."""
         return self._wanted is None or params.key in self._wanted
 
     def cells(self, study: optuna.Study) -> list[TrialParams]:
-        """The cells known so far: the grid; or a sampler's baseline, and replicas of its points."""
+        """The cells known so far: the grid; or a sampler's baseline, and replicas of its points.
+
+        A design knows none before it is asked.
+        """
+        if self.design is not None:
+            return []
         if self.grid is not None:
             return self.grid
         trials = study.get_trials(deepcopy=False, states=TAKEN)
@@ -51,11 +88,41 @@ class Plan:
         replicas = [TrialParams(*point, s) for point in points for s in self._space.seed_list]
         return self._baseline() + [params for params in replicas if params.weight_decay]
 
+    def takes(self, trial: FrozenTrial) -> bool:
+        """Whether a waiting trial is one of those to train.
+
+        A design leaves waiting what a grid enqueued: it may be the grid that was too dear. It asks
+        for such a cell itself where it wants it.
+        """
+        if self.design is None:
+            return True
+        params, (low, high) = params_of(trial), self.design.lr
+        return (
+            BATCH in trial.user_attrs
+            and params is not None
+            and (low <= params.lr <= high and params.weight_decay <= self.design.weight_decay[1])
+        )
+
     def wants_sample(self, study: optuna.Study) -> bool:
         """Whether the sampler has made too few trials yet."""
+        if self.design is not None:
+            return False
         trials = study.get_trials(deepcopy=False, states=TAKEN)
         return sum(bool(p.weight_decay) for t in trials if (p := params_of(t))) < self._sampled
 
     def _baseline(self) -> list[TrialParams]:
         lrs = self._space.lr if 0 in self._space.weight_decay else ()
         return [TrialParams(lr, 0.0, seed) for seed in self._space.seed_list for lr in lrs]
+
+
+def asked_of(design: Design) -> str:
+    """What a design is asked, and what it may cost, in a line."""
+    units = {"best": "{:.2g} % of the loss", "effects": "{:.2g} %", "limit": "{:.2g} decades"}
+    parts = [
+        f"{name} within {unit.format(width if name == 'limit' else 100 * width)}"
+        for name, unit in units.items()
+        if (width := getattr(design, name)) is not None
+    ]
+    costs = [] if design.trials is None else [f"at most {counted(design.trials, 'trial')}"]
+    costs += [] if design.seconds is None else [f"about {lasting(design.seconds)}"]
+    return f"designs itself: {'; '.join([', '.join(parts), *costs])}"

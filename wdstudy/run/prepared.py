@@ -22,6 +22,7 @@ from wdstudy.trackers import Backend
 from wdstudy.training.data import TaskData
 from wdstudy.training.devices import resolve_device
 from wdstudy.training.probe import (
+    ONE_LANE,
     LaneChoice,
     choose_lanes,
     choose_threads,
@@ -29,6 +30,11 @@ from wdstudy.training.probe import (
     try_first_batch,
     why_not_stacked,
 )
+
+LANES_A_BATCH, TRIALS_A_BATCH = 8, 16
+"""As many lanes, and trials of all workers, a design's batch may have, whichever is more: what is
+placed together can't learn of each other.
+"""
 
 
 @dataclass(frozen=True)
@@ -83,9 +89,11 @@ class Prepared:
             say: Told why lanes that are wanted can't be stacked.
         """
         if self.data is None or left <= 0 or wanted == 1:
-            return LaneChoice(1, "one lane at a time")
+            return ONE_LANE
         if wanted is None:
             most = -(-left // (jobs * len(self.spec.space.seed_list)))
+            if self.plan.design is not None:  # which looks at a batch before it places the next
+                most = min(most, max(LANES_A_BATCH, TRIALS_A_BATCH // jobs))
             try:
                 return choose_lanes(self.spec, self.data, self.device, left, most)
             except Exception as error:  # what is wrong will show again, in a trial

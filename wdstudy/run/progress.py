@@ -71,13 +71,13 @@ class BarDisplay:
         self._live.stop()
 
     def show(self, status: Status) -> None:
-        """Redraw the bar and the two lines under it."""
+        """Redraw the bar and the lines under it."""
         self._bar.update(
             self._task, total=status.shown_total, completed=status.done, left=status.left()
         )
         lines = [
             Text(f"  {printable(line)}", overflow="ellipsis", no_wrap=True, style="dim")
-            for line in (status.headline(), status.now + status.rate())
+            for line in (status.stage(), status.headline(), status.now + status.rate())
             if line
         ]
         self._live.update(Group(self._bar, *lines))
@@ -123,7 +123,7 @@ class LineDisplay:
 
     def _print(self, status: Status) -> None:
         done = f"{status.done}/{status.shown_total} trials · {status.elapsed:.0f} s{status.rate()}"
-        parts = done, status.left(), status.headline()
+        parts = done, status.left(), status.stage(), status.headline()
         self.say(" · ".join(part for part in parts if part))
 
 

@@ -8,8 +8,9 @@ workers train cells twice with it.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
@@ -29,10 +30,18 @@ _POLL_SECONDS = 0.5
 
 
 def enqueue(
-    study: optuna.Study, cells: Iterable[TrialParams], *, with_seed: bool, by: str | None = None
+    study: optuna.Study,
+    cells: Iterable[TrialParams],
+    *,
+    with_seed: bool,
+    by: str | None = None,
+    attributes: Mapping[str, Any] | None = None,
 ) -> None:
-    """Put cells into the study's queue, in this order, as `Study.enqueue_trial` would."""
-    mark = {} if by is None else {ENQUEUED_BY: by}
+    """Put cells into the study's queue, in this order, as `Study.enqueue_trial` would.
+
+    Each of the trials has these attributes.
+    """
+    mark = {**(attributes or {}), **({} if by is None else {ENQUEUED_BY: by})}
     templates = []
     for params in cells:
         values: dict[str, float] = {LR: params.lr, WEIGHT_DECAY: params.weight_decay}
@@ -97,14 +106,24 @@ class Queue:
 
     The list of waiting trials is read once and walked through, and read again when it is used
     up: claiming stays cheap in a study of thousands of trials.
+
+    Args:
+        study, storage: Where.
+        cells: Trials of others are left waiting; None for all.
+        takes: Of what waits there, trials of which this is False are left waiting.
     """
 
     def __init__(
-        self, study: optuna.Study, storage: BaseStorage, cells: Collection[TrialParams] | None
+        self,
+        study: optuna.Study,
+        storage: BaseStorage,
+        cells: Collection[TrialParams] | None,
+        takes: Callable[[FrozenTrial], bool] = lambda trial: True,
     ) -> None:
         self._study = study
         self._storage = storage
         self._cells = None if cells is None else {params.key for params in cells}
+        self._takes = takes
         self._waiting: Iterator[FrozenTrial] = iter(())
 
     def claim(self) -> optuna.Trial | None:
@@ -134,7 +153,9 @@ class Queue:
     def _is_wanted(self, trial: FrozenTrial) -> bool:
         """A cell of a larger grid that was given up is left waiting."""
         params = params_of(trial)
-        return params is not None and (self._cells is None or params.key in self._cells)
+        if params is None or not self._takes(trial):
+            return False
+        return self._cells is None or params.key in self._cells
 
     def _claim_next(self) -> optuna.Trial | None:
         for trial in self._waiting:

@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
@@ -15,23 +15,23 @@ from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from wdstudy.curves import TRACKED_AS
-from wdstudy.errors import StudyError, fault
-from wdstudy.run.cells import INTERRUPTED, left_behind, missing, params_of
+from wdstudy.run.cells import INTERRUPTED, params_of
+from wdstudy.run.designing import Designer
 from wdstudy.run.heartbeat import STALE_SECONDS, Heartbeat, Watch, release
 from wdstudy.run.interrupts import uninterrupted
+from wdstudy.run.placing import Placer, SpecPlacer
 from wdstudy.run.prepared import Prepared, prepare
 from wdstudy.run.progress import Display, Silent
-from wdstudy.run.queue import Queue, enqueue, enqueue_once
+from wdstudy.run.queue import Queue
 from wdstudy.run.sampling import suggest
 from wdstudy.run.stack import StackTrainer
-from wdstudy.run.status import Status
 from wdstudy.run.tally import Tally
 from wdstudy.run.triallog import TrialLog, reports
-from wdstudy.space import SEED, TrialParams
+from wdstudy.space import TrialParams
 from wdstudy.storage.ids import id_of_trial
 from wdstudy.study.spec import StudySpec
 from wdstudy.trackers import Backend, Tracking
-from wdstudy.training.probe import LaneChoice
+from wdstudy.training.probe import ONE_LANE, LaneChoice
 from wdstudy.words import counted
 from wdstudy.workers import run_token, worker_name
 
@@ -74,7 +74,7 @@ def run_study(
     prepared = prepare(spec, storage, trackers, say=display.warn)
     runner = Runner(prepared, display)
     choice = prepared.lanes(runner.take_stock(), lanes, say=display.say)
-    runner.enqueue()
+    runner.enqueue(choice)
     runner.work(choice)
     return prepared.study
 
@@ -89,32 +89,46 @@ class Runner:
         prepared: What to work on.
         display: Where progress is shown.
         run: The token of the run that this process is a worker of; None for one of its own.
+        until: When the run's time is over, as `time.time()` has it; of a run of its own it is
+            counted from now.
 
     Attributes:
         spec, study, storage: What is worked on.
-        run: The token of the run.
+        run: The token of the run. until: when its time is over; None where it has no end.
         status: What was done so far, as a display shows it.
         tracking: Where every trial is a run as well.
     """
 
-    def __init__(self, prepared: Prepared, display: Display, *, run: str | None = None) -> None:
+    def __init__(
+        self,
+        prepared: Prepared,
+        display: Display,
+        *,
+        run: str | None = None,
+        until: float | None = None,
+    ) -> None:
         self.spec, self.study, self.storage = prepared.spec, prepared.study, prepared.storage
         self.run = run or run_token()
         self.tracking = Tracking(prepared.trackers, self.spec.name, display.warn)
         if prepared.trackers:  # a worker joins; `enqueue` makes the key for it
             self.tracking.join(self.study.user_attrs.get(TRACKED_AS, ""))
-        self.status = Status(
-            prepared.plan.target, objective=self.spec.objective, direction=self.spec.direction
-        )
+        self.until = until if run is not None else prepared.plan.ends()
+        self.status = prepared.plan.status(self.until)
         self.storage.say = display.warn
         self._prepared, self._plan, self._display = prepared, prepared.plan, display
         self._leads = run is None
         self._worker = worker_name(self.run)
-        self._queue = Queue(self.study, self.storage, self._plan.grid)
+        self._queue = Queue(self.study, self.storage, self._plan.grid, self._plan.takes)
         self._tally = Tally(self.study, self._plan, self.status, self.run)
+        self._placer: Placer = SpecPlacer(prepared, self.status, self._worker)
+        if self._plan.design is not None:
+            self._placer = Designer(
+                prepared, self.status, display, run=self.run, worker=self._worker, until=self.until
+            )
         self._watch = Watch()
         self._next_tend = time.monotonic() + TEND_SECONDS
         self._waiting = False
+        self._left = self._plan.target
         self._held: TrialLog | None = None
         self._claimed: list[TrialLog] = []
 
@@ -130,17 +144,22 @@ class Runner:
         if released:
             self._display.say(f"{counted(released, 'trial')} of a lost worker: trained again")
         self._tally.note()
+        self._left = self._placer.take_stock()
         self._say_what_is_kept()
         return self._left
 
-    @property
-    def _left(self) -> int:
-        return max(self.status.total - self.status.done, 0)
+    def enqueue(
+        self, choice: LaneChoice = ONE_LANE, jobs: int = 1, seconds: float | None = None
+    ) -> None:
+        """Enqueue what the study lacks, once whoever watches knows how much that is.
 
-    def enqueue(self) -> None:
-        """Enqueue what the study lacks, once whoever watches knows how much that is."""
-        lacking = missing(self.study.get_trials(deepcopy=False), self._plan.cells(self.study))
-        enqueue_once(self.study, lacking, with_seed=self._plan.with_seed, by=self._worker)
+        Args:
+            choice: How many lanes each worker will train.
+            jobs: How many workers the run has.
+            seconds: What a trial takes a worker, where that is known.
+        """
+        self._placer.set_size(choice.lanes, jobs, seconds)
+        self._placer.lead(choice)
         if self.tracking.backends and not self._left:
             self._display.say("nothing is tracked, because nothing is left to train")
         if self._left and self.tracking.backends:
@@ -171,11 +190,9 @@ class Runner:
         """
         if self.release():
             return True
-        trials = self.study.get_trials(deepcopy=False)
-        left = left_behind(trials, self._plan.cells(self.study))
-        if left:
-            enqueue_once(self.study, left, with_seed=self._plan.with_seed, by=self._worker)
+        if self._placer.go_on():
             return True
+        trials = self.study.get_trials(deepcopy=False)
         others = sum(t.state == TrialState.RUNNING and self._is_wanted(t) for t in trials)
         if others:
             self._say_that_we_wait(others)
@@ -184,8 +201,10 @@ class Runner:
         return others > 0
 
     def finish(self) -> None:
-        """Count what all runs did, and what is still missing."""
+        """Count what all runs did, and what is still missing, and say how it ended."""
         self._tally.finish(self._display)
+        for line in self._placer.end():
+            self._display.say(line)
 
     def _is_wanted(self, trial: optuna.trial.FrozenTrial) -> bool:
         params = params_of(trial)
@@ -199,14 +218,20 @@ class Runner:
                 f"whoever is not seen for {STALE_SECONDS:.0f} s is replaced"
             )
 
-    def work(self, choice: LaneChoice) -> None:
-        """Train until no trial is waiting and the sampler has made enough."""
+    def work(self, choice: LaneChoice, jobs: int = 1) -> None:
+        """Train until no trial is waiting, and nobody places more.
+
+        Args:
+            choice: How many lanes to train.
+            jobs: How many workers the run has.
+        """
         with self._display, self.tracking, Heartbeat(self.storage) as self._heartbeat:
             self._display.show(self.status)
             trainer = StackTrainer(self._prepared, choice, self.status, self._display)
             try:
                 while True:
                     self.tend()
+                    self._placer.set_size(trainer.lanes, jobs)
                     if stack := self._next_stack(trainer.lanes):
                         trainer.train(stack)
                         for log in stack:
@@ -215,7 +240,9 @@ class Runner:
                     elif not self._take_over():
                         break
                 if self._leads:
-                    self._tally.finish(self._display)
+                    self.finish()
+                else:
+                    self._placer.end()
             finally:
                 self.storage.patience = END_SECONDS
                 for log in self._claimed:
@@ -225,10 +252,9 @@ class Runner:
 
     def _say_what_is_kept(self) -> None:
         if self.status.done:
-            self._display.say(
-                f"'{self.spec.name}': {counted(self.status.done, 'finished trial')} kept, "
-                f"{self._left} to train"
-            )
+            left = "" if self._plan.design is not None else f", {self._left} to train"
+            kept = counted(self.status.done, "finished trial")
+            self._display.say(f"'{self.spec.name}': {kept} kept{left}")
 
     def _next_stack(self, size: int) -> list[TrialLog]:
         """At most so many trials, of one seed; none when nothing is left."""
@@ -244,9 +270,9 @@ class Runner:
         return stack
 
     def _next_trial(self) -> TrialLog | None:
-        while True:
+        while not self._placer.is_closed:
             with uninterrupted():  # or a trial would be running, and nobody's
-                trial = self._queue.claim() or self._sample()
+                trial = self._queue.claim() or self._placer.sample()
                 if trial is None:
                     return None
                 try:
@@ -260,9 +286,10 @@ class Runner:
                     raise
                 self._claimed.append(log)
                 return log
+        return None
 
     def _begin(self, trial: optuna.Trial) -> TrialLog:
-        params = suggest(trial, self.spec.space)
+        params = suggest(trial, self.spec.space, designed=self._plan.design is not None)
         self._heartbeat.add(id_of_trial(trial), self._worker)
         return TrialLog(
             trial,
@@ -278,21 +305,3 @@ class Runner:
         """What trackers know a trial by; without the decay's kind where a loop decides it."""
         kind = {"decay_kind": self.spec.decay_kind} if self.spec.task is not None else {}
         return {**asdict(params), **kind}
-
-    def _sample(self) -> optuna.Trial | None:
-        """A new trial of the sampler, its replicas enqueued; None when there are enough."""
-        if self._plan.grid is not None or not self._plan.wants_sample(self.study):
-            return None
-        trial = self.study.ask()
-        try:
-            params = suggest(trial, self.spec.space)
-        except Exception as error:
-            self.study.tell(trial, state=TrialState.FAIL)
-            name = type(self.spec.sampler).__name__
-            which = self.spec.sampler if isinstance(self.spec.sampler, str) else name
-            raise StudyError(f"the sampler {which} can't place a trial: {fault(error)}") from error
-        if not self._plan.with_seed:
-            trial.set_user_attr(SEED, params.seed)
-        replicas = [replace(params, seed=seed) for seed in self.spec.space.seed_list]
-        enqueue(self.study, replicas[1:], with_seed=True)
-        return trial

@@ -30,9 +30,14 @@ _SAMPLERS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 _NEEDS = {"cmaes": "cmaes"}
 
+MOST_SEED = 999
+"""The last seed that a design may ask for."""
 
-def suggest(trial: optuna.Trial, space: SearchSpace) -> TrialParams:
+
+def suggest(trial: optuna.Trial, space: SearchSpace, *, designed: bool = False) -> TrialParams:
     """The parameters of a trial: those it was enqueued with, else the sampler's.
+
+    A design asks for a seed more where it needs one, so its seeds are a wide range.
 
     The distributions are chosen so that the space can grow later and hold a 0: categorical
     ones never change again, and logarithmic ones have no 0. So lr is logarithmic, and
@@ -41,7 +46,7 @@ def suggest(trial: optuna.Trial, space: SearchSpace) -> TrialParams:
     """
     lr = trial.suggest_float(LR, space.lr[0], space.lr[-1], log=True)
     weight_decay = trial.suggest_float(WEIGHT_DECAY, 0.0, space.weight_decay[-1])
-    seeds = space.seed_list
+    seeds = (0, MOST_SEED) if designed else space.seed_list
     if len(seeds) == 1:
         return TrialParams(lr, weight_decay, seeds[0])
     return TrialParams(lr, weight_decay, trial.suggest_int(SEED, min(seeds), max(seeds)))

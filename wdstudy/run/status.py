@@ -24,6 +24,9 @@ class Status:
         best, best_params: The best value so far of `objective`, in its `direction`, and where.
         steps: Optimizer steps that this run has done. now: what is trained, in words.
         started: When the run began, in seconds of the monotonic clock.
+        batch, why: Of a study that designs itself the newest batch, and what it is for.
+        until: When the time of the run is over, where it has an end.
+        designed: More trials are placed as the study goes on, so `total` grows.
         kept, to_do, expected, began: Since `expect`: trials that were done before, steps that
             were not, the seconds that they were to take (None: not known), and when it was.
     """
@@ -38,6 +41,10 @@ class Status:
     failed: int = 0
     steps: int = 0
     now: str = ""
+    batch: int = 0
+    why: str = ""
+    designed: bool = False
+    until: float | None = None
     started: float = field(default_factory=time.monotonic)
     kept: int = 0
     to_do: int = 0
@@ -65,7 +72,7 @@ class Status:
 
     def seconds_left(self) -> float | None:
         """Until the end: at first as expected, then more and more as it turns out; or None."""
-        if math.isnan(self.began):
+        if math.isnan(self.began) or self.designed:
             return None
         trials = (self.done - self.kept) / max(1, self.total - self.kept)
         steps = self.steps / self.to_do if self.to_do else 0.0
@@ -92,8 +99,15 @@ class Status:
         self.failed += other.failed
         self.steps += other.steps
         self.now = other.now or self.now
+        self.note_batch(other.batch, other.why, other.total)
         if self.better(other.best):
             self.best, self.best_params = other.best, other.best_params
+
+    def note_batch(self, number: int, why: str, total: int) -> None:
+        """Note the newest batch of a design, and how many trials there are with it."""
+        self.total = max(self.total, total)
+        if number > self.batch:
+            self.batch, self.why = number, why
 
     def rate(self) -> str:
         """The optimizer steps a second, over the whole run."""
@@ -111,8 +125,14 @@ class Status:
 
     def left(self) -> str:
         """How long it will take still, in words; empty where that is not known or it is done."""
+        if self.until is not None:
+            return f"at most {lasting(max(0.0, self.until - time.time()))} left"
         seconds = self.seconds_left()
         return f"about {lasting(seconds)} left" if seconds else ""
+
+    def stage(self) -> str:
+        """The newest batch of a design and its reason; empty where there is none."""
+        return f"batch {self.batch}, {self.why}" if self.batch else ""
 
     def headline(self) -> str:
         """The best so far, and what went wrong, in a line."""

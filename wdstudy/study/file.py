@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from wdstudy.errors import SpecError, fault, nearest
+from wdstudy.study.designed import with_design
 from wdstudy.study.quick import SUFFIX, quick
 from wdstudy.study.spec import StudySpec
 
@@ -32,6 +33,7 @@ class SpecSource:
             ask for still holds.
         only: Names of studies in the file, divided by commas; all of them where it is empty.
         code: What stood in the file when it was read; None to read it whenever it is asked for.
+        designs: Let every study design itself. design: fields of their designs to replace.
     """
 
     path: str
@@ -41,6 +43,8 @@ class SpecSource:
     quick: bool = False
     only: str = ""
     code: bytes | None = field(default=None, repr=False)
+    designs: bool = False
+    design: Mapping[str, Any] = field(default_factory=dict)
 
     def read(self) -> SpecSource:
         """The same with the file's text in hand, for a run: its workers run that, whatever stands
@@ -80,10 +84,12 @@ class SpecSource:
                 f"--{key}: '{self.path}' trains in a loop of its own, which decides that; "
                 "let the loop read it from a keyword of def study(...), and give it with --set"
             )
+        spec = with_design(spec, self.design, self.changes, self.space, wanted=self.designs)
         small = quick(spec) if self.quick else spec
+        axes = self.space if spec.design is None else {}  # of a design they are limits
         changed = replace(
             small,
-            space=replace(small.space, **self.space),
+            space=replace(small.space, **axes),
             command=self._command(spec.name if one_of_several else ""),
             **self.changes,
         )

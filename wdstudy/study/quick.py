@@ -21,6 +21,9 @@ BATCHES = 6
 
 RECORD_EVERY = 4
 
+DESIGNED = 9
+"""Trials of a study that designs itself."""
+
 
 def quick(spec: StudySpec) -> StudySpec:
     """The study with the ends and the middle of its axes, one seed, and 12 steps a trial.
@@ -34,6 +37,8 @@ def quick(spec: StudySpec) -> StudySpec:
         seeds=spec.space.seed_list[:1],
     )
     trials = None if spec.trials is None else min(spec.trials, len(space))
+    if spec.design is not None:
+        trials = min(spec.design.trials or DESIGNED, DESIGNED)
     if spec.task is None:
         return replace(spec, space=space, trials=trials)
     return replace(

@@ -1,4 +1,4 @@
-"""What a study is: the task that is trained, and how lr and weight_decay are swept over it."""
+"""What a study is: what is trained, and how lr and weight_decay are swept over it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from torch import Generator, Tensor, nn
-
 from wdstudy.decay import DecayKind
+from wdstudy.design.design import Design
 from wdstudy.directions import direction_of
 from wdstudy.errors import SpecError, nearest
-from wdstudy.record import MAX_NAME, RecordedSpec
+from wdstudy.record import DESIGN, GRID, MAX_NAME, RecordedSpec
 from wdstudy.space import SearchSpace, TrialParams
-from wdstudy.study.metrics import Accumulates, BatchFunction, Metric
 from wdstudy.study.optimizers import (
     NoDecay,
     OptimizerFactory,
@@ -23,6 +21,7 @@ from wdstudy.study.optimizers import (
     optimizer_options,
 )
 from wdstudy.study.schedules import Schedule, resolve_schedule
+from wdstudy.study.task import Task
 from wdstudy.words import abridged
 
 if TYPE_CHECKING:
@@ -30,9 +29,6 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
     from wdstudy.recorder import LossRecorder
-
-LossFunction = Callable[[Any, Any], Tensor]
-"""`loss(output, y) -> 0-d tensor`, the mean over the batch."""
 
 UserLoop = Callable[[TrialParams, "LossRecorder"], None]
 """`train(params, recorder)`: somebody's own training loop."""
@@ -54,49 +50,11 @@ _TYPES: dict[str, tuple[Any, str]] = {
 """What fields of a StudySpec are, and what to say where they are something else."""
 
 
-@dataclass(frozen=True)
-class Task:
-    """What is trained: a model, its data and its loss.
-
-    Args:
-        model: Builds a fresh model. The random state is seeded before it is called.
-        data: Loads `(train, val)`. Each is a pair of tensors `(x, y)`, which are kept on the
-            device, or a `Dataset`, or a `DataLoader`.
-        loss: `loss(output, y)`, the mean over the batch as a 0-d tensor.
-        metrics: Name → function of `(output, y)`, recorded as `val_<name>`: a mean over the batch;
-            `Metric(function, whole=True)` is given all validation examples at once, as an F1
-            score needs them, and so is an object with `update` and `compute` (torchmetrics).
-        augment: `augment(x, generator)`: changes a training batch, on the device, drawing only
-            from the generator.
-    """
-
-    model: Callable[[], nn.Module]
-    data: Callable[[], tuple[Any, Any]]
-    loss: LossFunction
-    metrics: Mapping[str, BatchFunction | Metric | Accumulates] = field(default_factory=dict)
-    augment: Callable[[Tensor, Generator], Tensor] | None = None
-
-    def __post_init__(self) -> None:
-        if isinstance(self.model, nn.Module) or not callable(self.model):
-            name = type(self.model).__name__
-            raise SpecError(
-                f"model= is a {name}, and every trial needs a fresh one: give what builds it, "
-                f"model={name} or model=lambda: {name}(…)"
-            )
-        for name in ("data", "loss", "augment"):
-            part = getattr(self, name)
-            if isinstance(part, type) and issubclass(part, nn.Module):
-                kind = part.__name__
-                raise SpecError(f"{name}={kind} is a class; give an object of it: {name}={kind}()")
-            if not callable(part) and not (name == "augment" and part is None):
-                raise SpecError(f"{name}={part!r} is no function, and is called to train")
-        if not isinstance(self.metrics, Mapping) or not all(
-            isinstance(name, str) for name in self.metrics
-        ):
-            raise SpecError(
-                f"metrics={self.metrics!r}; give a dict of names and functions, "
-                "metrics={'accuracy': accuracy}"
-            )
+_NO_PLACE = {
+    "sampler": "places its own trials",
+    "pruner": "learns from every trial's end",
+}
+"""What a design does instead of what these do."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +62,7 @@ class StudySpec:
     """A joint sweep of `lr` and `weight_decay`, described in full.
 
     Args:
-        space: The grid, or the ranges a sampler draws from.
+        space: The grid, or the ranges a sampler draws from. With a design it is the design's.
         task: What is trained; or give `train`.
         train: Your own loop instead of a task: `train(params, recorder)`.
         name: The study's name; the study file's name where it is empty.
@@ -122,7 +80,10 @@ class StudySpec:
             an error, an accuracy, a reward …), or it must be told.
         sampler: `"grid"`, another name (`tpe`, `qmc`, `random`, `gp`, `cmaes`), or a sampler.
         pruner: A name (`median`, `hyperband`, …), or an Optuna pruner.
-        trials: How many trials a sampler other than the grid makes; the grid's size if None.
+        design: What a study that designs itself is to answer: it needs no space, places its own
+            trials, and stops by itself.
+        trials: How many trials a sampler other than the grid makes, the grid's size if None; or
+            how many a design may take.
         precision: `"float32"`, or `"bfloat16"` for autocast.
         compile: Train through torch.compile. What a step takes may change, what it finds only
             by rounding; the first step takes up to a minute.
@@ -136,7 +97,7 @@ class StudySpec:
         SpecError: a field can't be used; the message names it.
     """
 
-    space: SearchSpace
+    space: SearchSpace = None  # type: ignore[assignment]  # only with a design, which has its own
     task: Task | None = None
     train: UserLoop | None = None
     name: str = ""
@@ -152,6 +113,7 @@ class StudySpec:
     direction: Literal["auto", "minimize", "maximize"] = "auto"
     sampler: str | BaseSampler = "grid"
     pruner: str | BasePruner | None = None
+    design: Design | None = None
     trials: int | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
     compile: bool = False
@@ -165,6 +127,8 @@ class StudySpec:
     """The study file as it was named, and the flags that change it; filled by the loader."""
 
     def __post_init__(self) -> None:
+        if self.design is not None:
+            self._take_the_design(self.design)
         self._check_what_is_trained()
         for name, (kind, wanted) in _TYPES.items():
             value = getattr(self, name)
@@ -226,8 +190,9 @@ class StudySpec:
             space=self.space,
             objective=self.objective,
             direction=self.direction,
-            sampler=_described(self.sampler),
+            sampler=_described(self.sampler) if self.design is None else DESIGN,
             pruner=_described(self.pruner),
+            design={} if self.design is None else self.design.as_data(),
             settings=dict(self.settings),
         )
         if self.train is not None:
@@ -255,10 +220,32 @@ class StudySpec:
             angular_update=self.angular_update,
         )
 
+    def _take_the_design(self, design: Design) -> None:
+        """Its space is the study's, and so many trials are its budget."""
+        if not isinstance(design, Design):
+            raise SpecError(f"design={design!r}; give what is asked: design=Design(best=0.02)")
+        for name, wanted in (("sampler", GRID), ("pruner", None)):
+            value = getattr(self, name)
+            if value != wanted:
+                raise SpecError(
+                    f"{name}={_described(value)!r} with design=: a study that designs itself "
+                    f"{_NO_PLACE[name]}; leave out {name}= or design="
+                )
+        if self.trials is not None:
+            design = replace(design, trials=self.trials)
+        object.__setattr__(self, "design", design)
+        object.__setattr__(self, "trials", None)
+        object.__setattr__(self, "space", design.space)
+
     def _check_what_is_trained(self) -> None:
         if (self.task is None) == (self.train is None):
             given = "both" if self.task is not None else "neither"
             raise SpecError(f"give either task= or train= to StudySpec; {given} is given")
+        if self.space is None:
+            raise SpecError(
+                "there is no space; give space=SearchSpace(lr=..., weight_decay=...), or "
+                "design=Design() to let the study find it"
+            )
         if not isinstance(self.space, SearchSpace):
             raise SpecError(f"space={self.space!r} is not a SearchSpace(lr=..., weight_decay=...)")
         if self.task is not None and not isinstance(self.task, Task):

@@ -17,7 +17,7 @@ from wdstudy.decay import (
 )
 from wdstudy.study.metrics import BatchFunction, WholeFunction
 from wdstudy.study.optimizers import NamedParameters
-from wdstudy.study.spec import LossFunction
+from wdstudy.study.task import LossFunction
 from wdstudy.training.apart import LaneOptimizer
 
 Batches = Iterable[tuple[Any, Any]]

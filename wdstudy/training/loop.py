@@ -44,6 +44,8 @@ class Training:
         data: The task's data, on the device.
         device: Where to train.
         apart: Give each lane an optimizer of its own.
+        steps: Train for so many steps, fewer than the spec's, with the schedule scaled to them;
+            None for the spec's.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Training:
         device: torch.device,
         *,
         apart: bool = False,
+        steps: int | None = None,
     ) -> None:
         assert spec.task is not None  # a study with a loop of its own is not trained here
         self._spec, self._task, self._data, self._device = spec, spec.task, data, device
@@ -72,7 +75,8 @@ class Training:
         self._schedule = resolve_schedule(spec.schedule, spec.warmup)
         self._batches = _training_batches(data.train, spec, params[0].seed, device)
         self._meter = LossMeter(spec.diverged_factor)
-        self.total_steps = spec.epochs * data.train.steps
+        whole = spec.epochs * data.train.steps
+        self.total_steps = whole if steps is None else min(steps, whole)
 
     def __iter__(self) -> Iterator[Measurement]:
         every = self._spec.record_every or self._data.train.steps

@@ -17,7 +17,8 @@ from wdstudy.space import TrialParams
 from wdstudy.study.metrics import split
 from wdstudy.study.optimizers import optimizer_name
 from wdstudy.study.schedules import check_schedule, resolve_schedule
-from wdstudy.study.spec import StudySpec, Task
+from wdstudy.study.spec import StudySpec
+from wdstudy.study.task import Task
 from wdstudy.training.apart import LaneMode, how_lanes_may_train
 from wdstudy.training.data import Batch, TaskData
 from wdstudy.training.lanes import Lanes, SingleLane
@@ -51,6 +52,9 @@ class LaneChoice:
     reason: str
     seconds: float = 0.0
     apart: bool = False
+
+
+ONE_LANE = LaneChoice(1, "one lane at a time")
 
 
 def try_first_batch(spec: StudySpec, data: TaskData, device: torch.device) -> None:

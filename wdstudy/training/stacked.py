@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from wdstudy.decay import NO_DECAY, DecayTerm
 from wdstudy.study.metrics import BatchFunction, WholeFunction
 from wdstudy.study.optimizers import NamedParameters
-from wdstudy.study.spec import LossFunction
+from wdstudy.study.task import LossFunction
 from wdstudy.training.apart import LaneOptimizer, OptimizersApart
 from wdstudy.training.lanes import NONE, Batches, ReadsDecay, Wrap, over_examples
 

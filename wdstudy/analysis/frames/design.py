@@ -10,15 +10,15 @@ from typing import Any
 import optuna
 import pandas as pd
 
-from wdstudy.analysis.frames.cells import FINISHED
-from wdstudy.curves import TRAIN_SECONDS
-from wdstudy.record import BATCH, DESIGN, REASON, SCOUTS_KEY, STAGE, STOP_KEY, StudyRecord
+from wdstudy.analysis.frames.cells import FINISHED, states
+from wdstudy.curves import BATCH, DESIGN_STOP, REASON, SCOUTS, STAGE, TRAIN_SECONDS
+from wdstudy.record import DESIGN, StudyRecord
 from wdstudy.words import printable
 
 DESIGN_ATTR = "design"
 """The entry in a trials frame's `attrs` that tells of the design, as plain data."""
 
-SCOUT_COLUMNS = ["lr", "weight_decay", "steps", "value", "diverged", "share"]
+SCOUT_COLUMNS = ["lr", "weight_decay", "steps", "share", "value", "diverged", "seconds"]
 
 STAGES = ("find", "map", "seeds")
 """What a batch of trials may be for."""
@@ -36,7 +36,6 @@ class Designed:
             recorded.
         lr, weight_decay: The ends of where it could look; NaN where they are not recorded.
         scouts: One row a short run, in the columns `SCOUT_COLUMNS`.
-        scout_seconds: What all scouts took; NaN where that is not known.
         stopped: `answered`, `budget` or `hopeless`; empty while the design goes on.
         why: Why it stopped, in a line.
         batches: One row a batch, in their order: `batch`, `stage`, `reason`, how many `trials`,
@@ -48,10 +47,14 @@ class Designed:
     lr: tuple[float, float]
     weight_decay: tuple[float, float]
     scouts: pd.DataFrame
-    scout_seconds: float
     stopped: str
     why: str
     batches: pd.DataFrame
+
+    @property
+    def scout_seconds(self) -> float:
+        """What all scouts took; NaN where that is not known."""
+        return float(self.scouts["seconds"].sum(min_count=1))
 
     @property
     def stages(self) -> pd.DataFrame:
@@ -64,7 +67,7 @@ class Designed:
 
 def design_attribute(study: optuna.Study, record: StudyRecord) -> dict[str, Any]:
     """What a study tells of its design, as plain data for `attrs`; empty where it has none."""
-    if record.spec.sampler != DESIGN and not {SCOUTS_KEY, STOP_KEY} & study.user_attrs.keys():
+    if record.spec.sampler != DESIGN and not {SCOUTS, DESIGN_STOP} & study.user_attrs.keys():
         return {}
     space = record.spec.space
     decays = [value for value in space.weight_decay if value > 0] if space else []
@@ -72,8 +75,8 @@ def design_attribute(study: optuna.Study, record: StudyRecord) -> dict[str, Any]
         "asked": dict(record.spec.design),
         "lr": [min(space.lr), max(space.lr)] if space else [],
         "weight_decay": [min(decays), max(decays)] if decays else [],
-        "scouts": _mapping(study.user_attrs.get(SCOUTS_KEY)),
-        "stop": _mapping(study.user_attrs.get(STOP_KEY)),
+        "scouts": study.user_attrs.get(SCOUTS),
+        "stop": _mapping(study.user_attrs.get(DESIGN_STOP)),
     }
 
 
@@ -82,18 +85,17 @@ def designed(trials: pd.DataFrame) -> Designed | None:
 
     Args:
         trials: As from `trials_frame`, whose `attrs` say it. A frame that has but the columns
-            `stage`, `reason` and `batch` tells the batches, and nothing else.
+            `stage` and `reason` tells the batches, and nothing else.
     """
     told = _mapping(trials.attrs.get(DESIGN_ATTR))
     if not told and not _has_batches(trials):
         return None
-    scouts, stop = _mapping(told.get("scouts")), _mapping(told.get("stop"))
+    stop = _mapping(told.get("stop"))
     return Designed(
         asked=_mapping(told.get("asked")),
         lr=_ends(told.get("lr")),
         weight_decay=_ends(told.get("weight_decay")),
-        scouts=_scouts(scouts.get("rows")),
-        scout_seconds=_number(scouts.get("seconds")),
+        scouts=_scouts(told.get("scouts")),
         stopped=printable(str(stop.get("reason") or "")),
         why=printable(str(stop.get("why") or "")),
         batches=_batches(trials),
@@ -101,18 +103,28 @@ def designed(trials: pd.DataFrame) -> Designed | None:
 
 
 def placed_in_order(trials: pd.DataFrame) -> pd.DataFrame:
-    """The trials with `batch` as a whole number, 0 where none placed them, in the order of it."""
-    batch = _column(trials, BATCH)
-    numbers = pd.to_numeric(batch, errors="coerce").fillna(0).clip(lower=0).astype(int)
-    stage = _column(trials, STAGE).where(numbers > 0).fillna(BEFORE).map(_text)
-    reason = _column(trials, REASON).where(numbers > 0).fillna("").map(_text)
-    frame = trials.assign(**{BATCH: numbers, STAGE: stage, REASON: reason})
+    """The trials that did not fail, in the order in which they were placed.
+
+    `batch` is a whole number there, 0 where no design placed a trial, whose `stage` is `BEFORE`.
+    Where a sampler placed them one by one, those in a row for one reason make a batch.
+    """
+    frame = trials[states(trials) != "FAIL"].sort_values("trial", kind="stable")
+    stage, reason = (_column(frame, name).map(_text, na_action="ignore") for name in (STAGE, REASON))
+    if BATCH in frame:
+        numbers = pd.to_numeric(frame[BATCH], errors="coerce").where(stage.notna())
+    else:
+        key = (stage + reason)[stage.notna()]
+        numbers = (key != key.shift()).cumsum().reindex(frame.index)
+    numbers = numbers.fillna(0).clip(lower=0).astype(int)
+    frame = frame.assign(
+        **{BATCH: numbers, STAGE: stage.fillna(BEFORE), REASON: reason.fillna("")}
+    )
     return frame.sort_values([BATCH, "trial"], kind="stable")
 
 
 def _has_batches(trials: pd.DataFrame) -> bool:
-    """Whether the columns are those of a design, and not of somebody's batch sizes."""
-    if not {STAGE, REASON, BATCH} <= set(trials.columns):
+    """Whether the columns are those of a design, and no others of these names."""
+    if not {STAGE, REASON} <= set(trials.columns):
         return False
     stages = set(trials[STAGE].dropna())
     return bool(stages) and stages <= {*STAGES}
@@ -135,7 +147,7 @@ def _scouts(rows: object) -> pd.DataFrame:
     known = [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
     frame = pd.DataFrame([{k: row.get(k) for k in SCOUT_COLUMNS} for row in known],
                          columns=SCOUT_COLUMNS)  # fmt: skip
-    for name in ("lr", "weight_decay", "steps", "value", "share"):
+    for name in set(SCOUT_COLUMNS) - {"diverged"}:
         frame[name] = pd.to_numeric(frame[name], errors="coerce").astype(float)
     frame["diverged"] = frame["diverged"].fillna(value=False).astype(bool)
     return frame[(frame["lr"] > 0) & (frame["weight_decay"] >= 0)].reset_index(drop=True)

@@ -12,8 +12,16 @@ import pandas as pd
 from wdstudy.analysis.frames.cells import finished_trials
 from wdstudy.analysis.frames.design import designed
 from wdstudy.analysis.numbers.spoken import percent
-from wdstudy.curves import DIVERGED_AT, FINAL_PREFIX, LR_X_WD, TRAIN_SECONDS, VAL_LOSS
-from wdstudy.record import BATCH, DESIGN, STAGE, RecordedSpec, StudyRecord
+from wdstudy.curves import (
+    BATCH,
+    DIVERGED_AT,
+    FINAL_PREFIX,
+    LR_X_WD,
+    STAGE,
+    TRAIN_SECONDS,
+    VAL_LOSS,
+)
+from wdstudy.record import DESIGN, RecordedSpec, StudyRecord
 from wdstudy.words import counted, number
 
 MAX_ROWS = 1000

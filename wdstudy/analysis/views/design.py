@@ -14,13 +14,12 @@ import pandas as pd
 from wdstudy.analysis.frames.cells import FINISHED, cell_grid, cells_of, states
 from wdstudy.analysis.frames.design import Designed, designed, placed_in_order
 from wdstudy.analysis.numbers.spoken import percent
-from wdstudy.curves import INITIAL_LOSS
+from wdstudy.curves import BATCH, INITIAL_LOSS, STAGE
 from wdstudy.design.batch import Question
 from wdstudy.design.design import Design
 from wdstudy.design.outcomes import Outcome
 from wdstudy.design.planner import open_questions
 from wdstudy.errors import SpecError, StudyError
-from wdstudy.record import BATCH, STAGE
 from wdstudy.space import LR, SEED, WEIGHT_DECAY, Cell, TrialParams
 from wdstudy.words import number
 

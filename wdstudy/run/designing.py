@@ -1,0 +1,258 @@
+"""A study that designs itself, while it runs: what its design asks next, and how it ended.
+
+Every worker asks for itself, on what is told and what runs, whenever its queue is empty. There is
+no coordinator: the same trials give the same batch, and of one batch one worker's stands.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import optuna
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from wdstudy.curves import DESIGN_STOP
+from wdstudy.design.batch import Batch, Stop
+from wdstudy.errors import fault
+from wdstudy.run.batches import place
+from wdstudy.run.cells import TAKEN
+from wdstudy.run.outcomes import (
+    is_placed,
+    on_the_way,
+    outcomes_of,
+    scouts_of,
+    seconds_a_trial,
+)
+from wdstudy.run.plan import GUESSED
+from wdstudy.run.prepared import Prepared
+from wdstudy.run.progress import Display
+from wdstudy.run.queue import ENQUEUE_SECONDS
+from wdstudy.run.status import Status
+from wdstudy.training.probe import LaneChoice
+from wdstudy.words import counted
+
+ANY_SIZE = 8
+"""Trials of a batch, before it is known how many train at once."""
+
+_ALREADY = {
+    "answered": "answered already: {}; to ask for more: --until, with smaller widths",
+    "budget": "nothing is trained: {}; allow more: --trials, or a longer time",
+    "hopeless": "nothing is trained: {}",
+}
+"""What to say where a run begins with a stop."""
+
+_POLL_SECONDS = 0.25
+
+
+class Designer:
+    """Asks a study's design on behalf of one worker, and places what it asks for.
+
+    Args:
+        prepared: What is worked on.
+        status, display: What is told about it, and to whom.
+        run: The token of the run. worker: the name of this worker.
+        until: When the time of the run is over, in seconds of the clock on the wall, which workers
+            on several machines share well enough for that; None where it has no end.
+
+    Attributes:
+        over: Why nothing is to be trained, where that was so before anything began.
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        status: Status,
+        display: Display,
+        *,
+        run: str,
+        worker: str,
+        until: float | None,
+    ) -> None:
+        assert prepared.plan.design is not None
+        self._prepared, self._study = prepared, prepared.study
+        self._design, self._objective = prepared.plan.design, prepared.spec.objective
+        self._minimize = self._study.direction == StudyDirection.MINIMIZE
+        self._status, self._display = status, display
+        self._run, self._worker, self._until = run, worker, until
+        self._size, self._jobs = ANY_SIZE, 1
+        self._guess: float | None = None
+        self._scouts = True
+        self._asked: tuple[object, Batch | Stop | None] = (None, None)
+        self._lacking, self._since = 0, time.monotonic()
+        self.over: Stop | None = None
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing more is to be begun: it was over before, or its time is."""
+        return self.over is not None or self._is_late
+
+    @property
+    def _is_late(self) -> bool:
+        return self._until is not None and time.time() >= self._until
+
+    def take_stock(self) -> int:
+        """Find whether there is anything to do, and say so where there is nothing.
+
+        Returns:
+            About how many trials are to be trained, to measure by.
+        """
+        from wdstudy.run.scouting import steps_of
+
+        self._scouts = steps_of(self._prepared) > 0
+        asked = self.ask(scouts=self._scouts)
+        trials = self._study.get_trials(deepcopy=False)
+        waiting = sum(self._prepared.plan.takes(t) for t in trials if is_placed(t))
+        if isinstance(asked, Stop) and (asked.reason == "answered" or not waiting):
+            self.over = asked
+            self._display.say(_ALREADY[asked.reason].format(asked.why))
+            self.end()
+            return 0
+        if isinstance(asked, Stop):
+            return waiting
+        taken = sum(trial.state in TAKEN for trial in trials)
+        allowed = self._design.trials - taken if self._design.trials else GUESSED
+        return max(1, min(GUESSED, allowed + waiting))
+
+    def set_size(self, lanes: int, jobs: int, seconds: float | None = None) -> None:
+        """So many trials train at once: each of so many workers' lanes.
+
+        `seconds`: what a trial takes a worker, its lanes counted, before trials themselves tell.
+        """
+        self._size, self._jobs = lanes * jobs, jobs
+        self._guess = seconds or self._guess
+
+    def lead(self, choice: LaneChoice) -> None:
+        """Scout, if that is asked for, and place the first batch."""
+        while not self.is_closed:
+            asked = self.ask(scouts=self._scouts)
+            if not isinstance(asked, Batch):
+                return
+            self._forget_the_stop()
+            if asked.share == 1:
+                self._place(asked)
+                return
+            self._scout(asked, choice)
+
+    def go_on(self) -> bool:
+        """Place the next batch, once the queue is empty.
+
+        Returns:
+            Whether there may be a trial to claim, or may be in a moment.
+        """
+        trials = self._study.get_trials(deepcopy=False)
+        if self._is_on_its_way(trials):
+            time.sleep(_POLL_SECONDS)
+            return True
+        asked = self.ask()
+        if isinstance(asked, Batch):
+            self._forget_the_stop()
+            before = self._asked[0]
+            if self._place(asked):
+                return True
+            self.ask()
+            return self._asked[0] != before  # what another has placed, or has trained meanwhile
+        if self.is_closed:
+            return False
+        return any(is_placed(t) and self._prepared.plan.takes(t) for t in trials)
+
+    def end(self) -> list[str]:
+        """Write down why nothing more is placed, and say it, with what is still open."""
+        stop = self.over or self.ask()
+        if not isinstance(stop, Stop):
+            return []
+        told = {"reason": stop.reason, "why": stop.why}
+        if self._study.user_attrs.get(DESIGN_STOP) != told:
+            self._study.set_user_attr(DESIGN_STOP, told)
+        return [] if self.over else how_it_ended(self._study)
+
+    def sample(self) -> None:
+        """A design enqueues all that it wants."""
+
+    def ask(self, *, scouts: bool = False) -> Batch | Stop | None:
+        """What to train next, by all that is known now; thought over once for what is the same."""
+        from wdstudy.design.planner import next_batch
+
+        trials = self._study.get_trials(deepcopy=False)
+        late = self._is_late
+        left = self._left(trials)
+        states = tuple((trial.number, trial.state) for trial in trials)
+        known = states, self._size, scouts, late, None if left is None else int(left)
+        if known != self._asked[0] or scouts:
+            outcomes = outcomes_of(
+                trials,
+                scouts_of(self._study),
+                objective=self._objective,
+                run=self._run,
+                waiting=not late,
+            )
+            asked = next_batch(
+                outcomes,
+                self._design,
+                size=self._size,
+                minimize=self._minimize,
+                scouts=scouts,
+                left=left,
+            )
+            self._asked = known, asked
+        return self._asked[1]
+
+    def _left(self, trials: list[FrozenTrial]) -> float | None:
+        """How many more trials the time allows, beside those on their way; None where there is no
+        end, or where nothing tells what one takes.
+        """
+        if self._until is None:
+            return None
+        seconds = self._until - time.time()
+        if seconds <= 0:
+            return 0.0
+        each = seconds_a_trial(trials, self._run) or self._guess
+        if not each:
+            return None
+        pending = sum(t.state == TrialState.RUNNING or is_placed(t) for t in trials)
+        return max(0.0, seconds * self._jobs / each - pending)
+
+    def _is_on_its_way(self, trials: list[FrozenTrial]) -> bool:
+        """Whether another worker is in the middle of placing a batch, and makes progress."""
+        lacking = on_the_way(trials)
+        if lacking != self._lacking:
+            self._lacking, self._since = lacking, time.monotonic()
+        return lacking > 0 and time.monotonic() - self._since < ENQUEUE_SECONDS
+
+    def _place(self, batch: Batch) -> bool:
+        """Whether this worker's batch stands."""
+        placed = place(self._study, batch, by=self._worker)
+        if placed:
+            trials = self._study.get_trials(deepcopy=False, states=TAKEN)
+            told = f"{batch.stage}: {batch.why}"
+            self._status.note_batch(placed, told, len(trials))
+            self._display.say(f"batch {placed}, {counted(len(batch.cells), 'trial')} to {told}")
+        return placed > 0
+
+    def _scout(self, batch: Batch, choice: LaneChoice) -> None:
+        from wdstudy.run.scouting import keep, scout, steps_of, told_of
+
+        share = steps_of(self._prepared, batch.share) / self._prepared.total_steps
+        self._display.say(f"scouting: {batch.why}, at {share:.2g} of a trial's length")
+        try:
+            rows = scout(self._prepared, batch, choice)
+        except Exception as error:  # what is wrong will show again, in a trial
+            self._scouts = False
+            self._display.warn(f"scouting fails, so trials of full length begin: {fault(error)}")
+            return
+        keep(self._study, rows)
+        self._display.say(told_of(rows, self._objective, minimize=self._minimize))
+
+    def _forget_the_stop(self) -> None:
+        if self._study.user_attrs.get(DESIGN_STOP) is not None:
+            self._study.set_user_attr(DESIGN_STOP, None)  # Optuna can't remove one
+
+
+def how_it_ended(study: optuna.Study) -> list[str]:
+    """Why the study's design ended, as it is said; nothing where it did not."""
+    stop = study.user_attrs.get(DESIGN_STOP)
+    if not isinstance(stop, Mapping):
+        return []
+    how = "answered" if stop.get("reason") == "answered" else "stopped"
+    return [f"{how}: {stop.get('why')}"]
