@@ -64,7 +64,8 @@ def list_studies(
 
 def _cells(row: dict[str, Any]) -> list[str]:
     """A study's row of the table, as text."""
-    others = [f"{row[state]} {state}" for state in ("diverged", "failed", "running", "waiting")
+    others = [f"design: {row['design']}"] if row["design"] else []
+    others += [f"{row[state]} {state}" for state in ("diverged", "failed", "running", "waiting")
               if row[state]]  # fmt: skip
     trials = "damaged" if row["trials"] is None else f"{row['trials']}"
     metric = row["metric"] and f"{row['direction'][:3]} {row['metric']}"

@@ -128,8 +128,9 @@ def draw_costs(found: Designed, ax: Axes) -> None:
         told = f"{runs}, {lasting(seconds)}" if math.isfinite(seconds) else runs
         ax.barh(place, length, height=0.62, color=COLOURS.get(rows[place][0], PURPLE))
         inside = length > 0.55 * most
-        ax.text(length + most * (-0.015 if inside else 0.015), place, told, va="center",
-                ha="right" if inside else "left", fontsize=8, color="white" if inside else INK)  # fmt: skip
+        side, colour = ("right", "white") if inside else ("left", INK)
+        end = length + most * (-0.015 if inside else 0.015)
+        ax.text(end, place, told, va="center", ha=side, fontsize=8, color=colour)
     ax.set_yticks(range(len(rows)), [stage for stage, *_ in rows])
     ax.invert_yaxis()
     ax.set_xlim(0, most * 1.02)

@@ -95,6 +95,7 @@ def planned_figures(read: Read) -> Iterator[Drawing]:
     trials, curves, found = read.trials, read.curves, read.found
     seeds = trials["seed"].nunique()
     tied = found.best.tied if found.best.ties >= 0 else None
+    design = designed(trials)
     yield Drawing(
         "effects",
         "What weight decay changes at each lr. Blue points, below the line: it helps; orange ones, "
@@ -112,7 +113,7 @@ def planned_figures(read: Read) -> Iterator[Drawing]:
         lambda: plot_heatmap(trials, spread=1 < seeds <= 20, tied=tied),
         about=("best", "edges", "second_basin"),
     )
-    if designed(trials) is not None:
+    if design is not None:
         yield Drawing(
             "design",
             "How the trials were placed, in order of the numbers: in blue, green and orange what "
@@ -161,12 +162,13 @@ def planned_figures(read: Read) -> Iterator[Drawing]:
             lambda axis=axis: plot_axis(trials, axis),  # type: ignore[misc]
             about=("diverged_share",) if axis == "lr" else (),
         )
-    yield Drawing(
-        "best-of-n",
-        "How good the best of n trials is if they are drawn at random: where it levels off, more "
-        "trials would not have helped.",
-        lambda: plot_best_of_n(trials),
-    )
+    if design is None:  # whose trials stand for no random ones
+        yield Drawing(
+            "best-of-n",
+            "How good the best of n trials is if they are drawn at random: where it levels off, "
+            "more trials would not have helped.",
+            lambda: plot_best_of_n(trials),
+        )
     yield from _equilibrium_figures(read)
 
 

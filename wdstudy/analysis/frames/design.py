@@ -109,16 +109,16 @@ def placed_in_order(trials: pd.DataFrame) -> pd.DataFrame:
     Where a sampler placed them one by one, those in a row for one reason make a batch.
     """
     frame = trials[states(trials) != "FAIL"].sort_values("trial", kind="stable")
-    stage, reason = (_column(frame, name).map(_text, na_action="ignore") for name in (STAGE, REASON))
+    stage, reason = (
+        _column(frame, name).map(_text, na_action="ignore") for name in (STAGE, REASON)
+    )
     if BATCH in frame:
         numbers = pd.to_numeric(frame[BATCH], errors="coerce").where(stage.notna())
     else:
         key = (stage + reason)[stage.notna()]
         numbers = (key != key.shift()).cumsum().reindex(frame.index)
     numbers = numbers.fillna(0).clip(lower=0).astype(int)
-    frame = frame.assign(
-        **{BATCH: numbers, STAGE: stage.fillna(BEFORE), REASON: reason.fillna("")}
-    )
+    frame = frame.assign(**{BATCH: numbers, STAGE: stage.fillna(BEFORE), REASON: reason.fillna("")})
     return frame.sort_values([BATCH, "trial"], kind="stable")
 
 

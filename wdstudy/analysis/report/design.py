@@ -192,14 +192,19 @@ def _width(question: Question, width: float) -> str:
 def state_of(question: Question, stopped: str = "") -> str:
     """Whether a question is answered or open, and what is known: `answered: …`."""
     if question.given_up:
-        state = f"given up, {question.given_up}"
-    elif question.answered:
+        return f"given up: {question.given_up}"
+    if question.answered:
         state = "answered"
     elif stopped == "hopeless" or not question.trials > 0:
         state = "open"
     else:
         state = f"open, about {counted(round(question.trials), 'trial')} more"
     return f"{state}: {question.says}"
+
+
+def told_of(question: Question, stopped: str = "") -> str:
+    """A question with its state, in a line."""
+    return f"{QUESTIONS.get(question.name, question.name)}, {state_of(question, stopped)}"
 
 
 def _stage_rows(found: Designed) -> Iterator[tuple[str, ...]]:

@@ -102,7 +102,7 @@ def decay_meaning(record: StudyRecord) -> tuple[str, ...]:
 
 def how_it_was_run(trials: pd.DataFrame, record: StudyRecord) -> list[tuple[str, str]]:
     """The study's own description: label and text, what is not known left out."""
-    spec, space = record.spec, record.spec.space
+    spec = record.spec
     options = ", ".join(f"{k}={v}" for k, v in spec.optimizer_options.items())
     sizes = ", ".join(f"{int(v):,} {k}" for k, v in record.parameters.items())
     settings = ", ".join(f"{k}={v}" for k, v in spec.settings.items())

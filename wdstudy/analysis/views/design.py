@@ -13,7 +13,6 @@ import pandas as pd
 
 from wdstudy.analysis.frames.cells import FINISHED, cell_grid, cells_of, states
 from wdstudy.analysis.frames.design import Designed, designed, placed_in_order
-from wdstudy.analysis.numbers.spoken import percent
 from wdstudy.curves import BATCH, INITIAL_LOSS, STAGE
 from wdstudy.design.batch import Question
 from wdstudy.design.design import Design
@@ -21,7 +20,6 @@ from wdstudy.design.outcomes import Outcome
 from wdstudy.design.planner import open_questions
 from wdstudy.errors import SpecError, StudyError
 from wdstudy.space import LR, SEED, WEIGHT_DECAY, Cell, TrialParams
-from wdstudy.words import number
 
 MOST_STEPS = 40
 """A path of more batches is shown at so many of them."""
@@ -99,7 +97,7 @@ def asked_words(found: Designed) -> str:
     """What was asked, as `--until` has it: `best=2%,effects=5%,limit=0.5`."""
     widths = {name: found.asked.get(name) for name in ("best", "effects", "limit")}
     parts = [
-        f"{name}={number(width) if name == 'limit' else percent(width).replace(' ', '')}"
+        f"{name}={width:.6g}" if name == "limit" else f"{name}={100 * width:.6g}%"
         for name, width in widths.items()
         if isinstance(width, int | float)
     ]
