@@ -37,9 +37,11 @@ def next_of_design(record: StudyRecord, trials: pd.DataFrame) -> NextSweep | Non
     opening = {
         "answered": "you have your answer, as closely as the design was asked for it",
         "budget": "what the design was allowed is spent, and not all is answered",
-        "hopeless": f"the design stopped without all answers: {found.why}",
+        "hopeless": "the design stopped without all answers",
     }
-    why = (opening.get(found.stopped, "the design has not stopped: it goes on"), *states)
+    first = opening.get(found.stopped, "the design has not stopped: it goes on")
+    told = not found.why or found.stopped == "answered" or any(q.given_up for q in questions)
+    why = (first if told else f"{first}: {found.why}", *states)
     if found.stopped in ("answered", "hopeless"):
         return NextSweep(why)
     if not record.command:
