@@ -32,9 +32,9 @@ HOUSE = {
     "analysis.frames": "curves directions errors words space storage record",
     "integrations": "curves errors trackers recorder",
     "analysis.numbers": "curves errors words space record analysis.frames",
-    "design": "errors words space analysis.frames analysis.numbers",
+    "design": "errors words space storage analysis.frames analysis.numbers",
     "study": "directions errors words decay space record recorder design",
-    "analysis.views": "curves errors words space record analysis.frames analysis.numbers design",
+    "analysis.views": "curves errors words space analysis.frames analysis.numbers design",
     "training": "curves errors decay space meter study",
     "analysis.figures": (
         "curves errors words space record analysis.frames analysis.numbers design analysis.views"
@@ -46,7 +46,7 @@ HOUSE = {
     "sources": "curves directions errors words decay space storage record",
     "__init__": "analysis.figures",
     "analysis.report": (
-        "curves errors words space record analysis.frames analysis.numbers analysis.views "
+        "curves errors words space record analysis.frames analysis.numbers design analysis.views "
         "analysis.figures"
     ),
     "launchers": "errors words workers storage trackers study training run __init__",

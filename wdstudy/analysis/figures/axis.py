@@ -220,7 +220,7 @@ def _draw_points(info: AxisInfo, axis: str, colour: str, values: pd.Series, ax: 
     if low < high:
         bar = figure.colorbar(points, ax=ax, pad=0.02, aspect=28, label=colour)
         bar.outline.set_visible(False)
-        dress_log(bar.ax.yaxis, shade.low, shade.high, shade.zero_at)
+        dress_log(bar.ax.yaxis, shade.low, shade.high, shade.apart)
     dress_place(ax, "x", place)
     _mark_lost(info, place, ax)
     _dress(info, ax)
