@@ -97,7 +97,7 @@ def _panels(columns: int, *, scouted: bool) -> tuple[Figure, dict[str, Axes]]:
 def _draw_plane(info: DesignInfo, ax: Axes, inches: float) -> None:
     """Every cell at its place, and the way of the best one."""
     cells = info.cells
-    x, y = LogPlace(cells[LR]), LogPlace(cells[WEIGHT_DECAY])
+    x, y = LogPlace(cells[LR], far=True), LogPlace(cells[WEIGHT_DECAY], far=True)
     size = 105 if len(cells) <= 90 else 70 if len(cells) <= NUMBERED else 28
     _draw_way(info, x, y, ax)
     for stage, part in cells.groupby("stage", sort=False):
