@@ -21,12 +21,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
 import optuna
+import pandas as pd
 from methods import METHODS, MOST, design
 from replays import Replay, Table, measured_law, names, stated
 from scores import Answers, Look, first, first_for_good, look
+from standings import CSV, goals, kept, plot, standings
 
 from wdstudy.design.batch import Batch, Stop
 from wdstudy.design.design import Design, parse_until
@@ -36,6 +39,9 @@ from wdstudy.design.planner import open_questions
 REPLAYS = 30
 ASKED = {"a": "near", "b": "told", "b_slope": "told_slope"}
 """Column of the results → what is to hold for good."""
+
+PATIENCE = 40
+"""Times that a sampler may ask for what is there: it draws anew."""
 
 PARTS = ("gain", "clean", "limit", "slope")
 
@@ -124,7 +130,7 @@ def run(job: Job) -> Run:
             looks.append(_look(replay, answers, batch, job.asked if is_design else None))
             if job.trace:
                 print(_state(looks[-1]), flush=True)
-        if idle > (0 if is_design else 200):
+        if idle > (0 if is_design else PATIENCE):
             stop = Stop("hopeless", f"stuck: asks for what is there: {batch.why}")
             break
         if replay.trials >= method.most:
@@ -203,8 +209,7 @@ def jobs(given: argparse.Namespace) -> Iterator[Job]:
     for replay in range(given.replays):
         for table in given.table or names():
             for name in given.methods:
-                if replay < (METHODS[name].replays or given.replays):
-                    yield Job(table, name, replay, given.size, asked, given.snap)
+                yield Job(table, name, replay, given.size, asked, given.snap)
 
 
 def main() -> None:
@@ -218,6 +223,9 @@ def main() -> None:
     parser.add_argument("--until", help="what the design is asked, as `run --until` takes it")
     parser.add_argument("--snap", action="store_true", help="nothing between trained cells")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument(
+        "--csv", nargs="?", type=Path, const=CSV, help="write the results, and the figure beside it"
+    )
     parser.add_argument("--trace", type=int, help="print every batch of this replay, and no more")
     given = parser.parse_args()
     if given.trace is not None:
@@ -225,9 +233,16 @@ def main() -> None:
             if job.replay == given.trace:
                 print(line(run(replace(job, trace=True))))
         return
+    rows = []
     with multiprocessing.Pool(given.jobs) as pool:
         for done in pool.imap_unordered(run, jobs(given)):
             print(line(done), flush=True)
+            rows.append(done.row())
+    frame = pd.DataFrame(rows)
+    if given.csv:
+        frame = kept(frame, given.csv)
+        plot(frame).savefig(given.csv.with_suffix(".png"), dpi=110)
+    print(standings(frame).to_string(index=False), goals(frame).to_string(index=False), sep="\n\n")
 
 
 if __name__ == "__main__":

@@ -7,9 +7,10 @@ said to know the range are given the axes of the dense table.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -33,6 +34,9 @@ LANES = 8
 MOST = 300
 """Trials after which whatever has not stopped is stopped."""
 
+MOST_SAMPLED, MOST_GP = 100, 60
+"""The same of samplers, which never stop; those that have a good cell have it long before."""
+
 OFF_LR, OFF_DECAY = 1.5, 1.0  # decades, of a badly guessed range
 
 Spends = Generator[Batch, Sequence[Outcome], Stop]
@@ -44,26 +48,32 @@ class Method:
 
     begin: a table and the replay's number → the generator. most: trials, at most. alone: each trial
     waits for the last one's result, so that none train at once. every: how many trials lie between
-    two looks at what is known. replays: how many are enough, where it is slow.
+    two looks at what is known.
     """
 
     begin: Callable[[Table, int], Spends]
     most: int = MOST
     alone: bool = False
     every: int = 1
-    replays: int | None = None
 
 
 def design(table: Table, replay: int, *, asked: Design | None = None, size: int = LANES) -> Spends:
     """The study that designs itself, which knows no range."""
     known: dict[tuple[object, ...], Outcome] = {}
+    decays = sorted({w for column in table.full.values() for w in column if w > 0})
+    asked = replace(asked or Design(), weight_decay=(decays[0], decays[-1]))  # as far as it goes
     while True:
-        step = next_batch([*known.values()], asked or Design(), size=size, scouts=bool(table.short))
+        step = next_batch([*known.values()], asked, size=size, scouts=bool(table.short))
         if isinstance(step, Stop):
             return step
         assert step is not None  # nothing is pending here
-        for outcome in (yield step):
-            known[outcome.params.key, outcome.is_scout] = outcome
+        for wanted, outcome in zip(step.cells, (yield step), strict=True):
+            key = outcome.params.key, outcome.is_scout
+            if key in known:  # the table ends before this place: there is none to be trained
+                lost = replace(outcome, params=wanted, failed=True)
+                known[wanted.key, outcome.is_scout] = lost
+            else:
+                known[key] = outcome
 
 
 def well_guessed(table: Table, replay: int) -> Spends:
@@ -103,13 +113,18 @@ def badly_guessed(table: Table, replay: int) -> Spends:
 
 
 def sampled(table: Table, replay: int, *, sampler: str, seeds: int = 2) -> Spends:
-    """One of Optuna's samplers on the dense range, as `run --sampler` has it."""
+    """One of Optuna's samplers on the dense range, as `run --sampler` has it.
+
+    Diverged trials are told as pruned. Of these Optuna's GP sees nothing, and would ask for the
+    same place for ever: it is told the worst loss seen so far.
+    """
     space = SearchSpace(
         [table.lr[0], table.lr[-1]], [table.weight_decay[1], table.weight_decay[-1]], seeds
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         study = optuna.create_study(sampler=resolve_sampler(sampler, space, replay))
+        worst = -math.inf
         while True:
             trial = study.ask()
             params = suggest(trial, space)
@@ -122,10 +137,12 @@ def sampled(table: Table, replay: int, *, sampler: str, seeds: int = 2) -> Spend
                     )
                     trial = study.ask()
                     suggest(trial, space)
-                if outcome.diverged:
+                value = outcome.initial_loss if outcome.diverged else outcome.value
+                worst = max(worst, value)
+                if outcome.diverged and sampler != "gp":
                     study.tell(trial, state=TrialState.PRUNED)
                 else:
-                    study.tell(trial, outcome.value)
+                    study.tell(trial, worst if outcome.diverged else value)
 
 
 def stacks(cells: Iterable[TrialParams], lanes: int = LANES) -> Iterator[tuple[TrialParams, ...]]:
@@ -141,8 +158,8 @@ METHODS = {
     "design": Method(design),
     "grid": Method(well_guessed),
     "suggest": Method(badly_guessed),
-    "random": Method(partial(sampled, sampler="random"), 150, True, 5),
-    "tpe": Method(partial(sampled, sampler="tpe"), 150, True, 5),
-    "tpe, one seed": Method(partial(sampled, sampler="tpe", seeds=1), 150, True, 5),
-    "gp": Method(partial(sampled, sampler="gp"), 60, True, 5, 10),
+    "random": Method(partial(sampled, sampler="random"), MOST_SAMPLED, True, 5),
+    "tpe": Method(partial(sampled, sampler="tpe"), MOST_SAMPLED, True, 5),
+    "tpe, one seed": Method(partial(sampled, sampler="tpe", seeds=1), MOST_SAMPLED, True, 5),
+    "gp": Method(partial(sampled, sampler="gp"), MOST_GP, True, 5),
 }

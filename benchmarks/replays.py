@@ -20,7 +20,7 @@ from tables import TABLES, WIDE, read
 
 from wdstudy.design.design import HIGHEST_DECAY, HIGHEST_LR, LOWEST_DECAY, LOWEST_LR
 from wdstudy.design.outcomes import FULL, Outcome
-from wdstudy.space import TrialParams
+from wdstudy.space import TrialParams, rounded
 
 SHIFT_LR = 0.07  # decades to either side: what is asked for stays the nearest place
 SHIFT_DECAY = 1 / 3  # decades down, a step of the tables: up, the largest would be lost
@@ -131,7 +131,7 @@ class Table:
         if decay == 0 and 0.0 in column:
             return 0.0, 0.0
         positive = [w for w in column if w > 0]
-        inside = min(max(decay, min(positive)), max(positive))
+        inside = rounded(min(max(decay, min(positive)), max(positive)))
         near = min(positive, key=lambda w: abs(math.log(w / inside)))
         return (near if self.snaps or not math.isfinite(column[near].z) else inside), near
 

@@ -18,6 +18,7 @@ HOUSE = {
     "analysis": "",
     "curves": "",
     "errors": "",
+    "fingerprints": "",
     "words": "",
     "workers": "",
     "decay": "errors",
@@ -40,14 +41,14 @@ HOUSE = {
         "curves errors words space record analysis.frames analysis.numbers design analysis.views"
     ),
     "run": (
-        "curves directions errors words workers decay space storage trackers meter record recorder "
-        "study training design"
+        "curves directions errors fingerprints words workers decay space storage trackers meter "
+        "record recorder study training design"
     ),
     "sources": "curves directions errors words decay space storage record",
     "__init__": "analysis.figures",
     "analysis.report": (
-        "curves errors words space record analysis.frames analysis.numbers design analysis.views "
-        "analysis.figures"
+        "curves errors fingerprints words space record analysis.frames analysis.numbers design "
+        "analysis.views analysis.figures"
     ),
     "launchers": "errors words workers storage trackers study training run __init__",
     "live": (

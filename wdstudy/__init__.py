@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from wdstudy.decay import register_decay as register_decay
     from wdstudy.design.design import Design as Design
     from wdstudy.recorder import LossRecorder as LossRecorder
-    from wdstudy.run.runner import run_study as run_study
+    from wdstudy.run.alone import run_study as run_study
     from wdstudy.sources.reading import read as read
     from wdstudy.space import SearchSpace as SearchSpace
     from wdstudy.space import TrialParams as TrialParams
@@ -52,7 +52,7 @@ _HOMES = {
     "open_study": "storage.opening",
     "read": "sources.reading",
     "register_decay": "decay",
-    "run_study": "run.runner",
+    "run_study": "run.alone",
     "series_at": "analysis.frames.curves",
     "trials_frame": "analysis.frames.trials",
     "write_report": "analysis.report.page",

@@ -9,7 +9,6 @@ in `damage`.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, get_args, get_type_hints
@@ -45,21 +44,6 @@ MAKER = ("versions", "device", "platform", "commit")
 NOT_ADAPTIVE = (GRID, "random", "qmc", "RandomSampler", "QMCSampler", "GridSampler",
                 "BruteForceSampler")  # fmt: skip
 """Samplers that place trials without a look at results, by name or exact class."""
-
-_NEAR = 1e-3
-_NEAR_LOSS = {"float32": 2e-3, "bfloat16": 5e-2}
-"""How near two sketches of one thing are, whatever rounds: relative, and losses by precision."""
-
-FINGERPRINT = {
-    "model": "the model's layers, as it prints them",
-    "weights": "the initial weights",
-    "data": "the data (is what is random in it seeded?)",
-    "augmented": "what augment makes of it",
-    "losses": "the losses of the first steps",
-    "metrics": "the metrics of the first validation batch",
-    "source": "the code of the loop",
-}
-"""The parts of a fingerprint, in words."""
 
 
 @dataclass(frozen=True)
@@ -211,38 +195,6 @@ class StudyRecord:
             sorted({*mine.seed_list, *space.seed_list}),
         )
         return replace(self, spec=replace(self.spec, space=grown))
-
-
-def parts_changed(
-    recorded: Mapping[str, Any], now: Mapping[str, Any], precision: str | None = None
-) -> list[str]:
-    """The parts of `FINGERPRINT` in which two fingerprints differ.
-
-    Losses are compared on one kind of device only; the code of a file only where nothing else
-    tells what it trains. A part that one of them lacks is no difference.
-    """
-    parts = {part for part in FINGERPRINT if part in recorded and part in now}
-    if now.keys() != {"source"}:
-        parts.discard("source")
-    if not recorded.get("source") or not now.get("source"):
-        parts.discard("source")  # of a spec that came from no file
-    if recorded.get("device") != now.get("device"):
-        parts -= {"losses", "metrics"}
-    near = dict.fromkeys(("losses", "metrics"), _NEAR_LOSS.get(precision or "", _NEAR))
-    return [
-        part
-        for part in FINGERPRINT
-        if part in parts and not _alike(recorded[part], now[part], near.get(part, _NEAR))
-    ]
-
-
-def _alike(a: Any, b: Any, near: float) -> bool:
-    if isinstance(a, list) and isinstance(b, list):
-        return len(a) == len(b) and all(_alike(x, y, near) for x, y in zip(a, b, strict=True))
-    if isinstance(a, float) or isinstance(b, float):
-        numbers = isinstance(a, int | float) and isinstance(b, int | float)
-        return numbers and math.isclose(a, b, rel_tol=near, abs_tol=near)
-    return bool(a == b)
 
 
 def _known(part: StudyRecord | RecordedSpec) -> dict[str, Any]:

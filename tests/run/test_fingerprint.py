@@ -15,7 +15,8 @@ from wdstudy import StudySpec, Task, run_study
 from wdstudy.__main__ import main
 from wdstudy.analysis.frames.study import record_of
 from wdstudy.errors import StudyError
-from wdstudy.record import STUDY_KEY, parts_changed
+from wdstudy.fingerprints import parts_changed
+from wdstudy.record import STUDY_KEY
 from wdstudy.run.prepared import prepare
 from wdstudy.study.file import SpecSource
 from wdstudy.training.fingerprint import sketch

@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from wdstudy import SearchSpace, StudySpec, Task, log_range
 from wdstudy.curves import TRAIN_SECONDS
 from wdstudy.recorder import LossRecorder
+from wdstudy.run.alone import run_study
 from wdstudy.run.forecast import Forecast
 from wdstudy.run.prepared import prepare
-from wdstudy.run.runner import Runner, run_study
+from wdstudy.run.runner import Runner
 from wdstudy.run.status import Status
 from wdstudy.space import TrialParams
 from wdstudy.training.probe import LaneChoice

@@ -188,6 +188,7 @@ def _run_all(
         with _stoppable(display, arguments), page:
             status = train(spec, storage, page.display, opened=page.watch)
         if page.study is not None:
+            _say_how_it_ended(display, page.study, spec)
             _say_the_best(display, page.study)
         if status.failed:
             raise StudyError(
@@ -263,6 +264,15 @@ def _say_the_best(display: Display, study: optuna.Study) -> None:
     from wdstudy.analysis.frames.studies import best_line
 
     if line := best_line(study):
+        display.say(line)
+
+
+def _say_how_it_ended(display: Display, study: optuna.Study, spec: StudySpec) -> None:
+    if spec.design is None:
+        return
+    from wdstudy.run.designing import how_it_ended
+
+    for line in how_it_ended(study, spec.design, spec.objective):
         display.say(line)
 
 

@@ -133,13 +133,22 @@ def down_the_column(line: Line, guess: float, design: Design) -> Iterator[Want]:
     last, first = line.bracket
     why = f"where harm begins at lr {number(lr)}"
     if math.isinf(first):
-        largest = line.decays[-1]
-        target = 3 * guess if 2 * largest < 3 * guess < 30 * largest else 10 * largest
-        yield from _new(line, target, design, why)
+        yield from _upward(line, guess, design, why)
     elif last == 0:
         yield from _new(line, min(first / 10, guess / 3), design, why)
     elif math.log10(first / last) > WIDE:
         yield from _new(line, math.sqrt(first * last), design, why)
+
+
+def _upward(line: Line, guess: float, design: Design, why: str) -> Iterator[Want]:
+    """Larger weight decays than any that was tried: to where others tell, else by decades."""
+    largest = line.decays[-1]
+    if 2 * largest < 3 * guess < 30 * largest:
+        yield from _new(line, 3 * guess, design, why)
+        return
+    for decade in range(1, 4):
+        if largest * 10 ** (decade - 1) < design.weight_decay[1]:
+            yield from _new(line, largest * 10**decade, design, why)
 
 
 def down_the_valley(line: Line, design: Design) -> Iterator[Want]:

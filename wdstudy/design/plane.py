@@ -16,6 +16,9 @@ from wdstudy.space import TrialParams, rounded
 HARM = math.log(1.25)
 """Log loss above that without weight decay from which on it is harm."""
 
+FAR = 10.0
+"""A weight_decay that harms if any does."""
+
 WORKS = math.log(1.3)
 """Log loss above the best up to which an lr is worth a column of its own."""
 
@@ -107,7 +110,7 @@ class Plane:
         return cls(
             cells,
             lines,
-            tuple(o for o in outcomes if o.is_scout and not o.pending),
+            tuple(o for o in outcomes if o.is_scout and not (o.pending or o.failed)),
             tuple(o for o in outcomes if o.pending),
             minimize,
             frozenset(o.params.key for o in full),
@@ -123,6 +126,13 @@ class Plane:
         """Log loss of an untrained model; where it is not known, the highest seen."""
         known = self.cells.plateau if math.isfinite(self.cells.plateau) else math.inf
         return min(known, float(self.cells.finished["z"].max()))
+
+    @property
+    def tells_onset(self) -> bool:
+        """Whether harm was seen to begin at any lr, or to begin nowhere at the best."""
+        best = self.best
+        tried = best.decays[-1] if best is not None and best.decays else 0.0
+        return any(math.isfinite(line.bracket[1]) for line in self.lines) or tried >= FAR
 
     @property
     def best(self) -> Line | None:

@@ -116,9 +116,11 @@ def _stages(
     if plane.best is None:
         return
     columns = columns_of(plane, design)
-    wanted = {line.lr: [*_of_column(plane, line, hint, design)] for line in columns}
+    # Where harm begins at one lr tells where to look at the others.
+    mapped = columns if plane.tells_onset or not design.asks_effects else columns[:1]
+    wanted = {line.lr: [*_of_column(plane, line, hint, design)] for line in mapped}
     # Columns that want nothing more have their seeds while others are mapped: batches stay full.
-    settled = [line for line in columns if not wanted[line.lr] and not line.pending]
+    settled = [line for line in mapped if not wanted[line.lr] and not line.pending]
     settled = [line for line in settled if line in plane.working]
     placing = [*outward(plane, hint.onset, design), *closer_in_lr(plane)]
     placing += chain.from_iterable(wanted.values())

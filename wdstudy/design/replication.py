@@ -9,7 +9,7 @@ from itertools import pairwise
 from wdstudy.analysis.numbers.effects import LrEffect
 from wdstudy.design.design import Design
 from wdstudy.design.lattice import has_near, middle
-from wdstudy.design.mapping import Want
+from wdstudy.design.mapping import GAINS, Want
 from wdstudy.design.plane import Line, Plane
 from wdstudy.design.questions import FACTOR, MOST_SEEDS, Answers, Place, open_cells
 from wdstudy.space import Cell, TrialParams
@@ -20,13 +20,14 @@ RIVALS = 3
 
 
 def second_seeds(plane: Plane, columns: Sequence[Line]) -> Iterator[Want]:
-    """A second seed of what a column is judged by: without weight decay, and its best with it."""
+    """A second seed of what a column is judged by: without weight decay, and the best with it; the
+    last that does no harm, where none gains.
+    """
     for line in columns:
         if sum(len(seeds) > 1 for seeds in line.seeds.values()) > 1:
             continue
-        decayed = [w for w in line.decays if math.isfinite(line.z[w])]
-        best = min(decayed, key=lambda w: line.z[w], default=0.0)
-        for decay in dict.fromkeys((0.0, best)):
+        gains = line.best > 0 and not line.base - line.least < GAINS
+        for decay in dict.fromkeys((0.0, line.best if gains else line.bracket[0])):
             if len(line.seeds.get(decay, ())) == 1 and decay not in line.pending:
                 yield _again(plane, (line.lr, decay), f"how noisy lr {number(line.lr)} is")
 

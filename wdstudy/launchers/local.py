@@ -91,22 +91,16 @@ def run_local(
         if left:
             display.say(str(forecast))
         if dry_run:
+            for line in runner.foresee(forecast):
+                display.say(line)
             display.say(forecast.on_disk())
             return runner.status
-        runner.enqueue(choice, forecast.jobs, forecast.each)
+        runner.enqueue(forecast)
         runner.status.expect(forecast.wall_seconds, forecast.steps)
         if forecast.jobs > 1:
             with runner.tracking:
-                job = Job(
-                    source,
-                    spec.name,
-                    prepared.url,
-                    "",
-                    runner.run,
-                    prepared.trackers,
-                    jobs=forecast.jobs,
-                    until=runner.until,
-                )
+                job = Job(source, spec.name, prepared.url, "", runner.run, prepared.trackers)
+                job = replace(job, jobs=forecast.jobs, until=runner.until)
                 team = _Team(job, runner, display, forecast.jobs, choice, places, threads)
                 return team.run(opened)
         opened(runner.study)
@@ -150,6 +144,7 @@ class _Team:
                     self._runner.tend()
                 self._board.listen()  # what the last ones said before they ended
                 self._runner.finish()
+                self._display.show(self._board.status)
         finally:
             self._stop()
         return replace(self._board.status, failed=self._runner.status.failed)

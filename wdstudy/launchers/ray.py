@@ -40,7 +40,6 @@ from wdstudy.launchers.ray_cluster import (
     room_for,
 )
 from wdstudy.launchers.ray_job import enqueue, train
-from wdstudy.run.designing import how_it_ended
 from wdstudy.run.forecast import Forecast
 from wdstudy.run.plan import Plan
 from wdstudy.run.progress import Display
@@ -166,8 +165,6 @@ class _Jobs:
                     pass
                 status = self._recounted(study)
                 self._display.show(status)
-                for line in how_it_ended(study) if jobs else ():
-                    self._display.say(line)
         finally:
             self._stop()
         if self._lost and status.done + status.failed < status.total:
@@ -231,6 +228,7 @@ class _Jobs:
     def _recounted(self, study: optuna.Study) -> Status:
         """The end as the storage has it: what a lost job did last, it may not have told."""
         status = replace(self._board.status, done=0, diverged=0, best=math.nan, best_params=None)
+        status.ended = True
         Tally(study, self._plan, status, None).finish(self._display, self._job.run)
         return status
 

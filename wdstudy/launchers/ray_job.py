@@ -37,7 +37,7 @@ def enqueue(events: Queue, folder: str | None, job: Job, lanes: int | None, jobs
         left = runner.take_stock()  # what is kept already, the driver counts itself
         choice = prepared.lanes(left, lanes, jobs, say=reporter.say)
         forecast = Forecast.of(prepared, left, choice, jobs)
-        runner.enqueue(choice, forecast.jobs, forecast.each)
+        runner.enqueue(forecast)
         return forecast
 
     return _with_runner(events, folder, job, place)

@@ -15,11 +15,14 @@ from optuna.trial import FrozenTrial, TrialState
 
 from wdstudy.curves import DESIGN_STOP
 from wdstudy.design.batch import Batch, Stop
+from wdstudy.design.design import Design
 from wdstudy.errors import fault
 from wdstudy.run.batches import place
 from wdstudy.run.cells import TAKEN
 from wdstudy.run.outcomes import (
+    batch_of,
     is_placed,
+    newest_batch,
     on_the_way,
     outcomes_of,
     scouts_of,
@@ -37,9 +40,10 @@ ANY_SIZE = 8
 """Trials of a batch, before it is known how many train at once."""
 
 _ALREADY = {
-    "answered": "answered already: {}; to ask for more: --until, with smaller widths",
-    "budget": "nothing is trained: {}; allow more: --trials, or a longer time",
-    "hopeless": "nothing is trained: {}",
+    "answered": "answered already, so nothing is trained; to ask for more: --until, with smaller "
+    "widths",
+    "budget": "nothing is trained: what was allowed is spent; to allow more: --trials",
+    "hopeless": "nothing is trained: more trials would not tell what is open",
 }
 """What to say where a run begins with a stop."""
 
@@ -106,8 +110,7 @@ class Designer:
         waiting = sum(self._prepared.plan.takes(t) for t in trials if is_placed(t))
         if isinstance(asked, Stop) and (asked.reason == "answered" or not waiting):
             self.over = asked
-            self._display.say(_ALREADY[asked.reason].format(asked.why))
-            self.end()
+            self._display.say(_ALREADY[asked.reason])
             return 0
         if isinstance(asked, Stop):
             return waiting
@@ -122,6 +125,19 @@ class Designer:
         """
         self._size, self._jobs = lanes * jobs, jobs
         self._guess = seconds or self._guess
+
+    def foresee(self) -> list[str]:
+        """What a run would begin with: short runs and what they cost, or a batch of trials."""
+        asked = None if self.is_closed else self.ask(scouts=self._scouts)
+        if not isinstance(asked, Batch):
+            return []
+        if asked.share == 1:
+            return [
+                f"begins with {counted(len(asked.cells), 'trial')} to {asked.stage}: {asked.why}"
+            ]
+        cost = len(asked.cells) * self._share_of(asked)
+        scouts = counted(len(asked.cells), "scout")
+        return [f"begins with {scouts}, which take as long as {cost:.1f} trials: {asked.why}"]
 
     def lead(self, choice: LaneChoice) -> None:
         """Scout, if that is asked for, and place the first batch."""
@@ -157,15 +173,21 @@ class Designer:
             return False
         return any(is_placed(t) and self._prepared.plan.takes(t) for t in trials)
 
-    def end(self) -> list[str]:
-        """Write down why nothing more is placed, and say it, with what is still open."""
+    def end(self) -> None:
+        """Write down why nothing more is placed."""
         stop = self.over or self.ask()
         if not isinstance(stop, Stop):
-            return []
+            return
         told = {"reason": stop.reason, "why": stop.why}
         if self._study.user_attrs.get(DESIGN_STOP) != told:
             self._study.set_user_attr(DESIGN_STOP, told)
-        return [] if self.over else how_it_ended(self._study)
+
+    def fair(self, lanes: int) -> int:
+        """Of a batch that has less than all lanes of all workers, each takes its part."""
+        trials = self._study.get_trials(deepcopy=False)
+        newest = newest_batch(trials)
+        held = sum(batch_of(t) == newest and t.state in TAKEN for t in trials) if newest else lanes
+        return max(1, min(lanes, -(-held // self._jobs)))
 
     def sample(self) -> None:
         """A design enqueues all that it wants."""
@@ -231,10 +253,10 @@ class Designer:
         return placed > 0
 
     def _scout(self, batch: Batch, choice: LaneChoice) -> None:
-        from wdstudy.run.scouting import keep, scout, steps_of, told_of
+        from wdstudy.run.scouting import keep, scout, told_of
 
-        share = steps_of(self._prepared, batch.share) / self._prepared.total_steps
-        self._display.say(f"scouting: {batch.why}, at {share:.2g} of a trial's length")
+        percent = 100 * self._share_of(batch)
+        self._display.say(f"scouting: {batch.why}, each {percent:.2g} % of a trial")
         try:
             rows = scout(self._prepared, batch, choice)
         except Exception as error:  # what is wrong will show again, in a trial
@@ -244,15 +266,31 @@ class Designer:
         keep(self._study, rows)
         self._display.say(told_of(rows, self._objective, minimize=self._minimize))
 
+    def _share_of(self, batch: Batch) -> float:
+        """How long scouts really are: they have some steps at least."""
+        from wdstudy.run.scouting import steps_of
+
+        return steps_of(self._prepared, batch.share) / self._prepared.total_steps
+
     def _forget_the_stop(self) -> None:
         if self._study.user_attrs.get(DESIGN_STOP) is not None:
             self._study.set_user_attr(DESIGN_STOP, None)  # Optuna can't remove one
 
 
-def how_it_ended(study: optuna.Study) -> list[str]:
-    """Why the study's design ended, as it is said; nothing where it did not."""
+def how_it_ended(study: optuna.Study, design: Design, objective: str) -> list[str]:
+    """Why a study's design ended, and what it has answered; nothing where it did not end."""
+    from wdstudy.design.planner import open_questions
+
     stop = study.user_attrs.get(DESIGN_STOP)
     if not isinstance(stop, Mapping):
         return []
-    how = "answered" if stop.get("reason") == "answered" else "stopped"
-    return [f"{how}: {stop.get('why')}"]
+    if stop.get("reason") == "answered":
+        return [f"answered: {stop.get('why')}"]
+    known = outcomes_of(study.get_trials(deepcopy=False), (), objective=objective, run="")
+    minimize = study.direction == StudyDirection.MINIMIZE
+    asked = open_questions(known, design, minimize=minimize)
+    answers = [f"{question.name}: {question.says}" for question in asked if question.answered]
+    return [
+        f"stopped: {stop.get('why')}",
+        *(["answered: " + "; ".join(answers)] if answers else []),
+    ]

@@ -17,7 +17,8 @@ from wdstudy.curves import DECAY_LOSS, PRIMARY_LOSS, VAL_LOSS, VAL_PREFIX
 from wdstudy.decay import decayed_weights
 from wdstudy.directions import Direction
 from wdstudy.errors import DataError, SpecError, StorageError, StudyError, WdstudyError, fault
-from wdstudy.record import FINGERPRINT, SCHEMA, STUDY_KEY, StudyRecord, parts_changed
+from wdstudy.fingerprints import FINGERPRINT, parts_changed
+from wdstudy.record import SCHEMA, STUDY_KEY, StudyRecord
 from wdstudy.run.provenance import provenance
 from wdstudy.run.sampling import is_adaptive
 from wdstudy.storage.ids import storage_of

@@ -37,6 +37,10 @@ class Placer(Protocol):
         """How many trials are to be trained; of a design about how many."""
         ...
 
+    def foresee(self) -> list[str]:
+        """What a run would begin with, where that is not known already; nothing is done."""
+        ...
+
     def lead(self, choice: LaneChoice) -> None:
         """Enqueue what is known to be wanted, before the run's workers start."""
         ...
@@ -45,12 +49,16 @@ class Placer(Protocol):
         """Whether there is more to claim, once the queue is empty: it is placed here."""
         ...
 
+    def fair(self, lanes: int) -> int:
+        """How many of its lanes a worker is to fill, so that others have something as well."""
+        ...
+
     def sample(self) -> optuna.Trial | None:
         """A new trial that nobody enqueued, now ours; None where there is none to make."""
         ...
 
-    def end(self) -> list[str]:
-        """Write down why nothing more is placed, where that is a finding; what is to be said."""
+    def end(self) -> None:
+        """Write down why nothing more is placed, where that is a finding."""
         ...
 
 
@@ -76,6 +84,10 @@ class SpecPlacer:
         """How many trials are to be trained."""
         return max(self._status.total - self._status.done, 0)
 
+    def foresee(self) -> list[str]:
+        """A grid begins with its cells."""
+        return []
+
     def lead(self, choice: LaneChoice) -> None:
         """Enqueue what the study lacks."""
         trials = self._study.get_trials(deepcopy=False)
@@ -88,6 +100,10 @@ class SpecPlacer:
         left = left_behind(trials, self._plan.cells(self._study))
         enqueue_once(self._study, left, with_seed=self._plan.with_seed, by=self._worker)
         return bool(left)
+
+    def fair(self, lanes: int) -> int:
+        """All of them: a grid has enough for others."""
+        return lanes
 
     def sample(self) -> optuna.Trial | None:
         """A new trial of the sampler, its replicas enqueued; None when there are enough."""
@@ -107,6 +123,5 @@ class SpecPlacer:
         enqueue(self._study, replicas[1:], with_seed=True)
         return trial
 
-    def end(self) -> list[str]:
+    def end(self) -> None:
         """A grid ends when it is full."""
-        return []

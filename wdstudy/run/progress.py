@@ -76,8 +76,13 @@ class BarDisplay:
             self._task, total=status.shown_total, completed=status.done, left=status.left()
         )
         lines = [
-            Text(f"  {printable(line)}", overflow="ellipsis", no_wrap=True, style="dim")
-            for line in (status.stage(), status.headline(), status.now + status.rate())
+            # A reason is a sentence, and is read to its end; of losses their first digits are.
+            Text(f"  {printable(line)}", overflow="ellipsis", no_wrap=not reason, style="dim")
+            for line, reason in (
+                (status.stage(), True),
+                (status.headline(), False),
+                (status.now + status.rate(), False),
+            )
             if line
         ]
         self._live.update(Group(self._bar, *lines))

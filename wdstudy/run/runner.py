@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.pruners import NopPruner
-from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from wdstudy.curves import TRACKED_AS
 from wdstudy.run.cells import INTERRUPTED, params_of
 from wdstudy.run.designing import Designer
+from wdstudy.run.forecast import Forecast
 from wdstudy.run.heartbeat import STALE_SECONDS, Heartbeat, Watch, release
 from wdstudy.run.interrupts import uninterrupted
 from wdstudy.run.placing import Placer, SpecPlacer
-from wdstudy.run.prepared import Prepared, prepare
-from wdstudy.run.progress import Display, Silent
+from wdstudy.run.prepared import Prepared
+from wdstudy.run.progress import Display
 from wdstudy.run.queue import Queue
 from wdstudy.run.sampling import suggest
 from wdstudy.run.stack import StackTrainer
@@ -29,8 +28,7 @@ from wdstudy.run.tally import Tally
 from wdstudy.run.triallog import TrialLog, reports
 from wdstudy.space import TrialParams
 from wdstudy.storage.ids import id_of_trial
-from wdstudy.study.spec import StudySpec
-from wdstudy.trackers import Backend, Tracking
+from wdstudy.trackers import Tracking
 from wdstudy.training.probe import ONE_LANE, LaneChoice
 from wdstudy.words import counted
 from wdstudy.workers import run_token, worker_name
@@ -45,38 +43,6 @@ END_SECONDS = 5.0
 """How long a run that is stopped waits for a storage out of reach to give its trials back."""
 
 _POLL_SECONDS = 0.25
-
-
-def run_study(
-    spec: StudySpec,
-    storage: str | BaseStorage | None = None,
-    display: Display | None = None,
-    lanes: int | None = None,
-    trackers: Sequence[Backend] = (),
-) -> optuna.Study:
-    """Train every cell that the study lacks, in this process.
-
-    Args:
-        spec: What to train; it needs a name.
-        storage: A URL or an Optuna storage; the default storage where it is None.
-        display: Where progress is shown; nowhere if None.
-        lanes: How many trials to train as one model; as many as are fastest if None.
-        trackers: Where every trial is a run as well: `TensorBoard()`, `WandB()`, `MLflow()`.
-
-    Returns:
-        The study, every trial of it told.
-
-    Raises:
-        WdstudyError: the spec, its data, device or storage can't be used, the study was
-            recorded with another spec, or trial after trial failed.
-    """
-    display = display or Silent()
-    prepared = prepare(spec, storage, trackers, say=display.warn)
-    runner = Runner(prepared, display)
-    choice = prepared.lanes(runner.take_stock(), lanes, say=display.say)
-    runner.enqueue(choice)
-    runner.work(choice)
-    return prepared.study
 
 
 class Runner:
@@ -148,17 +114,14 @@ class Runner:
         self._say_what_is_kept()
         return self._left
 
-    def enqueue(
-        self, choice: LaneChoice = ONE_LANE, jobs: int = 1, seconds: float | None = None
-    ) -> None:
+    def enqueue(self, forecast: Forecast | None = None) -> None:
         """Enqueue what the study lacks, once whoever watches knows how much that is.
 
-        Args:
-            choice: How many lanes each worker will train.
-            jobs: How many workers the run has.
-            seconds: What a trial takes a worker, where that is known.
+        `forecast`: how it will be trained; one by one, in this process, where it is None.
         """
-        self._placer.set_size(choice.lanes, jobs, seconds)
+        choice = ONE_LANE if forecast is None else forecast.choice
+        if forecast is not None:
+            self._placer.set_size(choice.lanes, forecast.jobs, forecast.each)
         self._placer.lead(choice)
         if self.tracking.backends and not self._left:
             self._display.say("nothing is tracked, because nothing is left to train")
@@ -166,6 +129,11 @@ class Runner:
             if TRACKED_AS not in self.study.user_attrs:
                 self.study.set_user_attr(TRACKED_AS, secrets.token_hex(8))
             self.tracking.begin(self.study.user_attrs[TRACKED_AS])
+
+    def foresee(self, forecast: Forecast) -> list[str]:
+        """What a run would begin with, where its plan does not say it; nothing is done."""
+        self._placer.set_size(forecast.choice.lanes, forecast.jobs, forecast.each)
+        return self._placer.foresee()
 
     def release(self) -> int:
         """Free the trials of workers that are lost; how many there were."""
@@ -201,10 +169,10 @@ class Runner:
         return others > 0
 
     def finish(self) -> None:
-        """Count what all runs did, and what is still missing, and say how it ended."""
+        """Count what all runs did, and what is still missing."""
         self._tally.finish(self._display)
-        for line in self._placer.end():
-            self._display.say(line)
+        self._placer.end()
+        self.status.ended = True
 
     def _is_wanted(self, trial: optuna.trial.FrozenTrial) -> bool:
         params = params_of(trial)
@@ -232,7 +200,7 @@ class Runner:
                 while True:
                     self.tend()
                     self._placer.set_size(trainer.lanes, jobs)
-                    if stack := self._next_stack(trainer.lanes):
+                    if stack := self._next_stack(self._placer.fair(trainer.lanes)):
                         trainer.train(stack)
                         for log in stack:
                             self._heartbeat.remove(id_of_trial(log.trial))
@@ -241,6 +209,7 @@ class Runner:
                         break
                 if self._leads:
                     self.finish()
+                    self._display.show(self.status)
                 else:
                     self._placer.end()
             finally:

@@ -26,6 +26,7 @@ class Status:
         started: When the run began, in seconds of the monotonic clock.
         batch, why: Of a study that designs itself the newest batch, and what it is for.
         until: When the time of the run is over, where it has an end.
+        ended: Nothing more is trained.
         designed: More trials are placed as the study goes on, so `total` grows.
         kept, to_do, expected, began: Since `expect`: trials that were done before, steps that
             were not, the seconds that they were to take (None: not known), and when it was.
@@ -45,6 +46,7 @@ class Status:
     why: str = ""
     designed: bool = False
     until: float | None = None
+    ended: bool = False
     started: float = field(default_factory=time.monotonic)
     kept: int = 0
     to_do: int = 0
@@ -125,14 +127,14 @@ class Status:
 
     def left(self) -> str:
         """How long it will take still, in words; empty where that is not known or it is done."""
-        if self.until is not None:
+        if self.until is not None and not self.ended:
             return f"at most {lasting(max(0.0, self.until - time.time()))} left"
         seconds = self.seconds_left()
         return f"about {lasting(seconds)} left" if seconds else ""
 
     def stage(self) -> str:
         """The newest batch of a design and its reason; empty where there is none."""
-        return f"batch {self.batch}, {self.why}" if self.batch else ""
+        return f"batch {self.batch}, {self.why}" if self.batch and not self.ended else ""
 
     def headline(self) -> str:
         """The best so far, and what went wrong, in a line."""

@@ -109,8 +109,10 @@ def draw_questions(info: DesignInfo, ax: Axes, inches: float) -> None:
 
 
 def _level(question: Question) -> float:
-    """Where a question stands on the axis."""
-    return min(max(question.width / question.asked, LEAST), UNKNOWN)
+    """Where a question stands on the axis; what is answered but for rounding, at the line."""
+    share = question.width / question.asked
+    most = 1.0 if question.answered and not question.given_up else UNKNOWN
+    return min(max(share, LEAST), most)
 
 
 def draw_costs(found: Designed, ax: Axes) -> None:

@@ -175,7 +175,9 @@ def _stop(found: Designed) -> str:
 
 
 def _question_row(question: Question, found: Designed) -> tuple[str, ...]:
-    widths = (_width(question, width) for width in (question.asked, question.width))
+    settled = question.answered and not question.given_up  # maybe but for rounding
+    left = min(question.width, question.asked) if settled else question.width
+    widths = (_width(question, width) for width in (question.asked, left))
     return QUESTIONS.get(question.name, question.name), *widths, state_of(question, found.stopped)
 
 

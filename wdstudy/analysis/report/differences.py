@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from wdstudy.analysis.report.text import axis_words
 from wdstudy.analysis.views.looks import shortened
-from wdstudy.record import DESIGN, StudyRecord, parts_changed
+from wdstudy.fingerprints import parts_changed
+from wdstudy.record import DESIGN, StudyRecord
 
 Kind = Literal["optimizer", "training", "search", "machine"]
 """Which part of a study differs: who steps, what is trained and how long, where one looked, on
