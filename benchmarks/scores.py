@@ -46,6 +46,7 @@ from wdstudy.design.outcomes import Outcome, frame_of
 NEAR, GAIN, GOOD, HARM, WIDTH = 0.02, 0.05, 1.25, 1.25, 0.5
 SLACK_LOSS, SLACK_DECADES = 0.01, 0.1
 BESIDE = 0.3
+COLUMN = 4  # cells: with fewer there is no place where harm begins, only two on either side
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,9 @@ class Found:
         return cls(best_cell(cells, np.random.default_rng(0)), effects, harmless_limit(effects))
 
     def at_best(self) -> LrEffect | None:
-        """The effect at the lr of the best cell, or beside it."""
-        away = {abs(math.log10(e.lr / self.best.lr)): e for e in self.effects if e.without == 0}
+        """The effect at the lr of the best cell, or of the column beside it."""
+        columns = [e for e in self.effects if e.without == 0 and len(e.changes) >= COLUMN]
+        away = {abs(math.log10(e.lr / self.best.lr)): e for e in columns}
         return away[min(away)] if away and min(away) <= BESIDE else None
 
 

@@ -116,13 +116,15 @@ def _stages(
     if plane.best is None:
         return
     columns = columns_of(plane, design)
-    # Where harm begins at one lr tells where to look at the others.
+    # First which lr is the best, then where harm begins there: it tells where to look at others.
+    closer = [*closer_in_lr(plane)]
     mapped = columns if plane.tells_onset or not design.asks_effects else columns[:1]
+    mapped = mapped if not closer else ()
     wanted = {line.lr: [*_of_column(plane, line, hint, design)] for line in mapped}
     # Columns that want nothing more have their seeds while others are mapped: batches stay full.
     settled = [line for line in mapped if not wanted[line.lr] and not line.pending]
     settled = [line for line in settled if line in plane.working]
-    placing = [*outward(plane, hint.onset, design), *closer_in_lr(plane)]
+    placing = [*closer, *outward(plane, hint.onset, design)]
     placing += chain.from_iterable(wanted.values())
     placing += [] if placing else closer_in_decay(plane, design)
     if placing:

@@ -20,10 +20,10 @@ from wdstudy.words import counted, number
 FACTOR = 1.25
 """Harm is a loss of so many times that without weight decay."""
 
-MOST_SEEDS, MOST_CELLS, MOST_TRIALS = 4, 5, 12
+MOST_SEEDS, MOST_CELLS, MOST_TRIALS = 4, 6, 12
 """A sane price of an answer at one lr: so many seeds a cell of so many, and so many more trials."""
 
-MANY = 20
+MANY = 100
 
 ENOUGH_CELLS = 4
 """Cells that make a column of which something can be asked."""
@@ -134,11 +134,11 @@ def _limit(effect: LrEffect, seeds: dict[tuple[float, float], int], design: Desi
     fewest = min(seeds.get((effect.lr, w), 1) for w in (effect.without, *open_cells(effect)))
     if not effect.gain.known or (not onset.known and onset.low >= 0.99 * design.weight_decay[1]):
         return Place(effect, 0.0, asked, fewest, fewest)
-    if not (onset.known and onset.low > 0 and math.isfinite(onset.high)):
-        return Place(effect, math.inf, asked, fewest, fewest + 1, 1 + len(open_cells(effect)))
-    width = math.log10(onset.high / onset.low)
+    cells = 1 + len(open_cells(effect))
+    told = onset.known and onset.low > 0 and math.isfinite(onset.high)
+    width = math.log10(onset.high / onset.low) if told else math.inf
     needed = fewest * max(_further(effect, design.limit), 1.0) if width > asked else fewest
-    return Place(effect, width, asked, fewest, needed, 1 + len(open_cells(effect)))
+    return Place(effect, width, asked, fewest, needed, cells)
 
 
 def open_cells(effect: LrEffect) -> tuple[float, ...]:
@@ -217,12 +217,11 @@ def _of_places(
     if not still:
         return Question(name, asked, width, True, says)
     says += f", open at {_lrs(still)}"
-    most = max(p.needed for p in still)
     trials = float(math.ceil(sum(p.trials for p in still)))
     given_up = ""
     if not any(p.is_worth for p in still):
-        seeds = f"about {most:.0f}" if most < MANY else f"more than {MANY}"
-        given_up = f"{says}, where {seeds} seeds would tell"
+        more = f"about {trials:.0f}" if trials < MANY else f"more than {MANY}"
+        given_up = f"{says}, where {more} trials would tell"
     return Question(name, asked, width, False, says, given_up, trials)
 
 
