@@ -35,12 +35,12 @@ HOUSE = {
     "analysis.numbers": "curves errors words space record analysis.frames",
     "design": "errors words space storage analysis.frames analysis.numbers",
     "study": "directions errors words decay space record recorder design",
-    "analysis.views": "curves errors words space analysis.frames analysis.numbers",
+    "analysis.views": "curves errors words space analysis.frames analysis.numbers design",
     "training": "curves errors decay space meter study",
     "design": "errors words space analysis.frames analysis.numbers",
     "design.sampler": "errors space storage design",
     "analysis.figures": (
-        "curves errors words space record analysis.frames analysis.numbers analysis.views"
+        "curves errors words space record analysis.frames analysis.numbers design analysis.views"
     ),
     "run": (
         "curves directions errors fingerprints words workers decay space storage trackers meter "
@@ -49,7 +49,7 @@ HOUSE = {
     "sources": "curves directions errors words decay space storage record",
     "__init__": "analysis.figures",
     "analysis.report": (
-        "curves errors fingerprints words space record analysis.frames analysis.numbers "
+        "curves errors fingerprints words space record analysis.frames analysis.numbers design "
         "analysis.views analysis.figures"
     ),
     "launchers": "errors words workers storage trackers study training run __init__",

@@ -17,6 +17,7 @@ from wdstudy.analysis.numbers.findings import Sentence
 from wdstudy.analysis.numbers.reading import Read, read_frame, read_study
 from wdstudy.analysis.numbers.spoken import percent
 from wdstudy.analysis.report.answer import answer
+from wdstudy.analysis.report.design import story
 from wdstudy.analysis.report.drawing import Shown, check_format, draw_all
 from wdstudy.analysis.report.explorer import as_script, explorer_data
 from wdstudy.analysis.report.files import folder_name, make_folder, whole_folder, write_text
@@ -37,6 +38,9 @@ from wdstudy.space import LR, WEIGHT_DECAY
 
 GLANCE = ("effects", "heatmap")
 """The figures beside the answer."""
+
+HOW = ("design",)
+"""Those that show how a design got there."""
 
 
 def write_report(
@@ -127,7 +131,9 @@ def _page(
             read.found, sentence, improves(read.trials, read.curves), drawings, figures
         ),
         "glance": [figure for figure in shown if figure.key in GLANCE],
-        "figures": [figure for figure in shown if figure.key not in GLANCE],
+        "story": story(read.trials),
+        "design_figures": [figure for figure in shown if figure.key in HOW],
+        "figures": [figure for figure in shown if figure.key not in (*GLANCE, *HOW)],
         "missing": missing,
         "explorer": as_script(explorer),
         "explorer_note": explorer["note"],

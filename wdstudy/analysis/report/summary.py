@@ -7,6 +7,7 @@ from typing import Any
 
 from wdstudy.analysis.numbers.estimate import as_data
 from wdstudy.analysis.numbers.reading import Read
+from wdstudy.analysis.report.design import story_data
 from wdstudy.analysis.report.text import caveats, still_improving
 
 
@@ -49,6 +50,12 @@ def summary(read: Read) -> dict[str, Any]:
             logarithmic: Whether differences are shares of the loss.
             suggestion: `action, lr, weight_decay, why`.
             advice, verdict: Sentences: what to do, and all that can be said.
+        design: Of a study that designed itself, else null: `asked, scouts, stages, batches, path,
+            questions, stopped`. scouts: `runs, seconds, rows`. Each of stages: `stage, trials,
+            done, seconds, batches`; of batches: `batch, stage, reason, trials, done, seconds`; of
+            path: the `best` cell after a `batch`, and how many `trials` were done; of questions:
+            `name, asked, width, answered, says, given_up, trials`, widths as shares of the loss or
+            in decades, trials what it would take. stopped: `reason, why`; null while it goes on.
         still_improving: Whether the best trials were, in a sentence.
         caveats: What is missing from the data.
         record: The study's description of itself, as it was recorded.
@@ -62,6 +69,7 @@ def summary(read: Read) -> dict[str, Any]:
         "minimize": trials.attrs.get("minimize"),
         "other_parameters": trials.attrs.get("others", {}),
         "landscape": read.found.as_data(),
+        "design": story_data(trials),
         "still_improving": still_improving(trials, curves),
         "caveats": caveats(trials, curves),
         "record": as_data(read.record.as_data()),
