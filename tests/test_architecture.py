@@ -33,11 +33,10 @@ HOUSE = {
     "analysis.frames": "curves directions errors words space storage record",
     "integrations": "curves errors trackers recorder",
     "analysis.numbers": "curves errors words space record analysis.frames",
-    "design": "errors words space storage analysis.frames analysis.numbers",
+    "design": "errors words space analysis.frames analysis.numbers",
     "study": "directions errors words decay space record recorder design",
     "analysis.views": "curves errors words space analysis.frames analysis.numbers design",
     "training": "curves errors decay space meter study",
-    "design": "errors words space analysis.frames analysis.numbers",
     "design.sampler": "errors space storage design",
     "analysis.figures": (
         "curves errors words space record analysis.frames analysis.numbers design analysis.views"

@@ -20,7 +20,7 @@ from wdstudy.words import number
 APART = 0.3
 """Decades of lr that columns lie apart, at least."""
 
-MOST_COLUMNS, ENOUGH_COLUMNS = 7, 5
+MOST_COLUMNS, ENOUGH_COLUMNS = 5, 4
 """So many columns at most; and as many, good or not, where training works at fewer lr."""
 
 FOR_A_CELL = 3
