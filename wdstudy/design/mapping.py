@@ -102,7 +102,7 @@ def outward(plane: Plane, onset: float, design: Design) -> Iterator[Want]:
             yield Want(TrialParams(at, 0.0), why)
         guess = edge.best if edge.best > 0 else onset_at(at, plane, onset) / 10
         guess = _inside(guess / 10 ** (STEEP * step / HALVES), design)
-        if not any(asked - {0.0}):
+        if not has_near(asked, guess, 0.3):
             yield Want(TrialParams(at, guess), why)
 
 
