@@ -16,7 +16,7 @@ from wdstudy.analysis.views.design import DesignInfo, design_info
 from wdstudy.analysis.views.looks import label_of
 from wdstudy.design.batch import Question
 from wdstudy.space import LR, WEIGHT_DECAY
-from wdstudy.words import counted, lasting, number
+from wdstudy.words import briefly, counted, lasting, number
 
 QUESTIONS = {
     "best": "the best cell",
@@ -227,4 +227,4 @@ def _stage_rows(found: Designed) -> Iterator[tuple[str, ...]]:
 
 
 def _time(seconds: Any) -> str:
-    return lasting(float(seconds)) if math.isfinite(seconds) else "–"
+    return briefly(float(seconds)) if math.isfinite(seconds) else "–"
