@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import optuna
@@ -83,7 +84,7 @@ def test_a_sampler_that_places_one_by_one_makes_a_batch_of_what_it_wants_for_one
     table = found.batches
     assert table["trials"].sum() == 6
     reasons = [trial.user_attrs["reason"] for trial in study.trials]
-    changes = 1 + sum(a != b for a, b in zip(reasons, reasons[1:], strict=False))
+    changes = 1 + sum(a != b for a, b in pairwise(reasons))
     assert table["batch"].tolist() == list(range(1, changes + 1))
     assert found.asked == {}
 
