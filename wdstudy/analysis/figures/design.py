@@ -61,7 +61,12 @@ def plot_design(trials: pd.DataFrame, *, columns: int = 2) -> Figure:
         StudyError: no design placed the trials, or none of them has finished.
     """
     trials = as_trials(trials)
-    info = design_info(trials)
+    return draw_design(design_info(trials), trials, columns)
+
+
+@styled
+def draw_design(info: DesignInfo, trials: pd.DataFrame, columns: int = 2) -> Figure:
+    """The figure of a design that was read already."""
     found = info.designed
     figure, axes = _panels(columns, scouted=len(found.scouts) > 0)
     if "scouts" in axes:

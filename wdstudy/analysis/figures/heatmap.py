@@ -214,7 +214,7 @@ def _add_legend(info: HeatmapInfo, ax: Axes, *, pointed: bool) -> int:
         handles.append(dots)
     if handles:
         labels = [str(handle.get_label()) for handle in handles]
-        columns = legend_columns(labels, max(width_of(ax), 1.0))
+        columns = legend_columns(labels, max(1.12 * width_of(ax), 1.0))  # over its colours as well
         ax.legend(
             handles=handles, loc="lower left", bbox_to_anchor=(-0.01, 1.0),
             ncols=columns,

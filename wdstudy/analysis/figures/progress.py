@@ -13,12 +13,13 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from wdstudy.analysis.figures.layout import powers_of_ten
 from wdstudy.analysis.figures.theme import dress_log
 from wdstudy.analysis.frames.design import BEFORE, Designed
+from wdstudy.analysis.numbers.spoken import percent
 from wdstudy.analysis.views.design import DesignInfo
 from wdstudy.analysis.views.looks import BLUE, GREEN, INK, MUTED, PURPLE, VERMILION
 from wdstudy.analysis.views.scales import LogPlace, spans_decades
 from wdstudy.design.batch import Question
 from wdstudy.space import LR, WEIGHT_DECAY
-from wdstudy.words import counted, lasting, number
+from wdstudy.words import briefly, counted, number
 
 COLOURS = {"scout": "#8c8c8c", "find": BLUE, "map": GREEN, "seeds": VERMILION, BEFORE: MUTED}
 """A stage → its colour."""
@@ -66,7 +67,7 @@ def draw_scouts(found: Designed, lrs: pd.Series, label: str, ax: Axes) -> None:
     ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: number(v)))
     ax.tick_params(labelsize=8)
     share = found.scouts["share"].median()
-    of = f", {100 * share:.3g} % as long" if math.isfinite(share) else ""
+    of = f", {percent(share)} as long" if math.isfinite(share) else ""
     ax.set_title(f"Scouts: short runs{of}", fontsize=9, pad=4)
     ax.set_ylabel(label.removesuffix(" at the end").replace(" ", "\n", 1), fontsize=8,
                   parse_math=False)  # fmt: skip
@@ -127,7 +128,7 @@ def draw_costs(found: Designed, ax: Axes) -> None:
     lengths = [seconds if timed else size for _, _, seconds, size in rows]
     most = max([*lengths, 1e-9])
     for place, ((_, runs, seconds, _), length) in enumerate(zip(rows, lengths, strict=True)):
-        told = f"{runs}, {lasting(seconds)}" if math.isfinite(seconds) else runs
+        told = f"{runs}, {briefly(seconds)}" if math.isfinite(seconds) else runs
         ax.barh(place, length, height=0.62, color=COLOURS.get(rows[place][0], PURPLE))
         inside = length > 0.55 * most
         side, colour = ("right", "white") if inside else ("left", INK)

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from wdstudy.analysis.figures.search import plot_search_cost as plot_search_cost
     from wdstudy.analysis.figures.trial_curves import plot_components as plot_components
     from wdstudy.analysis.numbers.reading import Read
+    from wdstudy.analysis.views.design import DesignInfo
     from wdstudy.space import Cell
 
 HOMES = {
@@ -81,21 +82,24 @@ class Drawing:
     narrow: Callable[[], Figure] | None = None
 
 
-def planned_figures(read: Read) -> Iterator[Drawing]:
-    """The figures of one study, the most telling first. Drawing one may raise StudyError."""
+def planned_figures(read: Read, design: DesignInfo | None = None) -> Iterator[Drawing]:
+    """The figures of one study, the most telling first. Drawing one may raise StudyError.
+
+    Args:
+        read: The study.
+        design: As from `design_if_any(read.trials)`.
+    """
     # Not above: the names of the figures cost nothing, pyplot and pandas a second.
     from wdstudy.analysis.figures.axis import plot_axis, plot_isolation, plot_product
-    from wdstudy.analysis.figures.design import plot_design
+    from wdstudy.analysis.figures.design import draw_design
     from wdstudy.analysis.figures.effects import plot_effects
     from wdstudy.analysis.figures.heatmap import plot_heatmap
     from wdstudy.analysis.figures.ridge import plot_ridge
     from wdstudy.analysis.figures.search import plot_best_of_n, plot_search_cost
-    from wdstudy.analysis.frames.design import designed
 
     trials, curves, found = read.trials, read.curves, read.found
     seeds = trials["seed"].nunique()
     tied = found.best.tied if found.best.ties >= 0 else None
-    design = designed(trials)
     yield Drawing(
         "effects",
         "What weight decay changes at each lr. Blue points, below the line: it helps; orange ones, "
@@ -120,10 +124,10 @@ def planned_figures(read: Read) -> Iterator[Drawing]:
             "their batches were for; the square is the best cell, its line the way there. Above, "
             "the short runs that came first. On the right, how far each question was open: below "
             "the line it is answered as closely as was asked.",
-            lambda: plot_design(trials),
+            lambda: draw_design(design, trials),
             wide=True,
             about=("trials",),
-            narrow=lambda: plot_design(trials, columns=1),
+            narrow=lambda: draw_design(design, trials, 1),
         )
     yield Drawing(
         "ridge",

@@ -9,14 +9,14 @@ from typing import Any
 
 import pandas as pd
 
-from wdstudy.analysis.frames.design import BEFORE, Designed, designed
+from wdstudy.analysis.frames.design import BEFORE, Designed
 from wdstudy.analysis.numbers.estimate import as_data
 from wdstudy.analysis.numbers.spoken import percent
-from wdstudy.analysis.views.design import DesignInfo, design_info
+from wdstudy.analysis.views.design import DesignInfo
 from wdstudy.analysis.views.looks import label_of
 from wdstudy.design.batch import Question
 from wdstudy.space import LR, WEIGHT_DECAY
-from wdstudy.words import counted, lasting, number
+from wdstudy.words import briefly, counted, lasting, number
 
 QUESTIONS = {
     "best": "the best cell",
@@ -53,11 +53,13 @@ class Story:
     batches: tuple[tuple[str, ...], ...]
 
 
-def story(trials: pd.DataFrame) -> Story | None:
-    """What is told of a study that designed itself; None of any other."""
-    if designed(trials) is None:
-        return None
-    info = design_info(trials)
+def story(info: DesignInfo, trials: pd.DataFrame) -> Story:
+    """What is told of a study that designed itself.
+
+    Args:
+        info: As from `design_info(trials)`.
+        trials: As from `trials_frame`.
+    """
     found = info.designed
     told = (_asked(found), _scouted(found, trials), _way(info), _stop(found))
     return Story(
@@ -72,11 +74,8 @@ def story(trials: pd.DataFrame) -> Story | None:
     )  # fmt: skip
 
 
-def story_data(trials: pd.DataFrame) -> dict[str, Any] | None:
-    """The same as plain data; None of a study that did not design itself."""
-    if designed(trials) is None:
-        return None
-    info = design_info(trials)
+def story_data(info: DesignInfo) -> dict[str, Any]:
+    """The same as plain data."""
     found = info.designed
     scouts = {"runs": len(found.scouts), "seconds": found.scout_seconds,
               "rows": found.scouts.to_dict("records")}  # fmt: skip
@@ -227,4 +226,4 @@ def _stage_rows(found: Designed) -> Iterator[tuple[str, ...]]:
 
 
 def _time(seconds: Any) -> str:
-    return lasting(float(seconds)) if math.isfinite(seconds) else "–"
+    return briefly(float(seconds)) if math.isfinite(seconds) else "–"

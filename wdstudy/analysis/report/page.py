@@ -33,6 +33,7 @@ from wdstudy.analysis.report.text import (
     still_improving,
     trial_table,
 )
+from wdstudy.analysis.views.design import DesignInfo, design_if_any
 from wdstudy.analysis.views.looks import label_of
 from wdstudy.space import LR, WEIGHT_DECAY
 
@@ -94,12 +95,13 @@ def write_read(read: Read, out: str | Path, format: str) -> Path:
 
 def _write(read: Read, folder: Path, format: str) -> Path:
     make_folder(folder / "figures")
-    drawings = list(planned_figures(read))
+    design = design_if_any(read.trials)
+    drawings = list(planned_figures(read, design))
     shown, missing = draw_all(drawings, folder / "figures", format)
     write_frame(read.trials, folder / "trials.csv")
     write_frame(read.curves, folder / "curves.csv")
-    write_text(folder / "summary.json", as_json(summary(read)))
-    page = render("report.html.j2", **_page(read, drawings, shown, missing))
+    write_text(folder / "summary.json", as_json(summary(read, design)))
+    page = render("report.html.j2", **_page(read, design, drawings, shown, missing))
     return write_text(folder / "report.html", page)
 
 
@@ -114,6 +116,7 @@ def render(template: str, **values: Any) -> str:
 
 def _page(
     read: Read,
+    design: DesignInfo | None,
     drawings: Sequence[Drawing],
     shown: Sequence[Shown],
     missing: Sequence[tuple[str, str]],
@@ -131,7 +134,7 @@ def _page(
             read.found, sentence, improves(read.trials, read.curves), drawings, figures
         ),
         "glance": [figure for figure in shown if figure.key in GLANCE],
-        "story": story(read.trials),
+        "story": None if design is None else story(design, read.trials),
         "design_figures": [figure for figure in shown if figure.key in HOW],
         "figures": [figure for figure in shown if figure.key not in (*GLANCE, *HOW)],
         "missing": missing,

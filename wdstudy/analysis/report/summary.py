@@ -9,15 +9,20 @@ from wdstudy.analysis.numbers.estimate import as_data
 from wdstudy.analysis.numbers.reading import Read
 from wdstudy.analysis.report.design import story_data
 from wdstudy.analysis.report.text import caveats, still_improving
+from wdstudy.analysis.views.design import DesignInfo, design_if_any
 
 
-def summary(read: Read) -> dict[str, Any]:
+def summary(read: Read, design: DesignInfo | None = None) -> dict[str, Any]:
     """The numbers and sentences of a study.
 
     A number that carries its uncertainty is an estimate, `{value, low, high, n, reason}`: its 95 %
     interval, what it rests on, and why it is not known, or its caveat. What is not finite is null.
     A sentence is `{text, about, numbers}`, `about` being the key of `landscape` that it rests on.
     These keys stay; others may join them.
+
+    Args:
+        read: The study.
+        design: As from `design_if_any(read.trials)`, where that is at hand.
 
     Returns:
         study: Its name.
@@ -61,6 +66,7 @@ def summary(read: Read) -> dict[str, Any]:
         record: The study's description of itself, as it was recorded.
     """
     trials, curves = read.trials, read.curves
+    design = design or design_if_any(trials)
     return {
         "study": read.name,
         "trials": {str(k): int(v) for k, v in trials["state"].value_counts().items()},
@@ -69,7 +75,7 @@ def summary(read: Read) -> dict[str, Any]:
         "minimize": trials.attrs.get("minimize"),
         "other_parameters": trials.attrs.get("others", {}),
         "landscape": read.found.as_data(),
-        "design": story_data(trials),
+        "design": None if design is None else story_data(design),
         "still_improving": still_improving(trials, curves),
         "caveats": caveats(trials, curves),
         "record": as_data(read.record.as_data()),

@@ -73,6 +73,11 @@ def design_info(trials: pd.DataFrame) -> DesignInfo:
     return DesignInfo(found, _cells(frame), tuple(steps))
 
 
+def design_if_any(trials: pd.DataFrame) -> DesignInfo | None:
+    """The same, or None where no design placed the trials."""
+    return None if designed(trials) is None else design_info(trials)
+
+
 def design_of(found: Designed) -> Design | None:
     """What was asked and allowed; None where that is not recorded, or can't be read."""
     if not found.asked:
