@@ -113,7 +113,7 @@ class Plane:
         return cls(
             cells,
             lines,
-            tuple(o for o in outcomes if o.is_scout and not (o.pending or o.failed)),
+            tuple(o for o in outcomes if o.is_scout and not o.pending),
             tuple(o for o in outcomes if o.pending),
             minimize,
             frozenset(o.params.key for o in full),
