@@ -37,7 +37,7 @@ from wdstudy.design.outcomes import Outcome
 from wdstudy.design.planner import open_questions
 
 REPLAYS = 30
-ASKED = {"a": "near", "b": "told", "b_slope": "told_slope"}
+ASKED = {"a": "near", "effects": "effects", "b": "told", "b_slope": "told_slope"}
 """Column of the results → what is to hold for good."""
 
 PATIENCE = 40
@@ -212,12 +212,19 @@ def jobs(given: argparse.Namespace) -> Iterator[Job]:
                 yield Job(table, name, replay, given.size, asked, given.snap)
 
 
+def _methods(text: str) -> list[str]:
+    unknown = [name for name in text.split(",") if name not in METHODS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"no {unknown[0]}; there are {', '.join(METHODS)}")
+    return text.split(",")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--table", action="append", choices=names())
-    parser.add_argument("--methods", type=lambda text: text.split(","), default=[*METHODS])
+    parser.add_argument("--methods", type=_methods, default=[*METHODS], help=",".join(METHODS))
     parser.add_argument("--replays", type=int, default=REPLAYS)
     parser.add_argument("--size", type=int, default=8, help="lanes of a batch of the design")
     parser.add_argument("--until", help="what the design is asked, as `run --until` takes it")

@@ -160,6 +160,6 @@ METHODS = {
     "suggest": Method(badly_guessed),
     "random": Method(partial(sampled, sampler="random"), MOST_SAMPLED, True, 5),
     "tpe": Method(partial(sampled, sampler="tpe"), MOST_SAMPLED, True, 5),
-    "tpe, one seed": Method(partial(sampled, sampler="tpe", seeds=1), MOST_SAMPLED, True, 5),
+    "tpe1": Method(partial(sampled, sampler="tpe", seeds=1), MOST_SAMPLED, True, 5),
     "gp": Method(partial(sampled, sampler="gp"), MOST_GP, True, 5),
 }

@@ -197,7 +197,7 @@ def measured_law(task: str = "mlp", results: Path = RESULTS) -> Law:
     rows = pd.read_csv(results / "compare.csv")
     rows = rows[rows["task"] == task].pivot(index="repeat", columns="row")
     cost = rows["seconds_per_trial", "d"] * rows["jobs", "d"] / rows["seconds_per_trial", "c"]
-    lanes = rows["lanes", "d"]
+    lanes = rows["lanes", "d"].where(rows["lanes", "d"] > 1)
     each = float(((lanes * cost - 1) / (lanes - 1)).median())
     return lambda n: 1 + each * (n - 1)
 

@@ -17,7 +17,8 @@ Three things are asked of a run, each at every look at what it knows:
         and lies in it. It ends at the largest weight_decay there is: "beyond 50" is as good as
         "between 50 and 100".
     slope: the same of the slope of `Landscape.limit`, in decades a decade.
-    Two columns: `told` with the limit at the best lr, `told_slope` with the slope.
+    Three columns: `told` with the limit at the best lr, `told_slope` with the slope, `effects` with
+    neither.
 
 (c) A design's own questions are answered, (a) holds and nothing is contradicted: that was enough.
 
@@ -46,6 +47,7 @@ from wdstudy.design.outcomes import Outcome, frame_of
 NEAR, GAIN, GOOD, HARM, WIDTH = 0.02, 0.05, 1.25, 1.25, 0.5
 SLACK_LOSS, SLACK_DECADES = 0.01, 0.1
 BESIDE = 0.3
+COLUMN = 4  # cells: with fewer there is no place where harm begins, only two on either side
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,9 @@ class Found:
         return cls(best_cell(cells, np.random.default_rng(0)), effects, harmless_limit(effects))
 
     def at_best(self) -> LrEffect | None:
-        """The effect at the lr of the best cell, or beside it."""
-        away = {abs(math.log10(e.lr / self.best.lr)): e for e in self.effects if e.without == 0}
+        """The effect at the lr of the best cell, or of the column beside it."""
+        columns = [e for e in self.effects if e.without == 0 and len(e.changes) >= COLUMN]
+        away = {abs(math.log10(e.lr / self.best.lr)): e for e in columns}
         return away[min(away)] if away and min(away) <= BESIDE else None
 
 
@@ -140,14 +143,19 @@ class Look:
         return self.regret <= NEAR
 
     @property
+    def effects(self) -> bool:
+        """Whether (b) does, but for the limit."""
+        return self.gain and self.clean
+
+    @property
     def told(self) -> bool:
         """Whether (b) does, the limit by its place."""
-        return self.gain and self.clean and self.limit < WIDTH
+        return self.effects and self.limit < WIDTH
 
     @property
     def told_slope(self) -> bool:
         """Whether (b) does, the limit by its slope."""
-        return self.gain and self.clean and self.slope < WIDTH
+        return self.effects and self.slope < WIDTH
 
     @property
     def enough(self) -> bool:

@@ -21,11 +21,12 @@ import numpy as np
 import pandas as pd
 
 from wdstudy import landscape
-from wdstudy.analysis.numbers.advice import ENOUGH, PROBABLY
+from wdstudy.analysis.numbers.advice import PROBABLY
 from wdstudy.analysis.numbers.best import Best
 from wdstudy.analysis.numbers.cells import measured
 from wdstudy.analysis.numbers.contrasts import columns
 from wdstudy.analysis.numbers.effects import LrEffect
+from wdstudy.analysis.numbers.enough import ENOUGH
 from wdstudy.analysis.numbers.estimate import Estimate
 from wdstudy.analysis.numbers.findings import Landscape
 from wdstudy.analysis.numbers.limit import Limit

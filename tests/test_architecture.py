@@ -33,12 +33,13 @@ HOUSE = {
     "analysis.frames": "curves directions errors words space storage record",
     "integrations": "curves errors trackers recorder",
     "analysis.numbers": "curves errors words space record analysis.frames",
-    "design": "errors words space storage analysis.frames analysis.numbers",
+    "design": "errors words space analysis.frames analysis.numbers",
     "study": "directions errors words decay space record recorder design",
-    "analysis.views": "curves errors words space analysis.frames analysis.numbers",
+    "analysis.views": "curves errors words space analysis.frames analysis.numbers design",
     "training": "curves errors decay space meter study",
+    "design.sampler": "errors space storage design",
     "analysis.figures": (
-        "curves errors words space record analysis.frames analysis.numbers analysis.views"
+        "curves errors words space record analysis.frames analysis.numbers design analysis.views"
     ),
     "run": (
         "curves directions errors fingerprints words workers decay space storage trackers meter "
@@ -47,7 +48,7 @@ HOUSE = {
     "sources": "curves directions errors words decay space storage record",
     "__init__": "analysis.figures",
     "analysis.report": (
-        "curves errors fingerprints words space record analysis.frames analysis.numbers "
+        "curves errors fingerprints words space record analysis.frames analysis.numbers design "
         "analysis.views analysis.figures"
     ),
     "launchers": "errors words workers storage trackers study training run __init__",
@@ -188,6 +189,13 @@ def test_training_never_imports_optuna_or_the_analysis(module: str) -> None:
     reached = closure(module)
     assert not {name for name in reached if name.split(".")[0] == "optuna"}
     assert not {name for name in reached if name.startswith("wdstudy.analysis")}
+
+
+@pytest.mark.parametrize("module", ["wdstudy.design.planner", "wdstudy.design.sampler"])
+def test_a_design_is_free_of_torch_and_its_sampler_alone_of_optuna(module: str) -> None:
+    reached = {name.split(".")[0] for name in closure(module)}
+    assert "torch" not in reached
+    assert ("optuna" in reached) == module.endswith("sampler")
 
 
 def test_the_words_need_nothing() -> None:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
-from made_studies import grid_study, placed, study_of
+from made_studies import designed_study, grid_study, placed, study_of
 
 from wdstudy.analysis.report.comparison import write_reports
 from wdstudy.analysis.report.page import write_report
@@ -66,8 +67,19 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Reports:
     level = grid_study("level", lrs=LEVEL_LRS, seeds=2, loss=level_loss)
     folder = tmp_path_factory.mktemp("reports")
     paths = write_reports([grid, samples], folder)
-    paths.append(write_report(level, folder))
-    return dict(zip(("grid", "samples", "comparison", "level"), paths, strict=True))
+    paths += [write_report(study, folder) for study in (level, _with_far_trials())]
+    names = ("grid", "samples", "comparison", "level", "designed")
+    return dict(zip(names, paths, strict=True))
+
+
+def _with_far_trials() -> optuna.Study:
+    """A designed study of which two trials lie far from the others."""
+    study = designed_study()
+    for lr in (1e-6, 900.0):
+        study.add_trial(placed(lr, 0.0, 2.0, stage="find", reason="all diverged", batch=1))
+    for lr in (0.05, 0.06):  # or two would be more than a few
+        study.add_trial(placed(lr, 0.005, 0.5, stage="find", reason="closer", batch=2))
+    return study
 
 
 LEVEL_LRS = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0]
@@ -216,6 +228,36 @@ def test_a_phone_gets_a_figure_of_its_own_that_it_can_show_in_full_size(
     assert shown[1280] > 0.8
 
 
+def test_a_phone_reads_how_a_design_got_there(open_page: Any, reports: Reports) -> None:
+    page = open_page(reports["designed"], 390)
+    section = page.locator("#how")
+    picture = section.locator("#design img")
+    picture.scroll_into_view_if_needed()
+    natural, drawn = picture.evaluate("img => [img.naturalWidth, img.clientWidth]")
+    assert drawn / (natural / 1.44) > 0.8  # its letters have four fifths of their size or more
+    assert picture.evaluate("img => img.naturalHeight / img.naturalWidth") > 2  # the tall one
+    for table in section.get_by_role("region").all():
+        box = table.bounding_box()
+        assert box["x"] + box["width"] <= 390
+    first = section.get_by_role("region").first
+    for cell_text in first.locator("tbody tr").first.locator("td").all():
+        box = cell_text.bounding_box()
+        assert box["x"] + box["width"] <= 390 + 1  # the questions need no scrolling
+
+
+def test_far_off_trials_leave_the_others_the_room(open_page: Any, reports: Reports) -> None:
+    page = open_page(reports["designed"])
+    places = {
+        lr: page.locator(f"[data-cell][aria-label^='lr {lr}, weight_decay 0:']").bounding_box()["x"]
+        for lr in ("1e-6", "0.03", "3", "900")
+    }
+    whole = page.locator("[data-part=map] svg").bounding_box()["width"]
+    assert places["1e-6"] < places["0.03"] < places["3"] < places["900"]
+    assert places["3"] - places["0.03"] > 0.4 * whole
+    told = page.locator("[data-part=map] svg > text").all_text_contents()
+    assert {"1e-6", "900"} <= set(told)
+
+
 def test_samples_are_points_that_can_be_chosen(open_page: Any, reports: Reports) -> None:
     page = open_page(reports["samples"])
     assert page.locator("circle[data-cell]").count() == 40
@@ -242,7 +284,7 @@ def test_the_table_sorts_by_a_click(open_page: Any, reports: Reports) -> None:
 
 
 @pytest.mark.parametrize("width", [360, 768, 1280])
-@pytest.mark.parametrize("name", ["grid", "samples", "comparison", "level"])
+@pytest.mark.parametrize("name", ["grid", "samples", "comparison", "level", "designed"])
 def test_nothing_is_wider_than_the_window(
     open_page: Any, reports: Reports, name: str, width: int
 ) -> None:

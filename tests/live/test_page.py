@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
-from made_studies import grid_study, placed, study_of, trained
+from made_studies import designed_study, grid_study, placed, study_of, trained
 from optuna.trial import TrialState
 from optuna_dashboard import get_note, save_note
 from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
@@ -325,3 +325,38 @@ def test_without_live_nothing_is_pushed() -> None:
         page.watch(study)
         page.display.show(Status(12))
     assert shown(study) == {}
+
+
+def test_the_note_of_a_design_tells_its_newest_batch_and_what_is_open() -> None:
+    study = designed_study(stop=None)
+    running = placed(0.1, 0.3, None, TrialState.RUNNING, stage="seeds", reason="which_one", batch=6)
+    study.add_trial(running)
+    note = live_page(study, 500, "running", COMMAND).note
+    assert "37 trials done" in note
+    assert "500" not in note  # what nobody knows
+    assert "batch 6, 1 trial, seeds: which\\_one" in note
+    assert "the best cell, answered: choosing better" in note
+    assert "What to do so far, on 37 trials" in note
+    limited = designed_study(stop=None, asked={"best": 0.02, "trials": 60})
+    assert "37 trials of at most 60 done" in live_page(limited, 60, "running", COMMAND).note
+
+
+def test_a_stopped_design_is_whole_and_its_reason_stands_with_what_to_do() -> None:
+    page = live_page(designed_study(), 500, "finished", COMMAND)
+    assert "You have your answer" in page.note
+    assert "choosing better would gain about 1 %" in page.note
+    assert "so far" not in page.note
+    assert "so far" not in page.figures["objective"].layout.title.text
+    assert "37 trials" in page.figures["objective"].layout.title.text
+
+
+def test_far_off_samples_do_not_stretch_the_plane() -> None:
+    study = designed_study()
+    for lr in (1e-6, 900.0):
+        study.add_trial(placed(lr, 0.0, 2.0, stage="find", reason="all diverged", batch=1))
+    study.add_trial(placed(0.05, 0.005, 2.0, stage="find", reason="x", batch=1))
+    study.add_trial(placed(0.07, 0.007, 2.0, stage="find", reason="x", batch=1))
+    axis = pushed(study)["objective"]["layout"]["xaxis"]
+    low, high = axis["range"]
+    assert -3 < low < high < 2  # decades
+    assert {"1e-6", "900"} <= set(axis["ticktext"])

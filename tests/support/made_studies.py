@@ -142,3 +142,64 @@ def grid_study(
     ]
     objective = "val_accuracy" if maximize else "val_loss"
     return study_of(trials, name, **{"optimizer": "SGD", "objective": objective, **spec})
+
+
+SCOUTS = [
+    {"lr": 10.0**k, "weight_decay": 0.0, "seed": 0, "steps": 3, "share": 0.05, "seconds": 0.25,
+     "value": None if k > 0 else 2.0 if k < -3 else 1.0 - 0.1 * k, "diverged": k > 0}
+    for k in range(-7, 4)
+] + [
+    {"lr": 1.0, "weight_decay": 10.0**k, "seed": 0, "steps": 3, "share": 0.05, "seconds": 0.25,
+     "value": 1.0 + (k > -2), "diverged": False}
+    for k in range(-5, 0)
+]  # fmt: skip
+"""The rows of short runs as a run keeps them: they diverge from lr 10 on."""
+
+BATCHES = (
+    ("find", "short runs work best at lr 1", [(lr, 0.0) for lr in (0.03, 0.3, 3.0)], 0),
+    ("find", "a good cell about lr 0.3", [(0.18, 0.003), (0.3, 0.003)], 0),
+    ("map", "what weight decay gains at lr 0.1, 0.3, 1",
+     [(lr, wd) for lr in (0.1, 0.3, 1.0) for wd in (0.0, 1e-4, 1e-3, 1e-2, 0.1, 1.0)
+      if (lr, wd) != (0.3, 0.0)], 0),
+    ("map", "where harm begins at lr 1", [(1.0, 0.03), (1.0, 0.003), (3.0, 0.01)], 0),
+    ("seeds", "how noisy lr 0.1, 0.3 and 1 are",
+     [(lr, wd) for lr in (0.1, 0.3, 1.0) for wd in (0.0, 1e-3, 1e-2, 0.1)], 1),
+)  # fmt: skip
+"""Stage, reason, cells and seed of each batch of `designed_study`: columns that fill no grid."""
+
+
+def gains_at_high_lr(lr: float, weight_decay: float, seed: int = 0) -> float:
+    """Best at lr 0.3 and weight_decay 0.01; weight decay gains little at lr 0.1, much at 1."""
+    x, y = math.log10(lr / 0.3), math.log10(max(weight_decay, 1e-6))
+    gain = 0.3 / (1 + math.exp(-4 * x)) * math.exp(-0.5 * (y + 2) ** 2)
+    wobble = 0.01 * math.sin(37 * x + 11 * y + 5 * seed)
+    return 0.3 * math.exp(0.8 * x**2 - gain + 0.8 * max(0.0, y + 1.2) ** 2 + wobble)
+
+
+def designed_study(
+    name: str = "designed",
+    *,
+    batches: Sequence[tuple[str, str, list[tuple[float, float]], int]] = BATCHES,
+    stop: tuple[str, str] | None = ("answered", "choosing better would gain about 1 %"),
+    scouts: list[dict[str, Any]] | None = SCOUTS,
+    diverges: Callable[[float, float], bool] = lambda lr, weight_decay: lr * weight_decay >= 1,
+    asked: dict[str, Any] | None = None,
+    **spec: Any,
+) -> optuna.Study:
+    """A study whose trials carry what those of a design do, in these batches."""
+    trials = []
+    for number, (stage, reason, cells, seed) in enumerate(batches, start=1):
+        for lr, weight_decay in cells:
+            lost = diverges(lr, weight_decay)
+            trial = trained(lr, weight_decay, seed, loss=gains_at_high_lr, diverged=lost)
+            trial.user_attrs.update(stage=stage, reason=reason, batch=number)
+            trials.append(trial)
+    design = {"best": 0.02, "effects": 0.05, "limit": 0.5} if asked is None else asked
+    space = {"lr": [1e-7, 1e3], "weight_decay": [0.0, 1e-7, 1e2], "seeds": [0]}
+    own = {"sampler": "design", "design": design, "space": space}
+    study = study_of(trials, name, **{**own, **spec})
+    if scouts is not None:
+        study.set_user_attr("wdstudy_scouts", scouts)
+    if stop is not None:
+        study.set_user_attr("wdstudy_design_stop", dict(zip(("reason", "why"), stop, strict=True)))
+    return study

@@ -180,16 +180,20 @@ def suggest(
 ) -> None:
     """Print the command of the next sweep, why and at what price; or that you have your answer.
 
-    It extends a range at whose edge the best lies, or adds seeds to the cells that are tied.
+    It extends a range at whose edge the best lies, or adds seeds to the cells that are tied. A
+    study that designs itself is gone on with, or is answered.
 
     Example: wdstudy suggest resnet
     """
     from wdstudy.analysis.numbers.nextsweep import next_sweep
     from wdstudy.analysis.numbers.reading import read_study
+    from wdstudy.analysis.report.nextdesign import next_of_design
     from wdstudy.storage.opening import open_study
 
     read = read_study(open_study(name, storage))
-    found = next_sweep(read.found, read.record, read.trials)
+    found = next_of_design(read.record, read.trials)
+    if found is None:
+        found = next_sweep(read.found, read.record, read.trials)
     for reason in found.why:
         typer.echo(f"# {reason}")
     if not found.command:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 _WIDE = 500  # columns of a table that no terminal folds
 
+_STOPPED = {"budget": "budget spent", "hopeless": "stopped"}
+"""Why a design stopped, in the words of the table, where it is not in its own."""
+
 
 def list_studies(
     storage: StorageURL = None,
@@ -64,7 +67,8 @@ def list_studies(
 
 def _cells(row: dict[str, Any]) -> list[str]:
     """A study's row of the table, as text."""
-    others = [f"{row[state]} {state}" for state in ("diverged", "failed", "running", "waiting")
+    others = [f"by design, {_STOPPED.get(row['design'], row['design'])}"] if row["design"] else []
+    others += [f"{row[state]} {state}" for state in ("diverged", "failed", "running", "waiting")
               if row[state]]  # fmt: skip
     trials = "damaged" if row["trials"] is None else f"{row['trials']}"
     metric = row["metric"] and f"{row['direction'][:3]} {row['metric']}"

@@ -20,7 +20,7 @@ from wdstudy.words import number
 APART = 0.3
 """Decades of lr that columns lie apart, at least."""
 
-MOST_COLUMNS, ENOUGH_COLUMNS = 7, 5
+MOST_COLUMNS, ENOUGH_COLUMNS = 5, 4
 """So many columns at most; and as many, good or not, where training works at fewer lr."""
 
 FOR_A_CELL = 3
@@ -67,8 +67,10 @@ def columns_of(plane: Plane, design: Design) -> tuple[Line, ...]:
     works = {line.lr for line in plane.working}
     level = best.least + max(TRAINED, HALFWAY * (plane.untrained - best.least))
     trained = [line for line in plane.lines if line.least < level]
+    first = plane.anchor
     order = sorted(
-        trained, key=lambda line: (line.lr not in works, -min(len(line.z), 4), line.least)
+        trained,
+        key=lambda line: (line is not first, line.lr not in works, -len(line.z) > -4, line.least),
     )
     most, enough = (MOST_COLUMNS, ENOUGH_COLUMNS) if design.asks_effects else (FOR_A_CELL, 1)
     for line in order:
@@ -100,7 +102,7 @@ def outward(plane: Plane, onset: float, design: Design) -> Iterator[Want]:
             yield Want(TrialParams(at, 0.0), why)
         guess = edge.best if edge.best > 0 else onset_at(at, plane, onset) / 10
         guess = _inside(guess / 10 ** (STEEP * step / HALVES), design)
-        if not any(asked - {0.0}):
+        if not has_near(asked, guess, 0.3):
             yield Want(TrialParams(at, guess), why)
 
 
@@ -152,14 +154,13 @@ def _upward(line: Line, guess: float, design: Design, why: str) -> Iterator[Want
 
 
 def down_the_valley(line: Line, design: Design) -> Iterator[Want]:
-    """The cells about the best weight_decay of a column, and two below the onset of harm."""
+    """The cells about the best weight_decay of a column, and one well below the onset of harm."""
     why = f"what weight decay gains at lr {number(line.lr)}"
     if line.pending or not line.decays:
         return
     first = line.bracket[1]
     if math.isfinite(first):
-        for part in (3, 10):
-            yield from _new(line, first / part, design, why)
+        yield from _new(line, first / 10, design, why)
     best = line.best
     if not best > 0:
         return

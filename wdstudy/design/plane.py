@@ -16,6 +16,9 @@ from wdstudy.space import TrialParams, rounded
 HARM = math.log(1.25)
 """Log loss above that without weight decay from which on it is harm."""
 
+EQUAL = 0.01
+"""Log loss by which columns differ without a choice between them."""
+
 FAR = 10.0
 """A weight_decay that harms if any does."""
 
@@ -110,7 +113,7 @@ class Plane:
         return cls(
             cells,
             lines,
-            tuple(o for o in outcomes if o.is_scout and not (o.pending or o.failed)),
+            tuple(o for o in outcomes if o.is_scout and not o.pending),
             tuple(o for o in outcomes if o.pending),
             minimize,
             frozenset(o.params.key for o in full),
@@ -139,6 +142,15 @@ class Plane:
         """The column of the best cell."""
         done = [line for line in self.lines if math.isfinite(line.least)]
         return min(done, key=lambda line: line.least, default=None)
+
+    @property
+    def anchor(self) -> Line | None:
+        """The best column; of those that come about as near, the one that is known best."""
+        best = self.best
+        if best is None:
+            return None
+        near = [line for line in self.lines if line.least <= best.least + EQUAL]
+        return max(near, key=lambda line: (len(line.z), -line.least))
 
     @property
     def working(self) -> tuple[Line, ...]:

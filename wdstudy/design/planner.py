@@ -56,6 +56,8 @@ def next_batch(
     """
     plane = Plane.of(outcomes, minimize=minimize)
     if scouts and not plane.keys:
+        if plane.pending:  # shorter runs of somebody else
+            return None
         batch = scouts_wanted(plane.scouts, design, minimize=minimize)
         if batch is not None:
             return batch
@@ -63,18 +65,18 @@ def next_batch(
     if stop := _hopeless(plane, hint):
         return stop
     answers = Answers.of(plane.cells, design) if plane.trials else None
-    asked = questions(answers, design) if answers else ()
+    asked = questions(answers, design) if answers else _unknown(design)
     spare = _spare(plane, design, left)
     for stage, wants in _stages(plane, hint, answers, design):
         found = _distinct(plane, wants)
         if found:
             if spare < 1:
-                return _spent(plane, asked)
+                return _answered(asked) or _spent(plane, asked)
             return _batch(stage, found, int(min(spare, size)))
         if plane.pending:
             return None
-    if all(q.answered for q in asked):
-        return Stop("answered", "; ".join(q.says for q in asked))
+    if stop := _answered(asked):
+        return stop
     if plane.best is None:
         return Stop("hopeless", _nothing_trained(plane))
     why = "; ".join(q.given_up or q.says for q in asked if not q.answered)
@@ -86,12 +88,17 @@ def open_questions(
 ) -> tuple[Question, ...]:
     """What is asked, and how far it is answered by the trials of full length that are done."""
     plane = Plane.of(outcomes, minimize=minimize)
-    if not plane.trials:
-        nothing = "nothing is known yet"
-        names = ("best", "effects", "limit")
-        asked = [(name, getattr(design, name)) for name in names]
-        return tuple(Question(n, a, math.inf, False, nothing) for n, a in asked if a is not None)
-    return questions(Answers.of(plane.cells, design), design)
+    return questions(Answers.of(plane.cells, design), design) if plane.trials else _unknown(design)
+
+
+def _unknown(design: Design) -> tuple[Question, ...]:
+    """Every question, before anything is known."""
+    asked = {name: getattr(design, name) for name in QUESTIONS}
+    return tuple(
+        Question(name, width, math.inf, False, "nothing is known yet")
+        for name, width in asked.items()
+        if width is not None
+    )
 
 
 def outlook(allowed: float) -> str:
@@ -116,13 +123,15 @@ def _stages(
     if plane.best is None:
         return
     columns = columns_of(plane, design)
-    # Where harm begins at one lr tells where to look at the others.
+    # First which lr is the best, then where harm begins there: it tells where to look at others.
+    closer = [*closer_in_lr(plane)]
     mapped = columns if plane.tells_onset or not design.asks_effects else columns[:1]
+    mapped = mapped if not closer else ()
     wanted = {line.lr: [*_of_column(plane, line, hint, design)] for line in mapped}
     # Columns that want nothing more have their seeds while others are mapped: batches stay full.
     settled = [line for line in mapped if not wanted[line.lr] and not line.pending]
     settled = [line for line in settled if line in plane.working]
-    placing = [*outward(plane, hint.onset, design), *closer_in_lr(plane)]
+    placing = [*closer, *outward(plane, hint.onset, design)]
     placing += chain.from_iterable(wanted.values())
     placing += [] if placing else closer_in_decay(plane, design)
     if placing:
@@ -188,6 +197,13 @@ def _spare(plane: Plane, design: Design, left: float | None) -> float:
     return min(allowed, math.inf if left is None else left)
 
 
+def _answered(asked: Sequence[Question]) -> Stop | None:
+    """That nothing is open any more, if that is so."""
+    if not all(q.answered for q in asked):
+        return None
+    return Stop("answered", "; ".join(q.says for q in asked))
+
+
 def _spent(plane: Plane, asked: Sequence[Question]) -> Stop:
     """That what was allowed is spent, and what it would have taken."""
     best, still = plane.best, [q for q in asked if not q.answered]
@@ -199,7 +215,7 @@ def _spent(plane: Plane, asked: Sequence[Question]) -> Stop:
         more = f"a good cell takes about {GOOD_CELL} trials, all that is asked about {ANSWERS}"
     else:
         more = f"about {max(known):.0f} trials more would tell" if known else "more would tell"
-    what = ", ".join(QUESTIONS[q.name] for q in still) or QUESTIONS["best"]
+    what = ", ".join(QUESTIONS[q.name] for q in still)
     return Stop("budget", f"the budget is spent: {told}; open is {what}; {more}")
 
 

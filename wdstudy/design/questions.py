@@ -20,10 +20,10 @@ from wdstudy.words import counted, number
 FACTOR = 1.25
 """Harm is a loss of so many times that without weight decay."""
 
-MOST_SEEDS, MOST_CELLS, MOST_TRIALS = 4, 5, 12
+MOST_SEEDS, MOST_CELLS, MOST_TRIALS = 4, 6, 12
 """A sane price of an answer at one lr: so many seeds a cell of so many, and so many more trials."""
 
-MANY = 20
+MANY = 100
 
 ENOUGH_CELLS = 4
 """Cells that make a column of which something can be asked."""
@@ -75,6 +75,7 @@ class Answers:
 
     gains, limits: the effects and the limit at every lr that comes near the best, from the least lr
         on; empty where it is not asked.
+    rescued: the good lr at which training diverges without weight decay: that is the answer there.
     replicated: seeds tell the noise, without which nothing is answered.
     shares: the values are positive, so that gains and harms are shares of them.
     """
@@ -83,6 +84,7 @@ class Answers:
     gains: tuple[Place, ...]
     limits: tuple[Place, ...]
     replicated: bool
+    rescued: tuple[float, ...] = ()
     shares: bool = True
 
     @classmethod
@@ -90,7 +92,8 @@ class Answers:
         """What the cells say."""
         effects = effects_by_lr(cells, np.random.default_rng(0))
         low, high = good_lr(cells, effects).with_decay
-        good = [e for e in effects if low <= e.lr <= high and len(e.changes) >= ENOUGH_CELLS]
+        near = [e for e in effects if low <= e.lr <= high]
+        good = [e for e in near if e.gain.known and len(e.changes) >= ENOUGH_CELLS]
         replicated = cells.noise.replicated and cells.noise.known
         seeds = {
             (lr, decay): int(n)
@@ -106,6 +109,7 @@ class Answers:
             tuple(p for p in gains if p is not None),
             tuple(p for p in limits if p is not None),
             replicated,
+            tuple(e.lr for e in near if not e.gain.known),
             cells.logarithmic,
         )
 
@@ -115,8 +119,6 @@ def _gain(effect: LrEffect, seeds: int, asked: float | None) -> Place | None:
     if asked is None:
         return None
     gain = effect.gain
-    if not gain.known:  # it diverges without weight decay: that is an answer
-        return Place(effect, 0.0, asked, seeds, seeds)
     if not math.isfinite(gain.high):
         return Place(effect, math.inf, asked, seeds, seeds + 1)
     if gain.low > 0:
@@ -132,13 +134,13 @@ def _limit(effect: LrEffect, seeds: dict[tuple[float, float], int], design: Desi
         return None
     asked, onset = ROUNDING * design.limit, effect.harms_from[FACTOR]
     fewest = min(seeds.get((effect.lr, w), 1) for w in (effect.without, *open_cells(effect)))
-    if not effect.gain.known or (not onset.known and onset.low >= 0.99 * design.weight_decay[1]):
+    if not onset.known and onset.low >= 0.99 * design.weight_decay[1]:
         return Place(effect, 0.0, asked, fewest, fewest)
-    if not (onset.known and onset.low > 0 and math.isfinite(onset.high)):
-        return Place(effect, math.inf, asked, fewest, fewest + 1, 1 + len(open_cells(effect)))
-    width = math.log10(onset.high / onset.low)
+    cells = 1 + len(open_cells(effect))
+    told = onset.known and onset.low > 0 and math.isfinite(onset.high)
+    width = math.log10(onset.high / onset.low) if told else math.inf
     needed = fewest * max(_further(effect, design.limit), 1.0) if width > asked else fewest
-    return Place(effect, width, asked, fewest, needed, 1 + len(open_cells(effect)))
+    return Place(effect, width, asked, fewest, needed, cells)
 
 
 def open_cells(effect: LrEffect) -> tuple[float, ...]:
@@ -208,27 +210,29 @@ def _of_places(
     if not answers.shares:
         why = f"{what} can't be told of values that are not all positive"
         return Question(name, asked, math.inf, False, why, why)
+    if answers.rescued and not places:
+        why = f"{what}: training diverges without it at {_lrs(answers.rescued)}"
+        return Question(name, asked, 0.0, True, why)
     if not (places and answers.replicated):
         return Question(name, asked, math.inf, False, f"{what} takes seeds to tell")
     width = max(p.width for p in places)
     still = [p for p in places if p.is_open]
-    told = [p for p in places if not p.is_open]
+    told = [p.effect.lr for p in places if not p.is_open]
     says = f"{what} is told at {_lrs(told)}" if told else f"{what} is told at no lr yet"
     if not still:
         return Question(name, asked, width, True, says)
-    says += f", open at {_lrs(still)}"
-    most = max(p.needed for p in still)
+    says += f", open at {_lrs([p.effect.lr for p in still])}"
     trials = float(math.ceil(sum(p.trials for p in still)))
     given_up = ""
     if not any(p.is_worth for p in still):
-        seeds = f"about {most:.0f}" if most < MANY else f"more than {MANY}"
-        given_up = f"{says}, where {seeds} seeds would tell"
+        more = f"about {trials:.0f}" if trials < MANY else f"more than {MANY}"
+        given_up = f"{says}, where {more} trials would tell"
     return Question(name, asked, width, False, says, given_up, trials)
 
 
-def _lrs(places: Sequence[Place]) -> str:
+def _lrs(lrs: Sequence[float]) -> str:
     """`lr 0.01 and 0.1`, or how many, where they are many."""
-    if len(places) > 3:
-        return f"{counted(len(places), 'good lr').removesuffix('s')}"
-    names = [number(p.effect.lr) for p in places]
+    if len(lrs) > 3:
+        return f"{counted(len(lrs), 'good lr').removesuffix('s')}"
+    names = [number(lr) for lr in lrs]
     return "lr " + " and ".join([", ".join(names[:-1])] * (len(names) > 1) + names[-1:])

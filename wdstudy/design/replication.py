@@ -50,21 +50,27 @@ def more_seeds(plane: Plane, answers: Answers, design: Design) -> Iterator[Want]
 
 def _about_the_limit(plane: Plane, place: Place) -> Iterator[Want]:
     """Cells between those that are too far apart; else seeds of those that are not told."""
-    effect = place.effect
-    onset, lr = effect.harms_from[FACTOR], effect.lr
+    effect, lr = place.effect, place.effect.lr
     why = f"where harm begins at lr {number(lr)}"
-    low, high = onset.low * 0.999, onset.high * 1.001
-    there = [c.weight_decay for c in effect.changes if low <= c.weight_decay <= high]
     line = next(line for line in plane.lines if line.lr == lr)
-    steps = [(high / low, low, high) for low, high in pairwise(there) if low > 0]
-    for ratio, low, high in sorted(steps, reverse=True):
-        between = middle(low, high)
-        if math.log10(ratio) > 0.6 * place.asked and not has_near(line.asked, between, 0.1):
-            yield Want(TrialParams(lr, between), why)
+    for decay in _between(effect, place.asked):
+        if not has_near(line.asked, decay, 0.1):
+            yield Want(TrialParams(lr, decay), why)
             return
     if place.is_worth:
         cells = [(lr, effect.without), *((lr, decay) for decay in open_cells(effect))]
         yield from _level(plane, cells, why)
+
+
+def _between(effect: LrEffect, asked: float) -> Iterator[float]:
+    """Weight decays between cells that are too far apart within the interval, the widest first."""
+    onset = effect.harms_from[FACTOR]
+    low, high = onset.low * 0.999, onset.high * 1.001
+    there = [c.weight_decay for c in effect.changes if low <= c.weight_decay <= high]
+    steps = [(above / below, below, above) for below, above in pairwise(there) if below > 0]
+    for ratio, below, above in sorted(steps, reverse=True):
+        if math.log10(ratio) > 0.6 * asked:
+            yield middle(below, above)
 
 
 def _promising(effect: LrEffect) -> list[Cell]:

@@ -44,7 +44,7 @@ class Hint:
 def scouts_wanted(scouts: Sequence[Outcome], design: Design, *, minimize: bool) -> Batch | None:
     """The next short runs: the decades of lr, then those of weight_decay at the best of them."""
     plain = [s for s in scouts if s.params.weight_decay == 0]
-    if not plain:
+    if not scouts:
         lrs = between(*design.lr, DECADES)
         lrs = lrs if len(lrs) > 3 else between(*design.lr, HALVES) or design.lr
         why = f"short runs at {len(lrs)} lr show where training works"
@@ -65,7 +65,7 @@ def hint_of(scouts: Sequence[Outcome], design: Design, *, minimize: bool) -> Hin
     best = _best(plain, minimize=minimize)
     if best is None or not _learnt(best, minimize):
         low, high = max(design.lr[0], FIRST_LR[0]), min(design.lr[1], FIRST_LR[1])
-        if low > high:
+        if low * 10 > high:  # the limits leave out most of it, or all
             low, high = design.lr
         lrs = between(low, high, DECADES)
         lrs = lrs if len(lrs) > 3 else between(low, high, HALVES) or design.lr

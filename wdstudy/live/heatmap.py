@@ -139,7 +139,7 @@ def _grid(info: HeatmapInfo, running: frozenset[Cell]) -> tuple[list[Any], dict[
 def _points(info: HeatmapInfo, running: frozenset[Cell]) -> tuple[list[Any], dict[str, Any]]:
     """Samples as points on logarithmic axes; those at weight_decay 0 below a dotted line."""
     cells = info.grid.cells
-    x, y = LogPlace(cells["lr"]), LogPlace(cells["weight_decay"])
+    x, y = LogPlace(cells["lr"], far=True), LogPlace(cells["weight_decay"], far=True)
     places = zip(cells["lr"], cells["weight_decay"], strict=True)
     at = dict(zip(places, zip(x(cells["lr"]), y(cells["weight_decay"]), strict=True), strict=True))
     known = cells[cells["value"].notna()]
@@ -173,24 +173,22 @@ def _points(info: HeatmapInfo, running: frozenset[Cell]) -> tuple[list[Any], dic
     layout: dict[str, Any] = {"shapes": []}
     for name, axis in (("x", x), ("y", y)):
         ticks = log_ticks(axis.low, axis.high) if axis.low < axis.high else [axis.low]
-        shown = [*([axis.zero_at] if axis.zero_at else []), *ticks]
-        words = [*(["0"] if axis.zero_at else []), *map(number, ticks)]
-        ends = [math.log10(axis.zero_at or axis.low) - 0.12, math.log10(axis.high) + 0.12]
+        ends = [math.log10(axis.ends[0]) - 0.12, math.log10(axis.ends[1]) + 0.12]
+        words = [*axis.apart.values(), *map(number, ticks)]
         title = "lr" if name == "x" else "weight_decay"
-        layout[f"{name}axis"] = {**plotly_axis(title, shown, words, ends), "type": "log"}
-    if y.zero_at:
-        layout["shapes"] = [
-            {
-                "type": "line",
-                "xref": "paper",
-                "x0": 0,
-                "x1": 1,
-                "y0": y.low / 10**0.25,
-                "y1": y.low / 10**0.25,
-                "line": {"color": RULE, "width": 1, "dash": "dot"},
-            }
-        ]
+        layout[f"{name}axis"] = {
+            **plotly_axis(title, [*axis.apart, *ticks], words, ends),
+            "type": "log",
+        }
+        layout["shapes"] += [_break(name, at) for at in axis.breaks]
     return traces, layout
+
+
+def _break(name: str, at: float) -> dict[str, Any]:
+    """A line across the plane, beyond which an axis is not true to scale."""
+    other = "y" if name == "x" else "x"
+    ends = {f"{other}ref": "paper", f"{other}0": 0, f"{other}1": 1, f"{name}0": at, f"{name}1": at}
+    return {"type": "line", **ends, "line": {"color": RULE, "width": 1, "dash": "dot"}}
 
 
 def _told(info: HeatmapInfo, cell: Cell, value: float) -> str:

@@ -9,9 +9,13 @@ from datetime import datetime
 import pandas as pd
 
 from wdstudy.analysis.frames.cells import FINISHED
+from wdstudy.analysis.frames.design import designed
 from wdstudy.analysis.numbers.findings import Landscape
+from wdstudy.analysis.report.design import told_of
 from wdstudy.analysis.report.text import decay_meaning
+from wdstudy.analysis.views.design import questions_now
 from wdstudy.record import StudyRecord
+from wdstudy.words import counted
 
 HEADING = "## Live, by wdstudy"
 """What stands in a study's note above this line is its reader's own."""
@@ -35,14 +39,50 @@ def live_note(
         command: The command line that writes the report.
         found: What the finished trials say; None where there is none.
     """
-    done = int(trials["state"].isin(FINISHED).sum())
-    of = f"{done:,} of {max(target, done):,} trials"
+    of = done_of(trials, target)
     lines = [HEADING, "", f"**{state}: {_counts(trials, of)}**, {datetime.now():%Y-%m-%d %H:%M:%S}"]
-    lines += _sentences(found, f" so far, on {of}" if done < target else "")
+    lines += _design(trials)
+    lines += _sentences(found, "" if is_whole(trials, target) else f" so far, on {of}")
     lines += ["", "### How the decay is counted", ""]
     lines += [f"{escaped(paragraph)}\n" for paragraph in decay_meaning(record)]
     lines += ["### The report", "", "    " + command.replace("\n", " ")]
     return "\n".join(lines)
+
+
+def done_of(trials: pd.DataFrame, target: int) -> str:
+    """How many trials are done, and of how many; no design knows how many it will take."""
+    done, design = _done(trials), designed(trials)
+    if design is None:
+        return f"{done:,} of {max(target, done):,} trials"
+    most = design.asked.get("trials")
+    return f"{counted(done, 'trial')}{f' of at most {most:,}' if isinstance(most, int) else ''}"
+
+
+def is_whole(trials: pd.DataFrame, target: int) -> bool:
+    """Whether no more trials are to come."""
+    design = designed(trials)
+    return _done(trials) >= target if design is None else bool(design.stopped)
+
+
+def _done(trials: pd.DataFrame) -> int:
+    return int(trials["state"].isin(FINISHED).sum())
+
+
+def _design(trials: pd.DataFrame) -> Iterator[str]:
+    """What the newest batch of a design is for, and how far its questions are answered; why it
+    stopped is told with what to do.
+    """
+    design = designed(trials)
+    if design is None:
+        return
+    yield from ("", "### The design", "")
+    placed = design.batches[design.batches["batch"] > 0]
+    if len(placed) and not design.stopped:
+        newest = placed.iloc[-1]
+        head = f"batch {newest['batch']}, {counted(int(newest['trials']), 'trial')}"
+        yield f"- {escaped(f'{head}, {newest.stage}: {newest.reason}')}"
+    for question in questions_now(trials):
+        yield f"- {escaped(told_of(question, design.stopped))}"
 
 
 def escaped(text: str) -> str:

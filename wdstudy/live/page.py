@@ -25,7 +25,7 @@ from wdstudy.analysis.views.heatmap import heatmap_info
 from wdstudy.curves import DECAY_LOSS, FINAL_PREFIX, PRIMARY_LOSS
 from wdstudy.live.curves import curves_figure
 from wdstudy.live.heatmap import heatmap_figure
-from wdstudy.live.note import HEADING, live_note
+from wdstudy.live.note import HEADING, done_of, is_whole, live_note
 from wdstudy.record import GRID, StudyRecord
 
 LOSSES = (PRIMARY_LOSS, DECAY_LOSS)
@@ -108,7 +108,7 @@ def _figures(
     tied = () if found is None else found.best.tied
     diagnostic = " (a diagnostic)" if record.spec.decay_is_diagnostic else ""
     note = _rests_on(trials, target)
-    whole = int(trials["state"].isin(FINISHED).sum()) >= target
+    whole = is_whole(trials, target)
     figures = {}
     for key, frame, column, more in (
         ("objective", value, "value", ""),
@@ -160,9 +160,8 @@ def _with_planned(trials: pd.DataFrame, record: StudyRecord) -> pd.DataFrame:
 
 def _rests_on(trials: pd.DataFrame, target: int) -> str:
     """The line under a figure's title."""
-    done = int(trials["state"].isin(FINISHED).sum())
     seeds = int(trials["seed"].nunique())
-    parts = [f"{done:,} of {max(target, done):,} trials"]
+    parts = [done_of(trials, target)]
     parts += [f"mean over {seeds} seeds"] if seeds > 1 else []
     parts += [str(trials.attrs[key]) for key in ("optimizer", "decay") if trials.attrs.get(key)]
     return html.escape(" · ".join(parts))

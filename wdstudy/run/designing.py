@@ -36,6 +36,9 @@ from wdstudy.words import counted
 ANY_SIZE = 8
 """Trials of a batch, before it is known how many train at once."""
 
+FEWEST = 4
+"""Trials of a batch at least: with fewer, workers wait for each other more than they learn."""
+
 _POLL_SECONDS = 0.25
 
 
@@ -109,7 +112,7 @@ class Designer:
 
         `seconds`: what a trial takes a worker, its lanes counted, before trials themselves tell.
         """
-        self._size, self._jobs = lanes * jobs, jobs
+        self._size, self._jobs = max(lanes * jobs, FEWEST), jobs
         self._time.price(jobs, seconds)
 
     def foresee(self) -> list[str]:

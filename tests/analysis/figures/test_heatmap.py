@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
-from made_studies import grid_study, placed, study_of
+from made_studies import BATCHES, designed_study, grid_study, placed, study_of
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.patches import Ellipse, Rectangle
 
 from wdstudy.analysis.figures.heatmap import plot_heatmap
+from wdstudy.analysis.frames.cells import cell_grid
 from wdstudy.analysis.frames.curves import curves_frame
 from wdstudy.analysis.frames.trials import trials_frame
 from wdstudy.analysis.views.heatmap import digits_for, heatmap_info, short
@@ -199,3 +202,26 @@ def test_a_legend_longer_than_a_narrow_map_is_wrapped() -> None:
     inside = legend.get_window_extent()
     assert 0 <= inside.x0 < inside.x1 <= figure.bbox.x1
     assert ax.get_position().width > 0.6  # the map is not squeezed by it
+
+
+def test_columns_that_fill_no_grid_are_tiles_with_their_numbers() -> None:
+    column = [(0.03, wd) for wd in (2e-4, 2e-3, 2e-2, 0.2)]
+    more = designed_study(batches=[*BATCHES[2:], ("map", "", [*column, (0.13, 0.005)], 0)])
+    trials = trials_frame(more)
+    grid = cell_grid(trials)
+    assert grid.scattered
+    ax = plot_heatmap(trials)
+    cells = grid.cells.set_index(["lr", "weight_decay"])
+    numbers = [text for text in texts(ax) if re.fullmatch(r"0\.\d+", text)]
+    for lr, weight_decay in column:
+        assert short(float(cells.loc[(lr, weight_decay), "value"])) in numbers
+    boxes = [box for box in patches(ax, Rectangle) if box.get_fill()]
+    assert len(boxes) == len(cells) - 1  # the one between columns is a point
+    points = [c for c in ax.collections if len(c.get_offsets()) == 1]
+    assert points[0].get_offsets()[0].tolist() == [0.13, 0.005]
+    assert "half the seeds or more diverged" in legend(ax)
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["0.03", "0.1", "0.3", "1", "3"]
+    best = [box for box in patches(ax, Rectangle) if not box.get_fill()]
+    assert len(best) == 2  # a white and a dark frame
+    with_spread = plot_heatmap(trials, spread=True)
+    assert not any("±" in text for text in texts(with_spread))

@@ -106,13 +106,13 @@ def plot_isolation(
     if info.line.index.nunique() < 2:
         raise StudyError(f"only one {axis} has a finished trial, so there is nothing to compare")
     ax = new_axes(ax)
-    place = LogPlace(trials[axis])
+    place = LogPlace(trials[axis], far=True)
     x = pd.Series(info.line.index, dtype=float)
     ax.scatter(place(info.points["x"]), info.points["value"], s=14, c="#c4cbd3", label="every cell",
                rasterized=len(info.points) > 1000)  # fmt: skip
     style: dict[str, Any] = {"color": BLUE, "marker": "o", "ms": 5, "lw": 1.8}
     positive = (x > 0).to_numpy()
-    ax.plot(x[positive], info.line[positive], label=f"best over {OTHER[axis]}", **style)
+    ax.plot(place(x[positive]), info.line[positive], label=f"best over {OTHER[axis]}", **style)
     ax.plot(place(x[~positive]), info.line[~positive], **style)
     dress_place(ax, "x", place)
     _mark_lost(info, place, ax)
@@ -205,7 +205,7 @@ def _initial(trials: pd.DataFrame, value: str) -> float:
 
 
 def _draw_points(info: AxisInfo, axis: str, colour: str, values: pd.Series, ax: Axes) -> None:
-    place, shade = LogPlace(values), LogPlace(info.points["colour"])
+    place, shade = LogPlace(values, far=True), LogPlace(info.points["colour"])
     colours = shade(info.points["colour"])
     low, high = shade.zero_at or shade.low, shade.high
     norm = LogNorm(low, high) if low < high else Normalize(low * 0.9, low * 1.1)
@@ -220,7 +220,7 @@ def _draw_points(info: AxisInfo, axis: str, colour: str, values: pd.Series, ax: 
     if low < high:
         bar = figure.colorbar(points, ax=ax, pad=0.02, aspect=28, label=colour)
         bar.outline.set_visible(False)
-        dress_log(bar.ax.yaxis, shade.low, shade.high, shade.zero_at)
+        dress_log(bar.ax.yaxis, shade.low, shade.high, shade.apart)
     dress_place(ax, "x", place)
     _mark_lost(info, place, ax)
     _dress(info, ax)

@@ -48,7 +48,7 @@ class Layout:
         tall = 2.3 if rows == 1 else 1.6 if rows == 2 else 1.3
         labels = [str(handle.get_label()) for handle in handles]
         text = textwrap.fill(title, int(width * 10))
-        return cls(rows, columns, width, tall, text, handles, _legend_columns(labels, width))
+        return cls(rows, columns, width, tall, text, handles, legend_columns(labels, width))
 
     @property
     def panel(self) -> float:
@@ -94,7 +94,7 @@ class Layout:
                     parse_math=False)  # fmt: skip
 
 
-def _legend_columns(labels: Sequence[str], width: float) -> int:
+def legend_columns(labels: Sequence[str], width: float) -> int:
     """As many columns of a legend as fit, each as wide as its longest label."""
     for count in range(len(labels), 1, -1):
         columns = np.array_split(labels, count)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from wdstudy.analysis.figures.axis import plot_product as plot_product
     from wdstudy.analysis.figures.comparison import plot_comparison as plot_comparison
     from wdstudy.analysis.figures.curve_grid import plot_curve_grid as plot_curve_grid
+    from wdstudy.analysis.figures.design import plot_design as plot_design
     from wdstudy.analysis.figures.effects import plot_effects as plot_effects
     from wdstudy.analysis.figures.equilibrium import plot_angular_update as plot_angular_update
     from wdstudy.analysis.figures.equilibrium import plot_weight_norm as plot_weight_norm
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from wdstudy.analysis.figures.search import plot_search_cost as plot_search_cost
     from wdstudy.analysis.figures.trial_curves import plot_components as plot_components
     from wdstudy.analysis.numbers.reading import Read
+    from wdstudy.analysis.views.design import DesignInfo
     from wdstudy.space import Cell
 
 HOMES = {
@@ -49,6 +51,7 @@ HOMES = {
     "plot_comparison": "comparison",
     "plot_components": "trial_curves",
     "plot_curve_grid": "curve_grid",
+    "plot_design": "design",
     "plot_effects": "effects",
     "plot_heatmap": "heatmap",
     "plot_isolation": "axis",
@@ -79,10 +82,16 @@ class Drawing:
     narrow: Callable[[], Figure] | None = None
 
 
-def planned_figures(read: Read) -> Iterator[Drawing]:
-    """The figures of one study, the most telling first. Drawing one may raise StudyError."""
+def planned_figures(read: Read, design: DesignInfo | None = None) -> Iterator[Drawing]:
+    """The figures of one study, the most telling first. Drawing one may raise StudyError.
+
+    Args:
+        read: The study.
+        design: As from `design_if_any(read.trials)`.
+    """
     # Not above: the names of the figures cost nothing, pyplot and pandas a second.
     from wdstudy.analysis.figures.axis import plot_axis, plot_isolation, plot_product
+    from wdstudy.analysis.figures.design import draw_design
     from wdstudy.analysis.figures.effects import plot_effects
     from wdstudy.analysis.figures.heatmap import plot_heatmap
     from wdstudy.analysis.figures.ridge import plot_ridge
@@ -108,6 +117,18 @@ def planned_figures(read: Read) -> Iterator[Drawing]:
         lambda: plot_heatmap(trials, spread=1 < seeds <= 20, tied=tied),
         about=("best", "edges", "second_basin"),
     )
+    if design is not None:
+        yield Drawing(
+            "design",
+            "How the trials were placed, in order of the numbers: in blue, green and orange what "
+            "their batches were for; the square is the best cell, its line the way there. Above, "
+            "the short runs that came first. On the right, how far each question was open: below "
+            "the line it is answered as closely as was asked.",
+            lambda: draw_design(design, trials),
+            wide=True,
+            about=("trials",),
+            narrow=lambda: draw_design(design, trials, 1),
+        )
     yield Drawing(
         "ridge",
         "Where the best weight_decay lies at each lr, and where harm begins. A slope of 0 means: "
@@ -145,12 +166,13 @@ def planned_figures(read: Read) -> Iterator[Drawing]:
             lambda axis=axis: plot_axis(trials, axis),  # type: ignore[misc]
             about=("diverged_share",) if axis == "lr" else (),
         )
-    yield Drawing(
-        "best-of-n",
-        "How good the best of n trials is if they are drawn at random: where it levels off, more "
-        "trials would not have helped.",
-        lambda: plot_best_of_n(trials),
-    )
+    if design is None:  # whose trials stand for no random ones
+        yield Drawing(
+            "best-of-n",
+            "How good the best of n trials is if they are drawn at random: where it levels off, "
+            "more trials would not have helped.",
+            lambda: plot_best_of_n(trials),
+        )
     yield from _equilibrium_figures(read)
 
 

@@ -178,7 +178,7 @@ def _band(found: Landscape) -> pd.DataFrame:
 
 
 def _draw_ridge(info: RidgeInfo, ax: Axes) -> None:
-    x, y = LogPlace(info.lr), LogPlace(info.weight_decay)
+    x, y = LogPlace(info.lr, far=True), LogPlace(info.weight_decay, far=True)
     cells = pd.DataFrame({"lr": info.lr, "weight_decay": info.weight_decay})
     ax.scatter(x(cells["lr"]), y(cells["weight_decay"]), s=6 if len(cells) <= 1000 else 1,
                c="#d0d7de", zorder=0, rasterized=len(cells) > 1000)  # fmt: skip
@@ -187,7 +187,7 @@ def _draw_ridge(info: RidgeInfo, ax: Axes) -> None:
         (info.best[info.best["sure"]], INK, "best at this lr, and a gain beyond the noise"),
     ):
         if not part.empty:
-            ax.plot(part["lr"], y(part["weight_decay"]), ls="", marker="D", ms=5, mfc=fill,
+            ax.plot(x(part["lr"]), y(part["weight_decay"]), ls="", marker="D", ms=5, mfc=fill,
                     mec=INK, label=label)  # fmt: skip
     _draw_lines(info, ax)
     dress_place(ax, "x", x)

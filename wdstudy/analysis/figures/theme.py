@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib.pyplot as plt
@@ -78,6 +78,15 @@ def width_of(ax: Axes) -> float:
     return 0.75 * figure.get_figwidth() / place.get_gridspec().ncols
 
 
+def height_of(ax: Axes) -> float:
+    """The height of an Axes in inches, about, as `width_of`."""
+    figure, place = ax.get_figure(root=True), ax.get_subplotspec()
+    assert figure is not None
+    if place is None:
+        return float(ax.get_position().height * figure.get_figheight())
+    return 0.75 * figure.get_figheight() / place.get_gridspec().nrows
+
+
 def titled(ax: Axes, trials: pd.DataFrame, title: str, lines: float = 0) -> None:
     """The study's name, then what the picture shows, with room for `lines` of notes below it.
 
@@ -110,20 +119,22 @@ def dress_log(
     axis: Axis,
     low: float,
     high: float,
-    zero_at: float | None = None,
+    apart: Mapping[float, str] | None = None,
     at: Sequence[float] = (),
 ) -> None:
-    """Ticks of a logarithmic axis in the words of the verdict (3e-4, 0.1); 0 where it is placed.
+    """Ticks of a logarithmic axis in the words of the verdict (3e-4, 0.1).
 
-    They stand at round places, or `at` the values that were tried.
+    They stand at round places, or `at` the values that were tried; and where 0 and others that
+    stand `apart` have their place, with its name.
     """
+    others = dict(apart or {})
     ticks = list(at) or (log_ticks(low, high) if 0 < low < high else [low])
     if len(ticks) < 2 and low < high:
         axis.set_major_locator(MaxNLocator(4))
     else:
-        axis.set_major_locator(FixedLocator([*([zero_at] if zero_at else []), *ticks]))
+        axis.set_major_locator(FixedLocator([*others, *ticks]))
     axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda v, _: "0" if v == zero_at else number(v)))
+    axis.set_major_formatter(FuncFormatter(lambda v, _: others.get(v) or number(v)))
 
 
 def dress_values(ax: Axes, low: float, high: float, *, logarithmic: bool) -> None:
@@ -141,15 +152,15 @@ def dress_values(ax: Axes, low: float, high: float, *, logarithmic: bool) -> Non
 
 
 def dress_place(ax: Axes, which: str, place: LogPlace) -> None:
-    """Scale, limits and ticks of the axis `which`, with a gap between 0 and the rest."""
+    """Scale, limits and ticks of the axis `which`, with gaps between it and what stands apart."""
     axis: Axis = getattr(ax, f"{which}axis")
     getattr(ax, f"set_{which}scale")("log")
-    low, high = (place.zero_at or place.low) / 10**0.12, place.high * 10**0.12
-    getattr(ax, f"set_{which}lim")(low, high)
-    dress_log(axis, place.low, place.high, place.zero_at, place.tried)
-    if place.zero_at:
-        line = ax.axvline if which == "x" else ax.axhline
-        line(place.low / 10**0.25, color=RULE, lw=1, ls=(0, (2, 2)), zorder=0)
+    low, high = place.ends
+    getattr(ax, f"set_{which}lim")(low / 10**0.12, high * 10**0.12)
+    dress_log(axis, place.low, place.high, place.apart, place.tried)
+    line = ax.axvline if which == "x" else ax.axhline
+    for end in place.breaks:
+        line(end, color=RULE, lw=1, ls=(0, (2, 2)), zorder=0)
 
 
 def dress_changes(ax: Axes, low: float, high: float, inches: float) -> None:

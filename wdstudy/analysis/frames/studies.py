@@ -10,9 +10,11 @@ from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from wdstudy.analysis.frames.cells import CellGrid, gather
+from wdstudy.analysis.frames.design import design_attribute
 from wdstudy.analysis.frames.study import record_of
 from wdstudy.analysis.frames.trials import trials_frame
 from wdstudy.errors import StudyError
+from wdstudy.record import DESIGN
 from wdstudy.storage.opening import open_storage
 from wdstudy.words import counted, number
 
@@ -26,7 +28,8 @@ STATES = {
 """A column → the trials that it counts. Those that a pruner ended count as diverged."""
 
 COLUMNS = ("study", "cells", "trials", *STATES, "metric", "direction", "best", "lr",
-           "weight_decay", "optimizer", "started", "size", "also_varies", "damage")  # fmt: skip
+           "weight_decay", "optimizer", "design", "started", "size", "also_varies",
+           "damage")  # fmt: skip
 
 _OF_BEST = {"best": "value", "lr": "lr", "weight_decay": "weight_decay"}
 
@@ -35,7 +38,8 @@ def studies_frame(url: str | None = None) -> pd.DataFrame:
     """One row a study of a storage.
 
     Returns:
-        The columns `COLUMNS`. `cells`: the space. `complete` to `waiting`: how many trials are
+        The columns `COLUMNS`. `cells`: the space; None of a study that designs itself, whose
+        `design` is why it stopped, or `open`. `complete` to `waiting`: how many trials are
         in each state. `best`: the mean over seeds of the best cell, as a report names it; NaN
         where there is none. `size`: bytes of what its trials hold. `also_varies`: the other
         parameters that its cells mix. `damage`: what can't be read of it, None where all can be;
@@ -69,13 +73,15 @@ def _row(name: str, storage: BaseStorage) -> dict[str, Any]:
             "also_varies": judged.others or None,
         }
     started = min((t.datetime_start for t in trials if t.datetime_start), default=None)
+    space, design = record.spec.space, design_attribute(study, record)
     damage = f"the record of the study '{name}': {'; '.join(record.damage)}"
     return {
         **row,
-        "cells": None if record.spec.space is None else str(record.spec.space),
+        "cells": None if space is None or record.spec.sampler == DESIGN else str(space),
         "trials": len(trials),
         **{column: sum(t.state == state for t in trials) for column, state in STATES.items()},
         "optimizer": record.spec.optimizer,
+        "design": str(design["stop"].get("reason") or "open") if design else None,
         "started": started and f"{started:%Y-%m-%d}",
         "size": sum(len(str(t.user_attrs)) + len(str(t.intermediate_values)) for t in trials),
         "damage": damage if record.damage else None,

@@ -10,11 +10,13 @@ import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
+from wdstudy.analysis.frames.design import DESIGN_ATTR, design_attribute
 from wdstudy.analysis.frames.study import (
     attributes_of,
     number_of,
     other_parameters,
     placed,
+    record_of,
     varying,
 )
 from wdstudy.curves import DIVERGED_AT, LR_X_WD, is_series
@@ -29,7 +31,9 @@ def trials_frame(study: optuna.Study) -> pd.DataFrame:
     Returns:
         Columns `trial, state, lr, weight_decay, lr_x_wd, seed, value, diverged`, every scalar
         attribute, and every other parameter as `params_<name>`. `value` is NaN unless the trial is
-        complete; what a trial lacks is NaN. `attrs["others"]` names the other parameters that vary.
+        complete; what a trial lacks is NaN. `attrs["others"]` names the other parameters that vary;
+        `attrs["design"]` is there where the study designed itself, whose trials have the columns
+        `stage`, `reason` and `batch`.
 
     Raises:
         StudyError: the study has several objectives, or no trial with lr and weight_decay.
@@ -43,6 +47,8 @@ def trials_frame(study: optuna.Study) -> pd.DataFrame:
     frame["diverged"] = frame["diverged"].astype(bool)
     mixed = varying(trial for trial, _ in trials)
     frame.attrs = {**attrs, "others": mixed, "notes": [*notes, *_no_curves(trials)]}
+    if design := design_attribute(study, record_of(study)):
+        frame.attrs[DESIGN_ATTR] = design
     return frame
 
 

@@ -11,31 +11,34 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from wdstudy.analysis.frames.design import Designed
 from wdstudy.analysis.numbers.effects import LrEffect
+from wdstudy.analysis.numbers.enough import enough, replicated, stopped
 from wdstudy.analysis.numbers.estimate import Estimate
 from wdstudy.analysis.numbers.findings import Landscape, Sentence
 from wdstudy.analysis.numbers.spoken import percent, shared, with_interval
 from wdstudy.words import counted, number
 
 SURELY, PROBABLY = 0.01, 0.05
-ENOUGH = 0.02
-"""Settings that differ by less than this share of the loss need no choice between them."""
-
 TOO_WIDE = 0.5
 """A gain of which this much can't be ruled out was not looked at closely enough to speak of."""
 
 
-def advice(found: Landscape, *, replica: str = "seed", study: str = "") -> tuple[Sentence, ...]:
+def advice(
+    found: Landscape, *, replica: str = "seed", study: str = "", design: Designed | None = None
+) -> tuple[Sentence, ...]:
     """What to train with, what weight decay gains, where it harms, and whether the sweep is enough.
 
     Args:
         found: The numbers.
         replica: What a cell has several of: "seed", or "trial" where something else varies too.
         study: The study's name, for the command that goes on.
+        design: How the trials were placed, where a design placed them: it knows what is enough.
     """
     if found.best.seeds == 0:
         return ()
-    told = (_best(found, replica), _gain(found), _harm(found), _enough(found, study))
+    whether = enough(found, study) if design is None else stopped(design, study)
+    told = (_best(found, replica), _gain(found), _harm(found), whether)
     return tuple(sentence for sentence in told if sentence is not None)
 
 
@@ -49,7 +52,7 @@ def _best(found: Landscape, replica: str) -> Sentence:
     elif best.ties == 0 and best.rivals:
         text += f"; that one of {len(best.rivals):,} others is better, the noise can't rule out."
     elif best.ties == 0:
-        told = "" if _replicated(found) else ", as far as one seed can tell"
+        told = "" if replicated(found) else ", as far as one seed can tell"
         text += f": no other setting tried did as well{told}."
     elif best.ties == 1:
         text += "; one other setting did about as well."
@@ -64,7 +67,7 @@ def _gain(found: Landscape) -> Sentence | None:
     if not known:
         return _rescued(found)
     # What one seed does to a whole column no neighbour shows, so it makes nothing sure.
-    words = ((SURELY, "surely" if _replicated(found) else "probably"), (PROBABLY, "probably"))
+    words = ((SURELY, "surely" if replicated(found) else "probably"), (PROBABLY, "probably"))
     for level, word in words:
         helped = [e for e in known if e.gain_chance < level]
         if helped:
@@ -99,7 +102,7 @@ def _helps(
     elif here is not None and here is not most:
         text += f"; at the best lr, {number(here.lr)}, it takes {percent(here.gain.value)} off"
     numbers = f"at lr {number(most.lr)}: {shared(most.gain)}, {_chance(most.gain_chance)}"
-    numbers += "" if _replicated(found) else ", but one seed makes nothing sure"
+    numbers += "" if replicated(found) else ", but one seed makes nothing sure"
     return Sentence(f"{text}.", "effects", numbers)
 
 
@@ -172,48 +175,6 @@ def _harmless(found: Landscape, factor: float) -> Sentence | None:
         f"{number(largest)}: to see where it begins, try larger ones."
     )
     return Sentence(text, "limit")
-
-
-def _enough(found: Landscape, study: str) -> Sentence | None:
-    best, edges = found.best, [e for e in found.edges if math.isfinite(e.extend_to)]
-    command = f"`wdstudy suggest{f' {study}' if study else ''}`"
-    if found.cells < 2:
-        return Sentence("Only one setting was tried: there is nothing to compare it with.", "best")
-    if alone := _alone_on_an_axis(found):
-        return Sentence(alone, "edges")
-    if edges:
-        out = " and ".join(f"{e.axis} to {number(e.extend_to)}" for e in edges)
-        return Sentence(
-            f"The best lies at the edge of what was tried: extend {out} ({command}).", "edges"
-        )
-    if not _replicated(found):
-        few = "One seed makes" if best.seeds < 2 else "Seeds that differ so make"
-        more = "a second" if best.seeds < 2 else "another"
-        return Sentence(f"{few} nothing sure: {more} would ({command}).", "best")
-    numbers = f"expected {percent(best.regret.value)}, at most {percent(best.regret.high)} (95 %)"
-    if best.regret.value < ENOUGH:
-        same = "" if best.ties == 0 else f": choosing better would gain less than {percent(ENOUGH)}"
-        return Sentence(f"You have your answer{same}.", "best", numbers if best.ties else "")
-    text = (
-        f"Choosing among the settings that did as well could still gain "
-        f"{percent(best.regret.value)}: more seeds of those alone tell ({command})."
-    )
-    return Sentence(text, "best", numbers)
-
-
-def _alone_on_an_axis(found: Landscape) -> str:
-    """That one value of an axis tells nothing of both together; empty where there are more."""
-    if found.edges[1].where == "unknown":
-        return "Nothing with weight decay finished: what it does is not answered until some does."
-    single = [edge.axis for edge in found.edges if edge.where == "single"]
-    if not single or (single == ["weight_decay"] and found.effects):
-        return ""
-    return f"Only one {single[0]} was tried: what others would do is not answered."
-
-
-def _replicated(found: Landscape) -> bool:
-    """Whether seeds tell the noise."""
-    return math.isfinite(found.best.loss.low)
 
 
 def _at_best(found: Landscape, known: Sequence[LrEffect]) -> LrEffect | None:

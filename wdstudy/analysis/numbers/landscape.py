@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from wdstudy.analysis.frames.design import designed
 from wdstudy.analysis.frames.given import low_is_good, named
 from wdstudy.analysis.numbers.advice import advice
 from wdstudy.analysis.numbers.basins import second_basin
@@ -52,7 +53,7 @@ def landscape(
     """The numbers of a sweep from one row a trial.
 
     Needs the columns lr, weight_decay and `value`; uses state, seed, diverged, diverged_at and
-    initial_loss where they are there.
+    initial_loss where they are there. A frame whose `attrs` tell of a design gets the words of one.
 
     Args:
         trials: As from `trials_frame`.
@@ -77,14 +78,19 @@ def landscape(
     cells = measured(trials, value, minimize=minimize, capped=capped)
     found = _numbers(cells, cells.sign + words, seed)
     others = trials.attrs.get("others") or {}
+    # The design's questions, and its stop, are about the objective.
+    design = designed(trials) if value in ("value", trials.attrs.get("objective")) else None
     return replace(
         found,
         advice=advice(
             found,
             replica="trial" if others else "seed",
             study=str(trials.attrs.get("study") or ""),
+            design=design,
         ),
-        verdict=sentences(found, pruned=cells.pruned, adaptive=adaptive, others=others),
+        verdict=sentences(
+            found, pruned=cells.pruned, adaptive=adaptive, others=others, design=design
+        ),
     )
 
 

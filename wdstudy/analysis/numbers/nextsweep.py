@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from wdstudy.analysis.frames.cells import finished_trials
-from wdstudy.analysis.numbers.advice import ENOUGH
 from wdstudy.analysis.numbers.edges import Edge
+from wdstudy.analysis.numbers.enough import ENOUGH
 from wdstudy.analysis.numbers.findings import Landscape
 from wdstudy.analysis.numbers.spoken import percent
 from wdstudy.curves import TRAIN_SECONDS
@@ -152,7 +152,7 @@ def _made(
     command = ["run", *(record.command or ["STUDY_FILE"])]
     sampled = record.spec.sampled
     if sampled:
-        command = [*_without("--trials", command), "--trials", str(2 * found.trials)]
+        command = [*without("--trials", command), "--trials", str(2 * found.trials)]
     if space.only:
         command += ["--cells", ",".join(f"{lr:.6g}:{decay:.6g}" for lr, decay in space.only)]
     else:
@@ -167,7 +167,7 @@ def _made(
         tuple(space.only),
         (*command, "--seeds", str(seeds)),
         new,
-        new * _seconds(trials),
+        new * seconds_a_trial(trials),
     )
 
 
@@ -184,7 +184,7 @@ def _lacking(wanted: Sequence[TrialParams], trials: pd.DataFrame | None) -> int:
     return sum(params.key not in there for params in wanted)
 
 
-def _seconds(trials: pd.DataFrame | None) -> float:
+def seconds_a_trial(trials: pd.DataFrame | None) -> float:
     """What a trial takes, as those that are done did."""
     if trials is None or TRAIN_SECONDS not in trials:
         return math.nan
@@ -199,7 +199,7 @@ def _range_beyond(edge: Edge, axis: Sequence[float]) -> tuple[float, float]:
     return min(low, low * edge.extend_to / edge.low), max(high, high * edge.extend_to / edge.high)
 
 
-def _without(flag: str, command: Sequence[str]) -> list[str]:
+def without(flag: str, command: Sequence[str]) -> list[str]:
     """A command without a flag and its value."""
     if flag not in command:
         return list(command)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
+from wdstudy.analysis.frames.design import Designed
 from wdstudy.analysis.numbers.advice import PROBABLY
 from wdstudy.analysis.numbers.edges import Edge
 from wdstudy.analysis.numbers.effects import LrEffect
+from wdstudy.analysis.numbers.enough import stopped
 from wdstudy.analysis.numbers.findings import Landscape, Sentence
 from wdstudy.analysis.numbers.spoken import amount, at_least, percent, shared, spaced, with_interval
 from wdstudy.analysis.numbers.tradeoff import say_frontier, say_limit, say_slope
@@ -18,7 +20,12 @@ TELLING = 0.001
 
 
 def sentences(
-    found: Landscape, *, pruned: int, adaptive: bool, others: Mapping[str, str] | None = None
+    found: Landscape,
+    *,
+    pruned: int,
+    adaptive: bool,
+    others: Mapping[str, str] | None = None,
+    design: Designed | None = None,
 ) -> tuple[Sentence, ...]:
     """The verdict, the most useful first.
 
@@ -27,12 +34,13 @@ def sentences(
         pruned: How many trials were pruned.
         adaptive: Whether the sampler looked at results.
         others: What varies beside lr and weight_decay: parameter → its values in words.
+        design: How the trials were placed, where a design placed them.
     """
     if found.best.seeds == 0:
         text = f"Nothing can be said: none of {found.trials} trials finished with a finite value."
-        gone = _diverged(found) if found.trials else None
-        diverged = () if gone is None else (gone,)
-        return (Sentence(text if found.trials else "No trial finished.", "best"), *diverged)
+        more = [_diverged(found) if found.trials else None, stopped(design)]
+        first = Sentence(text if found.trials else "No trial finished.", "best")
+        return (first, *(sentence for sentence in more if sentence is not None))
     told = [
         _best(found, "trial" if others else "seed"),
         _mixed(others or {}),
@@ -44,11 +52,11 @@ def sentences(
         _second(found),
         _baseline(found),
         _apart(found),
-        *(_edge(edge) for edge in found.edges),
+        *(_edge(edge, extends=design is None) for edge in found.edges),
         _separability(found),
         _width(found),
         _diverged(found),
-        *_cautions(pruned, adaptive),
+        *_cautions(pruned, adaptive, design),
     ]
     return tuple(Sentence(spaced(s.text), s.about) for s in told if s is not None)
 
@@ -157,7 +165,7 @@ def _apart(found: Landscape) -> Sentence | None:
     return Sentence(text, "apart_cost")
 
 
-def _edge(edge: Edge) -> Sentence | None:
+def _edge(edge: Edge, *, extends: bool) -> Sentence | None:
     if edge.where == "unknown":
         return None
     if edge.where == "single":
@@ -170,8 +178,8 @@ def _edge(edge: Edge) -> Sentence | None:
         f"The best {edge.axis} is at the {edge.where} edge of {span} "
         f"({percent(share)} of the top {edge.top} cells)"
     )
-    if math.isfinite(edge.extend_to):
-        text += f": extend to {number(edge.extend_to)}."
+    if math.isfinite(edge.extend_to):  # a design looks further by itself, where that tells more
+        text += f": extend to {number(edge.extend_to)}." if extends else "."
     else:
         text += ", but by no more than the noise."
     return Sentence(text, "edges")
@@ -239,10 +247,17 @@ def _diverged(found: Landscape) -> Sentence | None:
     return Sentence(text, "diverged_share")
 
 
-def _cautions(pruned: int, adaptive: bool) -> Iterator[Sentence]:
+def _cautions(pruned: int, adaptive: bool, design: Designed | None) -> Iterator[Sentence]:
     if pruned:
         text = f"{counted(pruned, 'trial')} pruned before the end left out: what remains is biased."
         yield Sentence(text, "trials")
-    if adaptive:
+    if design is not None:
+        yet = "" if design.stopped else ", which has not come yet"
+        text = (
+            "The design placed the trials by looking at results, and the intervals hold all the "
+            f"same at its stop{yet}: simulated in benchmarks/coverage.py."
+        )
+        yield Sentence(text, "trials")
+    elif adaptive:
         text = "The sampler looked at results, so intervals and shares are less sure than they say."
         yield Sentence(text, "trials")

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from wdstudy.analysis.report.text import axis_words
 from wdstudy.analysis.views.looks import shortened
 from wdstudy.fingerprints import parts_changed
-from wdstudy.record import StudyRecord
+from wdstudy.record import DESIGN, StudyRecord
 
 Kind = Literal["optimizer", "training", "search", "machine"]
 """Which part of a study differs: who steps, what is trained and how long, where one looked, on
@@ -20,7 +20,7 @@ _KINDS: dict[str, Kind] = {
         ("optimizer", "optimizer_options", "decay", "decay_kind", "no_decay"), "optimizer"
     ),
     **dict.fromkeys(
-        ("objective", "direction", "sampler", "pruner", "metrics", "record_every",
+        ("objective", "direction", "sampler", "design", "pruner", "metrics", "record_every",
          "angular_update", "diverged_factor"),
         "search",
     ),
@@ -109,7 +109,7 @@ def _rows(record: StudyRecord) -> dict[tuple[Kind, str], Any]:
     rows: dict[tuple[Kind, str], Any] = {}
     for name, value in spec.items():
         kind = _KINDS.get(name, "training")
-        if name in ("settings", "optimizer_options"):
+        if name in ("settings", "optimizer_options", "design"):
             rows |= {(kind, f"{name.removesuffix('s')} {key}"): v for key, v in value.items()}
         elif name != "space":
             rows[kind, name] = value
@@ -117,9 +117,10 @@ def _rows(record: StudyRecord) -> dict[tuple[Kind, str], Any]:
     for which, count in record.parameters.items():
         rows["training", f"{which} parameters"] = count
     if space is not None:
-        rows["search", "lr"] = [*space.lr]
-        rows["search", "weight_decay"] = [*space.weight_decay]
-        rows["search", "seeds"] = [*space.seed_list]
+        axes = {"lr": space.lr, "weight_decay": space.weight_decay, "seeds": space.seed_list}
+        own = record.spec.sampler == DESIGN  # whose space says only how far it could look
+        rows |= {("search", n): "as its design placed them" if own else [*v]
+                 for n, v in axes.items()}  # fmt: skip
     return rows | _ground(data)
 
 

@@ -20,7 +20,7 @@ from matplotlib.colors import to_hex
 from wdstudy.analysis.frames.cells import FINISHED, CellGrid, cell_grid, counts, rounded_values
 from wdstudy.analysis.views.heatmap import RINGS
 from wdstudy.analysis.views.looks import LINES, label_of
-from wdstudy.analysis.views.scales import LOG_SPAN
+from wdstudy.analysis.views.scales import LOG_SPAN, LogPlace
 from wdstudy.curves import (
     ANGULAR_UPDATE,
     DECAY_LOSS,
@@ -81,6 +81,7 @@ def explorer_data(
         "points": [_number(epochs[s]) if epochs is not None else _number(s) for s in steps],
         "lr": [_number(v) for v in cells["lr"]],
         "weight_decay": [_number(v) for v in cells["weight_decay"]],
+        "near": {axis: _near(cells[axis]) for axis in ("lr", "weight_decay")},
         "trials": _numbers_of(trials, cells),
         "seeds": [int(v) for v in cells["seeds"]],
         "replica": "trial" if trials.attrs.get("others") else "seed",
@@ -202,6 +203,12 @@ def _numbers_of(trials: pd.DataFrame, cells: pd.DataFrame) -> list[str]:
 def _places(trials: pd.DataFrame) -> list[pd.Series]:
     """The cell of every trial, as keys to group by."""
     return [rounded_values(trials[axis]) for axis in ("lr", "weight_decay")]
+
+
+def _near(values: pd.Series) -> list[float | int | None]:
+    """The ends of an axis without what lies far out, which stands apart."""
+    place = LogPlace(values, far=True)
+    return [_number(place.low), _number(place.high)]
 
 
 def _place_of(cells: pd.DataFrame, lr: float, weight_decay: float) -> int:

@@ -17,6 +17,7 @@ from wdstudy.analysis.numbers.findings import Sentence
 from wdstudy.analysis.numbers.reading import Read, read_frame, read_study
 from wdstudy.analysis.numbers.spoken import percent
 from wdstudy.analysis.report.answer import answer
+from wdstudy.analysis.report.design import story
 from wdstudy.analysis.report.drawing import Shown, check_format, draw_all
 from wdstudy.analysis.report.explorer import as_script, explorer_data
 from wdstudy.analysis.report.files import folder_name, make_folder, whole_folder, write_text
@@ -32,11 +33,15 @@ from wdstudy.analysis.report.text import (
     still_improving,
     trial_table,
 )
+from wdstudy.analysis.views.design import DesignInfo, design_if_any
 from wdstudy.analysis.views.looks import label_of
 from wdstudy.space import LR, WEIGHT_DECAY
 
 GLANCE = ("effects", "heatmap")
 """The figures beside the answer."""
+
+HOW = ("design",)
+"""Those that show how a design got there."""
 
 
 def write_report(
@@ -90,12 +95,13 @@ def write_read(read: Read, out: str | Path, format: str) -> Path:
 
 def _write(read: Read, folder: Path, format: str) -> Path:
     make_folder(folder / "figures")
-    drawings = list(planned_figures(read))
+    design = design_if_any(read.trials)
+    drawings = list(planned_figures(read, design))
     shown, missing = draw_all(drawings, folder / "figures", format)
     write_frame(read.trials, folder / "trials.csv")
     write_frame(read.curves, folder / "curves.csv")
-    write_text(folder / "summary.json", as_json(summary(read)))
-    page = render("report.html.j2", **_page(read, drawings, shown, missing))
+    write_text(folder / "summary.json", as_json(summary(read, design)))
+    page = render("report.html.j2", **_page(read, design, drawings, shown, missing))
     return write_text(folder / "report.html", page)
 
 
@@ -110,6 +116,7 @@ def render(template: str, **values: Any) -> str:
 
 def _page(
     read: Read,
+    design: DesignInfo | None,
     drawings: Sequence[Drawing],
     shown: Sequence[Shown],
     missing: Sequence[tuple[str, str]],
@@ -127,7 +134,9 @@ def _page(
             read.found, sentence, improves(read.trials, read.curves), drawings, figures
         ),
         "glance": [figure for figure in shown if figure.key in GLANCE],
-        "figures": [figure for figure in shown if figure.key not in GLANCE],
+        "story": None if design is None else story(design, read.trials),
+        "design_figures": [figure for figure in shown if figure.key in HOW],
+        "figures": [figure for figure in shown if figure.key not in (*GLANCE, *HOW)],
         "missing": missing,
         "explorer": as_script(explorer),
         "explorer_note": explorer["note"],

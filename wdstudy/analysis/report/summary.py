@@ -7,16 +7,22 @@ from typing import Any
 
 from wdstudy.analysis.numbers.estimate import as_data
 from wdstudy.analysis.numbers.reading import Read
+from wdstudy.analysis.report.design import story_data
 from wdstudy.analysis.report.text import caveats, still_improving
+from wdstudy.analysis.views.design import DesignInfo, design_if_any
 
 
-def summary(read: Read) -> dict[str, Any]:
+def summary(read: Read, design: DesignInfo | None = None) -> dict[str, Any]:
     """The numbers and sentences of a study.
 
     A number that carries its uncertainty is an estimate, `{value, low, high, n, reason}`: its 95 %
     interval, what it rests on, and why it is not known, or its caveat. What is not finite is null.
     A sentence is `{text, about, numbers}`, `about` being the key of `landscape` that it rests on.
     These keys stay; others may join them.
+
+    Args:
+        read: The study.
+        design: As from `design_if_any(read.trials)`, where that is at hand.
 
     Returns:
         study: Its name.
@@ -49,11 +55,18 @@ def summary(read: Read) -> dict[str, Any]:
             logarithmic: Whether differences are shares of the loss.
             suggestion: `action, lr, weight_decay, why`.
             advice, verdict: Sentences: what to do, and all that can be said.
+        design: Of a study that designed itself, else null: `asked, scouts, stages, batches, path,
+            questions, stopped`. scouts: `runs, seconds, rows`. Each of stages: `stage, trials,
+            done, seconds, batches`; of batches: `batch, stage, reason, trials, done, seconds`; of
+            path: the `best` cell after a `batch`, and how many `trials` were done; of questions:
+            `name, asked, width, answered, says, given_up, trials`, widths as shares of the loss or
+            in decades, trials what it would take. stopped: `reason, why`; null while it goes on.
         still_improving: Whether the best trials were, in a sentence.
         caveats: What is missing from the data.
         record: The study's description of itself, as it was recorded.
     """
     trials, curves = read.trials, read.curves
+    design = design or design_if_any(trials)
     return {
         "study": read.name,
         "trials": {str(k): int(v) for k, v in trials["state"].value_counts().items()},
@@ -62,6 +75,7 @@ def summary(read: Read) -> dict[str, Any]:
         "minimize": trials.attrs.get("minimize"),
         "other_parameters": trials.attrs.get("others", {}),
         "landscape": read.found.as_data(),
+        "design": None if design is None else story_data(design),
         "still_improving": still_improving(trials, curves),
         "caveats": caveats(trials, curves),
         "record": as_data(read.record.as_data()),

@@ -10,9 +10,18 @@ import numpy as np
 import pandas as pd
 
 from wdstudy.analysis.frames.cells import finished_trials
+from wdstudy.analysis.frames.design import designed
 from wdstudy.analysis.numbers.spoken import percent
-from wdstudy.curves import DIVERGED_AT, FINAL_PREFIX, LR_X_WD, TRAIN_SECONDS, VAL_LOSS
-from wdstudy.record import RecordedSpec, StudyRecord
+from wdstudy.curves import (
+    BATCH,
+    DIVERGED_AT,
+    FINAL_PREFIX,
+    LR_X_WD,
+    STAGE,
+    TRAIN_SECONDS,
+    VAL_LOSS,
+)
+from wdstudy.record import DESIGN, RecordedSpec, StudyRecord
 from wdstudy.words import counted, number
 
 MAX_ROWS = 1000
@@ -31,7 +40,8 @@ def headline(trials: pd.DataFrame, record: StudyRecord) -> str:
     if spec.train:
         parts.append(f"a loop of its own, {_named(spec.train) or 'unnamed'}")
     parts += [spec.optimizer] if spec.optimizer else []
-    parts.append(f"{complete:,} complete trials" if complete != 1 else "1 complete trial")
+    placed = ", placed by its design" if spec.sampler == DESIGN else ""
+    parts.append(f"{counted(complete, 'complete trial')}{placed}")
     diverged = int(trials["diverged"].sum())
     if diverged:
         parts.append(f"{diverged:,} diverged")
@@ -92,7 +102,7 @@ def decay_meaning(record: StudyRecord) -> tuple[str, ...]:
 
 def how_it_was_run(trials: pd.DataFrame, record: StudyRecord) -> list[tuple[str, str]]:
     """The study's own description: label and text, what is not known left out."""
-    spec, space = record.spec, record.spec.space
+    spec = record.spec
     options = ", ".join(f"{k}={v}" for k, v in spec.optimizer_options.items())
     sizes = ", ".join(f"{int(v):,} {k}" for k, v in record.parameters.items())
     settings = ", ".join(f"{k}={v}" for k, v in spec.settings.items())
@@ -108,11 +118,10 @@ def how_it_was_run(trials: pd.DataFrame, record: StudyRecord) -> list[tuple[str,
         ("objective", _objective(trials, spec)),
         ("optimizer", f"{spec.optimizer}({options})" if spec.optimizer else None),
         ("weight decay", trials.attrs.get("decay")),
-        ("lr", axis_words(space.lr if space else ())),
-        ("weight_decay", axis_words(space.weight_decay if space else ())),
-        ("seeds", axis_words(space.seed_list if space else ())),
+        *_places(trials, spec),
         ("varied as well", "; ".join(f"{k}: {v}" for k, v in _others(trials).items())),
         ("sampler", spec.sampler),
+        ("design", "; ".join(f"{k}={v}" for k, v in spec.design.items() if v is not None)),
         ("pruner", spec.pruner),
         ("epochs", spec.epochs),
         ("batch size", spec.batch_size),
@@ -128,6 +137,22 @@ def how_it_was_run(trials: pd.DataFrame, record: StudyRecord) -> list[tuple[str,
         ("later runs", "; ".join(_what_changed(record, later) for later in record.later)),
     ]
     return [(label, str(text)) for label, text in rows if text not in (None, "", "None")]
+
+
+def _places(trials: pd.DataFrame, spec: RecordedSpec) -> list[tuple[str, str | None]]:
+    """Where trials were placed; the space of a design says only how far it could look."""
+    space = spec.space
+    if space is None:
+        return []
+    axes = {"lr": space.lr, "weight_decay": space.weight_decay, "seeds": space.seed_list}
+    if spec.sampler != DESIGN:
+        return [(name, axis_words(values)) for name, values in axes.items()]
+    columns = {"lr": "lr", "weight_decay": "weight_decay", "seeds": "seed"}
+    tried = {name: axis_words(sorted(trials[c].unique())) for name, c in columns.items()}
+    for name in ("lr", "weight_decay"):
+        low, high = min(v for v in axes[name] if v > 0), max(axes[name])
+        tried[name] = f"{tried[name]}; within {number(low)} … {number(high)}"
+    return [*tried.items()]
 
 
 def _what_changed(record: StudyRecord, later: Mapping[str, Any]) -> str:
@@ -188,6 +213,7 @@ def _falls(trials: pd.DataFrame, curves: pd.DataFrame) -> list[float]:
 def trial_table(trials: pd.DataFrame) -> tuple[list[str], list[list[tuple[str, str]]], str]:
     """Every trial for the sortable table: head, rows of (text, sort key), and what was left out."""
     wanted = ["trial", "state", "lr", "weight_decay", LR_X_WD, "seed", "value"]
+    wanted += [] if designed(trials) is None else [STAGE, BATCH]
     objective = FINAL_PREFIX + str(trials.attrs.get("objective"))  # the column value, once more
     finals = [c for c in trials.columns if c.startswith(FINAL_PREFIX) and c != objective]
     wanted += [c for c in trials.columns if c.startswith("params_")]
@@ -216,7 +242,7 @@ def _table_cell(column: str, value: Any, diverged: bool) -> tuple[str, str]:
     if isinstance(value, int | float):
         if not math.isfinite(value):
             return "–", ""
-        whole = column in ("trial", "seed", DIVERGED_AT)
+        whole = column in ("trial", "seed", BATCH, DIVERGED_AT)
         return (f"{value:.0f}" if whole else number(value)), repr(float(value))
     return str(value), str(value)
 

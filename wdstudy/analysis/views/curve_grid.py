@@ -11,6 +11,7 @@ import pandas as pd
 from wdstudy.analysis.frames.cells import DENSE, DIVERGED_SHARE, CellGrid, cell_grid, rounded_values
 from wdstudy.analysis.views.looks import described
 from wdstudy.analysis.views.scales import spans_decades
+from wdstudy.analysis.views.tiles import COLUMN, IN_COLUMNS
 from wdstudy.errors import StudyError, nearest
 from wdstudy.space import Cell
 
@@ -59,8 +60,14 @@ def curve_grid_info(
     places = cells[["lr", "weight_decay"]].drop_duplicates()
     every = [np.unique(cells[axis]) for axis in ("lr", "weight_decay")]
     if len(places) < DENSE * len(every[0]) * len(every[1]):
-        shown, cells = _binned(shown, cells, grid)
-        note += f" · scattered samples: of each of {BINS} × {BINS} bins, the best trial"
+        best = None if grid is None else grid.best
+        if kept := _columns_of(places, best):
+            cells = cells[cells["lr"].isin(kept[0]) & cells["weight_decay"].isin(kept[1])]
+            left = len(places) - len(cells[["lr", "weight_decay"]].drop_duplicates())
+            note += f" · {left} of {len(places)} cells, beside these columns, left out" * bool(left)
+        else:
+            shown, cells = _binned(shown, cells, grid)
+            note += f" · scattered samples: of each of {BINS} × {BINS} bins, the best trial"
         every = [np.unique(cells[axis]) for axis in ("lr", "weight_decay")]
     lrs, weight_decays = (_thin(values.tolist()) for values in every)
     if len(lrs) < len(every[0]) or len(weight_decays) < len(every[1]):
@@ -93,6 +100,22 @@ def _best_of(cells: pd.DataFrame, grid: CellGrid) -> Cell | None:
         return None
     place = cells.loc[grid.ranked.index[0]]
     return float(place["lr"]), float(place["weight_decay"])
+
+
+def _columns_of(places: pd.DataFrame, best: Cell | None) -> tuple[set[float], set[float]] | None:
+    """The lr that hold columns, and the weight decays of most of these; None of samples.
+
+    The best cell is always among them.
+    """
+    size = places.groupby("lr")["lr"].transform("count")
+    if float((size >= COLUMN).mean()) < IN_COLUMNS:
+        return None
+    lrs = places.loc[size >= COLUMN, "lr"].value_counts().index[:MAX_GRID]
+    rows = places.loc[places["lr"].isin(lrs), "weight_decay"].value_counts().index[:MAX_GRID]
+    found = set(lrs), set(rows)
+    for axis, value in zip(found, best or (), strict=False):
+        axis.add(value)
+    return found
 
 
 def _binned(

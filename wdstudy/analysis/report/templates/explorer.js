@@ -45,17 +45,22 @@
 
   const unique = (values) => [...new Set(values)].sort((a, b) => a - b);
 
-  // A logarithmic axis on which 0 stands one step below the smallest value.
-  function axis(values) {
-    const known = unique(values), positive = known.filter((v) => v > 0);
-    const low = Math.log10(positive.length ? positive[0] : 1);
-    const high = Math.log10(positive.length ? positive[positive.length - 1] : 1);
-    const zero = known[0] === 0 ? low - 0.6 : low;
-    const from = zero - 0.2, to = high + 0.2;
-    return { values: known, at: (v) => ((v > 0 ? Math.log10(v) : zero) - from) / (to - from) };
+  // A logarithmic axis. What is not near stands apart from it, as 0 does: few far values on one
+  // side or the other, for the others to have the room.
+  function axis(values, near) {
+    const known = unique(values), low = Math.log10(near[0]), high = Math.log10(near[1]);
+    const below = known.filter((v) => v > 0 && v < near[0]);
+    const above = known.filter((v) => v > near[1]);
+    const under = below.length ? low - 0.6 : low, over = above.length ? high + 0.6 : high;
+    const zero = known[0] === 0 ? under - 0.6 : under;
+    const from = zero - 0.2, to = over + 0.2;
+    const place = (v) => v === 0 ? zero : v < near[0] ? under : v > near[1] ? over : Math.log10(v);
+    const apart = [...(known[0] === 0 ? [0] : []), ...below.slice(-1), ...above.slice(0, 1)];
+    return { values: known, near, apart, at: (v) => (place(v) - from) / (to - from) };
   }
 
-  const lrs = axis(data.lr), decays = axis(data.weight_decay);
+  const lrs = axis(data.lr, data.near.lr);
+  const decays = axis(data.weight_decay, data.near.weight_decay);
 
   function share(value, scale) {
     const low = scale.log ? Math.log(scale.low) : scale.low;
@@ -132,8 +137,8 @@
     const fits = Math.max(1, Math.floor(inner / 46));
     const stride = Math.ceil(lrs.values.length / fits);
     const downStride = Math.ceil(decays.values.length / Math.max(1, Math.floor(height / 17)));
-    const across = data.grid ? lrs.values : decades(lrs.values, fits);
-    const down = data.grid ? decays.values : decades(decays.values, 8);
+    const across = data.grid ? lrs.values : decades(lrs, fits);
+    const down = data.grid ? decays.values : decades(decays, 8);
     across.forEach((v, k) => {
       if (data.grid && k % stride) return;
       const x = data.grid ? left + (k + 0.5) * cellWidth : left + lrs.at(v) * inner;
@@ -151,15 +156,15 @@
       transform: "translate(11 " + (top + height / 2) + ") rotate(-90)" }, svg, "weight_decay");
   }
 
-  function decades(values, most) {
-    const positive = values.filter((v) => v > 0);
-    if (!positive.length) return values;
-    const first = Math.ceil(Math.log10(positive[0]) - 1e-9);
-    const last = Math.floor(Math.log10(positive[positive.length - 1]) + 1e-9);
+  // Decades of an axis, and the names of what stands apart.
+  function decades(axis, most) {
+    if (!axis.values.some((v) => v > 0)) return axis.apart;
+    const [low, high] = axis.near;
+    const first = Math.ceil(Math.log10(low) - 1e-9), last = Math.floor(Math.log10(high) + 1e-9);
     const every = Math.max(1, Math.ceil((last - first + 1) / most));
-    const ticks = values[0] === 0 ? [0] : [];
+    const ticks = [];
     for (let e = first; e <= last; e += every) ticks.push(Number("1e" + e));
-    return ticks.length ? ticks : [positive[0]];
+    return [...axis.apart, ...(ticks.length ? ticks : [low])];
   }
 
   function paint() {
