@@ -174,7 +174,7 @@ def test_a_design_in_the_file_needs_no_flag(
     text = re.sub(r"    space=.*\n", "    design=Design(trials=6),\n", path.read_text())
     path.write_text(text.replace("import SearchSpace,", "import Design,"))
     assert main(["run", str(path), "--sampler", "tpe"]) == 2
-    assert "--sampler contradicts the study file's design=" in capfd.readouterr().err
+    assert "--sampler contradicts the study file, by which" in capfd.readouterr().err
     assert main(["run", str(path), "--until", "best"]) == 0
     said = capfd.readouterr().err
     assert "designs itself: best within 2 % of the loss; at most 6 trials" in said

@@ -445,10 +445,10 @@ def test_a_status_tells_the_newest_batch_of_all_workers() -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"sampler": "tpe"}, "sampler='tpe' with design=: .* places its own trials; leave out"),
-        ({"pruner": "median"}, "pruner='median' with design=: .*leave out pruner= or design="),
+        ({"sampler": "tpe"}, "sampler='tpe': .* designs itself places its own trials; leave out"),
+        ({"pruner": "median"}, "pruner='median': .* learns from .* leave out pruner=, or give sp"),
         ({"design": "best"}, "design='best'; give what is asked: design=Design"),
-        ({"design": None, "space": None}, r"there is no space; give space=.* or design=Design\(\)"),
+        ({"design": None, "space": None, "sampler": "tpe"}, "sampler='tpe' without a space; give"),
     ],
 )
 def test_what_contradicts_a_design_is_one_line(

@@ -235,8 +235,8 @@ class StudySpec:
             value = getattr(self, name)
             if value != wanted:
                 raise SpecError(
-                    f"{name}={_described(value)!r} with design=: a study that designs itself "
-                    f"{_NO_PLACE[name]}; leave out {name}= or design="
+                    f"{name}={_described(value)!r}: a study that designs itself "
+                    f"{_NO_PLACE[name]}; leave out {name}=, or give space= and no design="
                 )
         if self.trials is not None:
             design = replace(design, trials=self.trials)
