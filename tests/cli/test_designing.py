@@ -25,7 +25,7 @@ def test_a_study_designs_itself_and_says_what_it_does_and_why(
     study_file: StudyFile, capfd: pytest.CaptureFixture[str]
 ) -> None:
     path = str(study_file())
-    asked = ["run", path, "--design", "--epochs", "10", "--trials", "12"]
+    asked = ["run", path, "--design", "--epochs", "30", "--trials", "12"]
     assert main([*asked, "--dry-run"]) == 0
     said = capfd.readouterr().err
     assert "a trial takes about " in said
@@ -196,9 +196,9 @@ def terminal(columns: int) -> Iterator[tuple[int, int]]:
 @pytest.mark.slow
 def test_on_a_terminal_of_80_columns_no_sentence_is_cut(study_file: StudyFile) -> None:
     """Under the bar stand the batch and its reason, to its end; the newest losses may be cut."""
-    path = study_file(pause=0.01)
+    path = study_file(pause=0.005)
     with terminal(80) as (ours, theirs):
-        flags = ["--design", "--epochs", "10", "--trials", "12"]
+        flags = ["--design", "--epochs", "30", "--trials", "12"]
         environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
         process = subprocess.Popen(command("run", path, *flags), stderr=theirs, env=environment)
         os.close(theirs)
