@@ -102,6 +102,8 @@ def run(
     """Train every trial that the study lacks; the same command again goes on after a stop.
 
     Example: wdstudy run studies/resnet.py --lr 1e-2:1:5 --weight-decay 0,1e-4:1e-2:5 --seeds 3
+
+    Where you know no ranges: wdstudy run mine.py --design --budget 20m
     """
     from wdstudy.run.progress import display_in
 
