@@ -48,7 +48,7 @@ def test_a_budget_is_read(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "20", "m", "0m", "-5m", "1e3s", "20 minutes", "infs"])
 def test_what_is_no_budget_is_named_with_the_remedy(text: str) -> None:
-    with pytest.raises(SpecError, match="like 90s, 20m or 1.5h") as error:
+    with pytest.raises(SpecError, match=r"like 90s, 20m or 1\.5h") as error:
         parse_budget(text)
     assert f"--budget {text}:" in str(error.value)
 
