@@ -1,4 +1,4 @@
-"""LandscapeSampler in anybody's study: optimize, ask and tell, other parameters, other processes."""
+"""LandscapeSampler in anybody's study: optimize, ask and tell, other parameters and processes."""
 
 from __future__ import annotations
 
@@ -236,14 +236,15 @@ def test_the_whole_design_is_answered_in_anybodys_study() -> None:
 
 WORKER = """
 import sys
-sys.path.insert(0, sys.argv[2])
+sys.path[:0] = sys.argv[2:]
 import optuna
 from known_planes import Plane
 from test_sampler import CELL_ONLY, objective
 from wdstudy.design.sampler import LandscapeSampler
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
-study = optuna.load_study(study_name="two", storage=sys.argv[1], sampler=LandscapeSampler(CELL_ONLY))
+sampler = LandscapeSampler(CELL_ONLY)
+study = optuna.load_study(study_name="two", storage=sys.argv[1], sampler=sampler)
 study.optimize(objective(), n_trials=60)
 """
 
@@ -253,12 +254,8 @@ def test_two_processes_share_a_storage_and_both_end(tmp_path: Path) -> None:
     storage = f"sqlite:///{tmp_path}/two.db"
     optuna.create_study(study_name="two", storage=storage)
     here = Path(__file__).parent
-    paths = f"{here}:{here.parent / 'support'}".split(":")
-    code = WORKER.replace("sys.path.insert(0, sys.argv[2])", f"sys.path[:0] = {paths!r}")
-    workers = [
-        subprocess.Popen([sys.executable, "-c", code, storage, ""], stderr=subprocess.PIPE)
-        for _ in range(2)
-    ]
+    command = [sys.executable, "-c", WORKER, storage, str(here), str(here.parent / "support")]
+    workers = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(2)]
     for worker in workers:
         _, said = worker.communicate(timeout=400)
         assert worker.returncode == 0, said.decode()
