@@ -163,10 +163,11 @@ def _way(info: DesignInfo) -> str:
 
 
 def _stop(found: Designed) -> str:
+    without = "It stopped before all that it was asked is answered"
     words = {
         "answered": "It stopped because all that it was asked is answered",
-        "budget": "It stopped because what it was allowed is spent",
-        "hopeless": "It stopped before all that it was asked is answered",
+        "budget": without,
+        "hopeless": without,
         "": "It has not stopped yet: the same command goes on",
     }
     text = words.get(found.stopped, f"It stopped ({found.stopped})")
