@@ -37,7 +37,13 @@ from wdstudy.design.outcomes import Outcome
 from wdstudy.design.planner import open_questions
 
 REPLAYS = 30
-ASKED = {"a": "near", "effects": "effects", "b": "told", "b_slope": "told_slope"}
+ASKED = {
+    "a": "near",
+    "effects": "effects",
+    "b": "told",
+    "b_coarse": "told_coarse",
+    "b_slope": "told_slope",
+}
 """Column of the results → what is to hold for good."""
 
 PATIENCE = 40
