@@ -37,7 +37,13 @@ from wdstudy.design.outcomes import Outcome
 from wdstudy.design.planner import open_questions
 
 REPLAYS = 30
-ASKED = {"a": "near", "effects": "effects", "b": "told", "b_slope": "told_slope"}
+ASKED = {
+    "a": "near",
+    "effects": "effects",
+    "b": "told",
+    "b_coarse": "told_coarse",
+    "b_slope": "told_slope",
+}
 """Column of the results → what is to hold for good."""
 
 PATIENCE = 40
@@ -172,8 +178,8 @@ def _told(batch: Batch, told: Sequence[Outcome], replay: Replay) -> str:
 def _state(at: Look) -> str:
     return (
         f"  = best {at.lr:.3g} {at.weight_decay:.3g} regret {100 * at.regret:.1f} %; "
-        f"gain {'told' if at.gain else 'not told'}; limit ±{at.limit:.2f}, slope ±{at.slope:.2f} "
-        f"decades; {at.contradicted} of {at.statements} wrong"
+        f"gain {'told' if at.gain else 'not told'}; limit within {at.limit:.2f} decades, "
+        f"slope within {at.slope:.2f}; {at.contradicted} of {at.statements} wrong"
         f"{'' if at.clean else ', and not by a trifle'}; "
         f"open: {', '.join(at.open or ()) or 'nothing'}"
     )

@@ -15,10 +15,12 @@ Three things are asked of a run, each at every look at what it knows:
     limit: the place where harm of 25 % begins, at the lr of the best cell named (or at the nearest
         that has a column, 0.3 decades from it at most), has an interval of less than half a decade,
         and lies in it. It ends at the largest weight_decay there is: "beyond 50" is as good as
-        "between 50 and 100".
+        "between 50 and 100". Harm is against weight_decay = 0, or the least tried at that lr, if
+        that truly does nothing. A grid of 7 weight decays has steps of 0.67 decades, so the same is
+        asked to 0.7 decades as well.
     slope: the same of the slope of `Landscape.limit`, in decades a decade.
-    Three columns: `told` with the limit at the best lr, `told_slope` with the slope, `effects` with
-    neither.
+    Four columns: `told` with the limit at the best lr, `told_coarse` with it to 0.7 decades,
+    `told_slope` with the slope, `effects` with none of them.
 
 (c) A design's own questions are answered, (a) holds and nothing is contradicted: that was enough.
 
@@ -45,6 +47,7 @@ from wdstudy.design.design import HIGHEST_DECAY
 from wdstudy.design.outcomes import Outcome, frame_of
 
 NEAR, GAIN, GOOD, HARM, WIDTH = 0.02, 0.05, 1.25, 1.25, 0.5
+COARSE = 0.7
 SLACK_LOSS, SLACK_DECADES = 0.01, 0.1
 BESIDE = 0.3
 COLUMN = 4  # cells: with fewer there is no place where harm begins, only two on either side
@@ -153,6 +156,11 @@ class Look:
         return self.effects and self.limit < WIDTH
 
     @property
+    def told_coarse(self) -> bool:
+        """Whether (b) does, the limit by its place, as near as a grid of 7 may know it."""
+        return self.effects and self.limit < COARSE
+
+    @property
     def told_slope(self) -> bool:
         """Whether (b) does, the limit by its slope."""
         return self.effects and self.slope < WIDTH
@@ -207,6 +215,9 @@ def _gain_told(found: Found, answers: Answers) -> bool:
 def _limit_width(effect: LrEffect | None, truth: Truth) -> float:
     """Decades in which harm begins at an lr; inf where it doesn't begin there."""
     if effect is None:
+        return math.inf
+    row = truth.z.loc[effect.lr]
+    if not abs(row[effect.without] - row[0.0]) < SLACK_LOSS:
         return math.inf
     low, high = effect.harms_from[HARM].low, min(effect.harms_from[HARM].high, HIGHEST_DECAY)
     place = min(truth.onset(effect.lr, HARM), HIGHEST_DECAY)

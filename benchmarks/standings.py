@@ -19,7 +19,14 @@ from matplotlib.figure import Figure
 from replays import RESULTS
 
 CSV, PNG = RESULTS / "design.csv", RESULTS / "design.png"
-SHOWN = {"a": "(a)", "effects": "effects", "b": "(b)", "b_slope": "(b) by slope"}
+SHOWN = {
+    "a": "(a)",
+    "effects": "effects",
+    "b": "(b)",
+    "b_coarse": "(b) to 0.7",
+    "b_slope": "(b) by slope",
+}
+LIMITS = ("b", "b_coarse", "b_slope")
 LABELS = {
     "design": "--design, no range known",
     "grid": "7 × 7 × 2 grid, range known",
@@ -104,7 +111,7 @@ def goals(rows: pd.DataFrame) -> pd.DataFrame:
                 most = _bound(at[method], "a") + MORE
                 line[f"(a) {method}, plus 5"] = _against(float(own["a"].median()), most)
         for method, part_of in (("grid", 2), ("suggest", 4)):
-            for column in ("b", "b_slope") if method in at else ():
+            for column in LIMITS if method in at else ():
                 ends = method != "suggest"
                 most = _bound(at[method], column) if ends else float(at[method][column].median())
                 label = f"{SHOWN[column]} {method}, by {part_of}"

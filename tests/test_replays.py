@@ -250,7 +250,7 @@ def test_standings_name_medians_and_who_never_had_it(tmp_path: Path) -> None:
     def rows(method: str, a: list[float], b: list[float]) -> pd.DataFrame:
         given = {"table": "toy", "method": method, "replay": range(len(a)), "trials": 100.0}
         own = {"stop": "answered", "ratio": 1.1, "contradicted": 0, "statements": 3}
-        told = dict.fromkeys(("effects", "b", "b_slope"), b)
+        told = dict.fromkeys(("effects", "b", "b_coarse", "b_slope"), b)
         prices = {f"{c}_price": a for c in ("a", *told)}
         return pd.DataFrame({**given, **own, "a": a, **told, **prices})
 

@@ -87,7 +87,8 @@ def outward(plane: Plane, onset: float, design: Design) -> Iterator[Want]:
     if not working:
         return
     for edge, step in ((working[0], -1), (working[-1], 1)):
-        if edge.pending or (edge is not plane.best and len(working) >= MOST_COLUMNS):
+        enough = MOST_COLUMNS if design.asks_effects else 1
+        if edge.pending or (edge is not plane.best and len(working) >= enough):
             continue
         lr = _next(edge.lr, step)
         if lr is None or not design.lr[0] * 0.999 <= lr <= design.lr[1] * 1.001:

@@ -28,9 +28,6 @@ MANY = 100
 ENOUGH_CELLS = 4
 """Cells that make a column of which something can be asked."""
 
-ROUNDING = 1.05
-"""1 and 3 times powers of ten lie 0.48 and 0.52 decades apart: both are half a decade."""
-
 
 @dataclass(frozen=True)
 class Place:
@@ -132,7 +129,7 @@ def _limit(effect: LrEffect, seeds: dict[tuple[float, float], int], design: Desi
     """Within how many decades harm begins."""
     if design.limit is None:
         return None
-    asked, onset = ROUNDING * design.limit, effect.harms_from[FACTOR]
+    asked, onset = design.limit, effect.harms_from[FACTOR]
     fewest = min(seeds.get((effect.lr, w), 1) for w in (effect.without, *open_cells(effect)))
     if not onset.known and onset.low >= 0.99 * design.weight_decay[1]:
         return Place(effect, 0.0, asked, fewest, fewest)
