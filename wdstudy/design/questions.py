@@ -190,7 +190,7 @@ def _best(answers: Answers, asked: float) -> Question:
     place = f"lr {number(best.lr)}, weight_decay {number(best.weight_decay)}"
     says = f"which cell is the best takes seeds to tell; so far {place}"
     if known:
-        says = f"choosing better than {place} would gain about {percent(width)}"
+        says = f"another cell than {place} would gain about {percent(width)}"
     trials = math.nan
     if asked < width < math.inf:
         trials = math.ceil(best.seeds * ((width / asked) ** 2 - 1)) * (1 + len(best.rivals))
