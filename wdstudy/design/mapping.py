@@ -23,6 +23,9 @@ APART = 0.3
 MOST_COLUMNS, ENOUGH_COLUMNS = 5, 4
 """So many columns at most; and as many, good or not, where training works at fewer lr."""
 
+LONG = 10
+"""Cells of a column at most: what these don't tell, noise hides."""
+
 FOR_A_CELL = 3
 """Columns that are looked at where only a good cell is asked for."""
 
@@ -221,7 +224,7 @@ def _new(
     line: Line, decay: float, design: Design, why: str, *, steps: int = HALVES, near: float = 0.2
 ) -> Iterator[Want]:
     decay = _inside(decay, design, steps)
-    if not has_near(line.asked, decay, near):
+    if len(line.asked) < LONG and not has_near(line.asked, decay, near):
         yield _want(line.lr, decay, why)
 
 

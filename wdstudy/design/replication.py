@@ -9,7 +9,7 @@ from itertools import pairwise
 from wdstudy.analysis.numbers.effects import LrEffect
 from wdstudy.design.design import Design
 from wdstudy.design.lattice import has_near, middle, nice
-from wdstudy.design.mapping import GAINS, Want
+from wdstudy.design.mapping import GAINS, LONG, Want
 from wdstudy.design.plane import Line, Plane
 from wdstudy.design.questions import FACTOR, MOST_SEEDS, Answers, Place, open_cells
 from wdstudy.space import Cell, TrialParams
@@ -55,8 +55,10 @@ def _about_the_limit(plane: Plane, place: Place, design: Design) -> Iterator[Wan
     effect, lr = place.effect, place.effect.lr
     why = f"where harm begins at lr {number(lr)}"
     line = next(line for line in plane.lines if line.lr == lr)
-    for decay in (*_beyond(effect, design), *_between(effect, place.asked)):
-        if not has_near(line.asked, decay, 0.1):
+    # Where noise hides more than one cell, others between them would be hidden as well.
+    near = _between(effect, place.asked) if len(open_cells(effect)) < 2 else ()
+    for decay in (*_beyond(effect, design), *near):
+        if len(line.asked) < LONG and not has_near(line.asked, decay, 0.1):
             yield Want(TrialParams(lr, decay), why)
             return
     if place.is_worth:
