@@ -152,7 +152,8 @@ def _upward(line: Line, guess: float, design: Design, why: str) -> Iterator[Want
     if 2 * largest < 3 * guess < 30 * largest:
         yield from _new(line, 3 * guess, design, why)
         return
-    for decade in range(1, 4):
+    far = 1 if largest >= guess / 3 else 3  # a guess tells that it can't be far
+    for decade in range(1, 1 + far):
         if largest * 10 ** (decade - 1) < design.weight_decay[1]:
             yield from _new(line, largest * 10**decade, design, why)
 

@@ -67,9 +67,14 @@ def _about_the_limit(plane: Plane, place: Place, design: Design) -> Iterator[Wan
 
 
 def _beyond(effect: LrEffect, design: Design) -> Iterator[float]:
-    """A larger weight_decay than any, where it is not sure that the largest harms."""
+    """A larger weight_decay than any, where it is not sure that the largest harms.
+
+    Not where two seem to: beyond them the model is untrained, and the loss rises no more.
+    """
     largest = effect.changes[-1].weight_decay
-    if math.isinf(effect.harms_from[FACTOR].high) and largest < 0.99 * design.weight_decay[1]:
+    seem = sum(c.loss.value > FACTOR - 1 for c in effect.changes)
+    unsure = math.isinf(effect.harms_from[FACTOR].high) and seem < 2
+    if unsure and largest < 0.99 * design.weight_decay[1]:
         yield min(nice(3 * largest), design.weight_decay[1])
 
 
