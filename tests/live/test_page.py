@@ -335,7 +335,7 @@ def test_the_note_of_a_design_tells_its_newest_batch_and_what_is_open() -> None:
     assert "37 trials done" in note
     assert "500" not in note  # what nobody knows
     assert "batch 6, 1 trial, seeds: which\\_one" in note
-    assert "the best cell, answered: choosing better" in note
+    assert "the best cell, answered: another cell" in note
     assert "What to do so far, on 37 trials" in note
     limited = designed_study(stop=None, asked={"best": 0.02, "trials": 60})
     assert "37 trials of at most 60 done" in live_page(limited, 60, "running", COMMAND).note

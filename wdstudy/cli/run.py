@@ -102,6 +102,8 @@ def run(
     """Train every trial that the study lacks; the same command again goes on after a stop.
 
     Example: wdstudy run studies/resnet.py --lr 1e-2:1:5 --weight-decay 0,1e-4:1e-2:5 --seeds 3
+
+    Where you know no ranges: wdstudy run mine.py --design --budget 20m
     """
     from wdstudy.run.progress import display_in
 
@@ -158,9 +160,7 @@ def run(
             str(study_file), keywords, *changed, quick, only, designs=design, design=asked
         ).read()
         train = partial(launch, source, trackers=trackers, **workers)
-        specs = source.specs()
-        for spec in specs if design else ():
-            _say_where_it_looks(display, spec)
+        specs = source.specs(display.say)
         _run_all(specs, storage, train, display, context.obj, live=live, quick=quick,
                  dry_run=dry_run)  # fmt: skip
 
@@ -246,18 +246,6 @@ def _asked(until: str | None, minutes: float | None, budget: str | None) -> dict
     asked: dict[str, Any] = {} if until is None else dict(parse_until(until))
     seconds = parse_budget(budget) if budget is not None else minutes and 60 * minutes
     return asked | ({} if seconds is None else {"seconds": seconds})
-
-
-def _say_where_it_looks(display: Display, spec: StudySpec) -> None:
-    """A file that gives ranges may be thought to have its own looked at."""
-    from wdstudy.words import number
-
-    assert spec.design is not None
-    ends = (number(value) for value in (*spec.design.lr, *spec.design.weight_decay))
-    display.say(
-        "ranges in the study file are not used: the design looks at lr {} … {}, weight_decay 0 "
-        "and {} … {}".format(*ends)
-    )
 
 
 def _say_the_best(display: Display, study: optuna.Study) -> None:

@@ -54,14 +54,14 @@ class Design:
                 raise SpecError(f"Design({name}={value!r}): give a number above 0, or None")
         if self.best is None and self.effects is None and self.limit is None:
             raise SpecError("Design asks nothing: give one of best, effects and limit")
-        if self.trials is not None and not (isinstance(self.trials, int) and self.trials > 0):
+        counted = isinstance(self.trials, int) and not isinstance(self.trials, bool)
+        if self.trials is not None and not (counted and self.trials > 0):
             raise SpecError(f"Design(trials={self.trials!r}): give a whole number of at least 1")
         for name in ("lr", "weight_decay"):
-            low, high = getattr(self, name)
-            if not 0 < low < high < math.inf:
-                raise SpecError(
-                    f"Design({name}={(low, high)!r}): give (least, largest), both above 0"
-                )
+            ends = getattr(self, name)
+            pair = isinstance(ends, tuple | list) and len(ends) == 2 and all(map(_is_number, ends))
+            if not (pair and 0 < ends[0] < ends[1] < math.inf):
+                raise SpecError(f"Design({name}={ends!r}): give (least, largest), both above 0")
 
     @property
     def asks_effects(self) -> bool:
@@ -89,13 +89,13 @@ def parse_until(text: str) -> dict[str, float | None]:
     defaults: Mapping[str, float | None] = {"best": 0.02, "effects": 0.05, "limit": 0.5}
     found: dict[str, float | None] = dict.fromkeys(defaults)
     for item in text.split(","):
-        name, _, value = item.strip().partition("=")
+        name, given, value = item.strip().partition("=")
         if name not in defaults:
             raise SpecError(
                 f"--until {text}: '{name}' is no question; they are best=2%, effects=5% and "
                 "limit=0.5 (decades of weight_decay), each with or without its width"
             )
-        found[name] = _width(name, value, text) if value else defaults[name]
+        found[name] = _width(name, value, text) if given else defaults[name]
     return found
 
 

@@ -23,6 +23,9 @@ APART = 0.3
 MOST_COLUMNS, ENOUGH_COLUMNS = 5, 4
 """So many columns at most; and as many, good or not, where training works at fewer lr."""
 
+LONG = 10
+"""Cells of a column at most: what these don't tell, noise hides."""
+
 FOR_A_CELL = 3
 """Columns that are looked at where only a good cell is asked for."""
 
@@ -87,7 +90,8 @@ def outward(plane: Plane, onset: float, design: Design) -> Iterator[Want]:
     if not working:
         return
     for edge, step in ((working[0], -1), (working[-1], 1)):
-        if edge.pending or (edge is not plane.best and len(working) >= MOST_COLUMNS):
+        enough = MOST_COLUMNS if design.asks_effects else 1
+        if edge.pending or (edge is not plane.best and len(working) >= enough):
             continue
         lr = _next(edge.lr, step)
         if lr is None or not design.lr[0] * 0.999 <= lr <= design.lr[1] * 1.001:
@@ -220,7 +224,7 @@ def _new(
     line: Line, decay: float, design: Design, why: str, *, steps: int = HALVES, near: float = 0.2
 ) -> Iterator[Want]:
     decay = _inside(decay, design, steps)
-    if not has_near(line.asked, decay, near):
+    if len(line.asked) < LONG and not has_near(line.asked, decay, near):
         yield _want(line.lr, decay, why)
 
 

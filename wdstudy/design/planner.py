@@ -130,7 +130,6 @@ def _stages(
     wanted = {line.lr: [*_of_column(plane, line, hint, design)] for line in mapped}
     # Columns that want nothing more have their seeds while others are mapped: batches stay full.
     settled = [line for line in mapped if not wanted[line.lr] and not line.pending]
-    settled = [line for line in settled if line in plane.working]
     placing = [*closer, *outward(plane, hint.onset, design)]
     placing += chain.from_iterable(wanted.values())
     placing += [] if placing else closer_in_decay(plane, design)

@@ -28,9 +28,6 @@ MANY = 100
 ENOUGH_CELLS = 4
 """Cells that make a column of which something can be asked."""
 
-ROUNDING = 1.05
-"""1 and 3 times powers of ten lie 0.48 and 0.52 decades apart: both are half a decade."""
-
 
 @dataclass(frozen=True)
 class Place:
@@ -132,7 +129,7 @@ def _limit(effect: LrEffect, seeds: dict[tuple[float, float], int], design: Desi
     """Within how many decades harm begins."""
     if design.limit is None:
         return None
-    asked, onset = ROUNDING * design.limit, effect.harms_from[FACTOR]
+    asked, onset = design.limit, effect.harms_from[FACTOR]
     fewest = min(seeds.get((effect.lr, w), 1) for w in (effect.without, *open_cells(effect)))
     if not onset.known and onset.low >= 0.99 * design.weight_decay[1]:
         return Place(effect, 0.0, asked, fewest, fewest)
@@ -193,7 +190,7 @@ def _best(answers: Answers, asked: float) -> Question:
     place = f"lr {number(best.lr)}, weight_decay {number(best.weight_decay)}"
     says = f"which cell is the best takes seeds to tell; so far {place}"
     if known:
-        says = f"choosing better than {place} would gain about {percent(width)}"
+        says = f"another cell than {place} would gain about {percent(width)}"
     trials = math.nan
     if asked < width < math.inf:
         trials = math.ceil(best.seeds * ((width / asked) ** 2 - 1)) * (1 + len(best.rivals))

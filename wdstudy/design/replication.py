@@ -8,8 +8,8 @@ from itertools import pairwise
 
 from wdstudy.analysis.numbers.effects import LrEffect
 from wdstudy.design.design import Design
-from wdstudy.design.lattice import has_near, middle
-from wdstudy.design.mapping import GAINS, Want
+from wdstudy.design.lattice import has_near, middle, nice
+from wdstudy.design.mapping import GAINS, LONG, Want
 from wdstudy.design.plane import Line, Plane
 from wdstudy.design.questions import FACTOR, MOST_SEEDS, Answers, Place, open_cells
 from wdstudy.space import Cell, TrialParams
@@ -45,21 +45,32 @@ def more_seeds(plane: Plane, answers: Answers, design: Design) -> Iterator[Want]
             yield from _level(plane, [(effect.lr, effect.without), *_promising(effect)], why)
     for place in answers.limits:
         if place.is_open:
-            yield from _about_the_limit(plane, place)
+            yield from _about_the_limit(plane, place, design)
 
 
-def _about_the_limit(plane: Plane, place: Place) -> Iterator[Want]:
-    """Cells between those that are too far apart; else seeds of those that are not told."""
+def _about_the_limit(plane: Plane, place: Place, design: Design) -> Iterator[Want]:
+    """A larger weight_decay, where none surely harms; cells between those that are too far apart;
+    else seeds of those that are not told.
+    """
     effect, lr = place.effect, place.effect.lr
     why = f"where harm begins at lr {number(lr)}"
     line = next(line for line in plane.lines if line.lr == lr)
-    for decay in _between(effect, place.asked):
-        if not has_near(line.asked, decay, 0.1):
+    # Where noise hides more than one cell, others between them would be hidden as well.
+    near = _between(effect, place.asked) if len(open_cells(effect)) < 2 else ()
+    for decay in (*_beyond(effect, design), *near):
+        if len(line.asked) < LONG and not has_near(line.asked, decay, 0.1):
             yield Want(TrialParams(lr, decay), why)
             return
     if place.is_worth:
         cells = [(lr, effect.without), *((lr, decay) for decay in open_cells(effect))]
         yield from _level(plane, cells, why)
+
+
+def _beyond(effect: LrEffect, design: Design) -> Iterator[float]:
+    """A larger weight_decay than any, where it is not sure that the largest harms."""
+    largest = effect.changes[-1].weight_decay
+    if math.isinf(effect.harms_from[FACTOR].high) and largest < 0.99 * design.weight_decay[1]:
+        yield min(nice(3 * largest), design.weight_decay[1])
 
 
 def _between(effect: LrEffect, asked: float) -> Iterator[float]:

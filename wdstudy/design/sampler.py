@@ -98,6 +98,7 @@ class LandscapeSampler(BaseSampler):
         if trial.number not in self._placed:
             self._placed[trial.number] = self._place(study, trial)
         value = getattr(self._placed[trial.number], name)
+        value += distribution.low if name == SEED else 0  # replicas are numbered from 0 on
         return type(distribution.low)(min(max(value, distribution.low), distribution.high))
 
     def after_trial(
@@ -141,8 +142,25 @@ class LandscapeSampler(BaseSampler):
         return replace(best, seed=max(seeds) + 1)
 
     def _next(self, study: Study, outcomes: Sequence[Outcome]) -> Batch | Stop | None:
+        self._learn_ranges(study)
         minimize = study.direction == StudyDirection.MINIMIZE
-        return next_batch(outcomes, self._design, size=1, minimize=minimize, scouts=False)
+        found = next_batch(outcomes, self._design, size=1, minimize=minimize, scouts=False)
+        axis = self._ranges.get(SEED)
+        if isinstance(found, Batch) and isinstance(axis, FloatDistribution | IntDistribution):
+            seeds = int(axis.high - axis.low) + 1
+            if found.cells[0].seed >= seeds:
+                return Stop("hopeless", f"{found.why}: that takes more seeds than the {seeds} that "
+                                        "the study suggests")  # fmt: skip
+        return found
+
+    def _learn_ranges(self, study: Study) -> None:
+        """The ranges of trials that were there before this sampler, as after a kill."""
+        if all(name in self._ranges for name in (LR, WEIGHT_DECAY)):
+            return
+        for trial in reversed(study.get_trials(deepcopy=False)):
+            for name, axis in trial.distributions.items():
+                if name in self._names:
+                    self._ranges.setdefault(self._names[name], axis)
 
     @property
     def _design(self) -> Design:
@@ -192,7 +210,9 @@ class LandscapeSampler(BaseSampler):
         values = {self._names[n]: v for n, v in trial.params.items() if n in self._names}
         if LR not in values or WEIGHT_DECAY not in values:
             return None
-        decay, axis = values[WEIGHT_DECAY], self._ranges.get(WEIGHT_DECAY)
+        axes = {self._names[n]: a for n, a in trial.distributions.items() if n in self._names}
+        decay, axis = values[WEIGHT_DECAY], axes[WEIGHT_DECAY]
         if isinstance(axis, FloatDistribution) and axis.low > 0 and decay <= axis.low * 1.001:
             decay = 0.0
-        return TrialParams(values[LR], decay, int(values.get(SEED, 0)))
+        seed = values[SEED] - getattr(axes[SEED], "low", 0) if SEED in values else 0
+        return TrialParams(values[LR], decay, int(seed))

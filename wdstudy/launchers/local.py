@@ -135,6 +135,7 @@ class _Team:
         """Start the workers, show what they do, replace those that are lost."""
         try:
             with self._display:
+                self._display.show(self._board.status)
                 for _ in range(self._jobs):
                     self._start()
                 opened(self._runner.study)  # what it takes, the workers don't wait for

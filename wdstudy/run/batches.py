@@ -18,31 +18,31 @@ from wdstudy.space import TrialParams
 from wdstudy.storage.ids import id_of_trial, storage_of
 
 
-def place(study: optuna.Study, batch: Batch, *, by: str) -> int:
-    """Enqueue a batch, unless another worker was first to place one of its number.
+def place(study: optuna.Study, batch: Batch, *, after: int, by: str) -> int:
+    """Enqueue a batch, unless another worker has placed one since this was planned.
 
-    Each that plans enqueues the first cell of its batch with the number after the newest. The
-    storage numbers trials one after the other, so all of them agree on whose was first: that
-    worker enqueues the rest, and the others withdraw theirs and plan anew, on what is on its way
-    now. So batches are not placed twice, also where workers saw different trials and planned
-    different ones. What may happen is that somebody claims such a cell before it is withdrawn: one
-    trial more than was asked for, and one that tells something.
+    Each that plans enqueues the first cell of its batch with the number after the newest that it
+    has seen. The storage numbers trials one after the other, so all of them agree on whose was
+    first: that worker enqueues the rest, and the others withdraw theirs and plan anew, on what is
+    on its way now. So every batch is planned on all those before it, also where workers saw
+    different trials and planned different ones. What may happen is that somebody claims such a
+    cell before it is withdrawn: one trial more than was asked for, and one that tells something.
 
     Args:
         study: Where.
         batch: What to place; cells that some trial has already are left out.
+        after: The number of the newest batch by which it was planned.
         by: A name that no other worker has.
 
     Returns:
         The number of the batch; 0 where another worker was first, or there is nothing to place.
     """
-    trials = study.get_trials(deepcopy=False)
-    _clear(study, trials, batch.cells)
+    _clear(study, study.get_trials(deepcopy=False), batch.cells)
     trials = study.get_trials(deepcopy=False)
     cells = missing(trials, batch.cells)
-    if not cells:
+    if not cells or newest_batch(trials) > after:
         return 0
-    number = newest_batch(trials) + 1
+    number = after + 1
     mark = {STAGE: batch.stage, REASON: batch.why, BATCH: number}
     first = {**mark, BATCH_TRIALS: len(cells)}
     enqueue(study, cells[:1], with_seed=True, by=by, attributes=first)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from wdstudy.design.batch import Batch, Stop
 from wdstudy.errors import fault
@@ -93,8 +93,8 @@ class Designer:
         from wdstudy.run.scouting import steps_of
 
         self._scouts = steps_of(self._prepared) > 0
-        asked = self.ask(scouts=self._scouts)
-        trials = self._study.get_trials(deepcopy=False)
+        trials = self._trials()
+        asked = self.ask(trials, scouts=self._scouts)
         waiting = sum(self._prepared.plan.takes(t) for t in trials if is_placed(t))
         if isinstance(asked, Stop) and (asked.reason == "answered" or not waiting):
             self.over = asked
@@ -117,7 +117,7 @@ class Designer:
 
     def foresee(self) -> list[str]:
         """What a run would begin with: short runs and what they cost, or a batch of trials."""
-        asked = None if self.is_closed else self.ask(scouts=self._scouts)
+        asked = None if self.is_closed else self.ask(self._trials(), scouts=self._scouts)
         if not isinstance(asked, Batch):
             return []
         if asked.share == 1:
@@ -131,46 +131,46 @@ class Designer:
     def lead(self, choice: LaneChoice) -> None:
         """Scout, if that is asked for, and place the first batch."""
         while not self.is_closed:
-            asked = self.ask(scouts=self._scouts)
+            trials = self._trials()
+            if self._is_on_its_way(trials):
+                time.sleep(_POLL_SECONDS)
+                continue
+            asked = self.ask(trials, scouts=self._scouts)
             if not isinstance(asked, Batch):
                 return
             forget_stop(self._study)
             if asked.share == 1:
-                self._place(asked)
+                self._place(asked, trials)
                 return
             self._scout(asked, choice)
 
-    def go_on(self) -> bool:
+    def go_on(self, trials: list[FrozenTrial]) -> bool:
         """Place the next batch, once the queue is empty.
 
         Returns:
             Whether there may be a trial to claim, or may be in a moment.
         """
-        trials = self._study.get_trials(deepcopy=False)
         if self._is_on_its_way(trials):
             time.sleep(_POLL_SECONDS)
             return True
-        asked = self.ask()
+        asked = self.ask(trials)
         if isinstance(asked, Batch):
             forget_stop(self._study)
-            before = self._asked[0]
-            if self._place(asked):
-                return True
-            self.ask()
-            return self._asked[0] != before  # what another has placed, or has trained meanwhile
+            # Where another was faster, what is known has changed, and is thought over.
+            return self._place(asked, trials) or _states(self._trials()) != _states(trials)
         if self.is_closed:
             return False
         return any(is_placed(t) and self._prepared.plan.takes(t) for t in trials)
 
     def end(self) -> None:
         """Write down why nothing more is placed."""
-        stop = self.over or self.ask()
+        stop = self.over or self.ask(self._trials())
         if isinstance(stop, Stop):
             note_stop(self._study, stop)
 
     def fair(self, lanes: int) -> int:
         """Of a batch that has less than all lanes of all workers, each takes its part."""
-        trials = self._study.get_trials(deepcopy=False)
+        trials = self._trials()
         newest = newest_batch(trials)
         held = sum(batch_of(t) == newest and t.state in TAKEN for t in trials) if newest else lanes
         return max(1, min(lanes, -(-held // self._jobs)))
@@ -178,15 +178,13 @@ class Designer:
     def sample(self) -> None:
         """A design enqueues all that it wants."""
 
-    def ask(self, *, scouts: bool = False) -> Batch | Stop | None:
-        """What to train next, by all that is known now; thought over once for what is the same."""
+    def ask(self, trials: list[FrozenTrial], *, scouts: bool = False) -> Batch | Stop | None:
+        """What to train next, by these trials and scouts; what is the same is thought over once."""
         from wdstudy.design.planner import next_batch
 
-        trials = self._study.get_trials(deepcopy=False)
         late = self._time.is_over
         left = self._time.trials(trials)
-        states = tuple((trial.number, trial.state) for trial in trials)
-        known = states, self._size, scouts, late, None if left is None else int(left)
+        known = _states(trials), self._size, scouts, late, None if left is None else int(left)
         if known != self._asked[0] or scouts:
             outcomes = outcomes_of(
                 trials,
@@ -206,17 +204,19 @@ class Designer:
             self._asked = known, asked
         return self._asked[1]
 
+    def _trials(self) -> list[FrozenTrial]:
+        return self._study.get_trials(deepcopy=False)
+
     def _is_on_its_way(self, trials: list[FrozenTrial]) -> bool:
         """Whether another worker is in the middle of placing a batch, and makes progress."""
         lacking = on_the_way(trials)
         if lacking != self._lacking:
-            self._told = ""
-        self._lacking, self._since = lacking, time.monotonic()
+            self._lacking, self._since = lacking, time.monotonic()
         return lacking > 0 and time.monotonic() - self._since < ENQUEUE_SECONDS
 
-    def _place(self, batch: Batch) -> bool:
-        """Whether this worker's batch stands."""
-        placed = place(self._study, batch, by=self._worker)
+    def _place(self, batch: Batch, trials: list[FrozenTrial]) -> bool:
+        """Whether this worker's batch stands, which was planned on these trials."""
+        placed = place(self._study, batch, after=newest_batch(trials), by=self._worker)
         if placed:
             trials = self._study.get_trials(deepcopy=False, states=TAKEN)
             told = f"{batch.stage}: {batch.why}"
@@ -246,3 +246,8 @@ class Designer:
         from wdstudy.run.scouting import steps_of
 
         return steps_of(self._prepared, batch.share) / self._prepared.total_steps
+
+
+def _states(trials: list[FrozenTrial]) -> tuple[tuple[int, TrialState], ...]:
+    """What makes one look at a study differ from another."""
+    return tuple((trial.number, trial.state) for trial in trials)

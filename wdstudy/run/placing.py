@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Protocol
 
 import optuna
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from wdstudy.errors import StudyError, fault
 from wdstudy.run.cells import left_behind, missing
@@ -45,8 +45,11 @@ class Placer(Protocol):
         """Enqueue what is known to be wanted, before the run's workers start."""
         ...
 
-    def go_on(self) -> bool:
-        """Whether there is more to claim, once the queue is empty: it is placed here."""
+    def go_on(self, trials: list[FrozenTrial]) -> bool:
+        """Whether there is more to claim, once the queue is empty: it is placed here.
+
+        `trials`: those of the study, as they are seen now.
+        """
         ...
 
     def fair(self, lanes: int) -> int:
@@ -94,9 +97,8 @@ class SpecPlacer:
         lacking = missing(trials, self._plan.cells(self._study))
         enqueue_once(self._study, lacking, with_seed=self._plan.with_seed, by=self._worker)
 
-    def go_on(self) -> bool:
+    def go_on(self, trials: list[FrozenTrial]) -> bool:
         """Enqueue what others left behind; whether there was any."""
-        trials = self._study.get_trials(deepcopy=False)
         left = left_behind(trials, self._plan.cells(self._study))
         enqueue_once(self._study, left, with_seed=self._plan.with_seed, by=self._worker)
         return bool(left)

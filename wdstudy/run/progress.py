@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -77,7 +78,10 @@ class BarDisplay:
         )
         lines = [
             # A reason is a sentence, and is read to its end; of losses their first digits are.
-            Text(f"  {printable(line)}", overflow="ellipsis", no_wrap=not reason, style="dim")
+            Padding(
+                Text(printable(line), overflow="ellipsis", no_wrap=not reason, style="dim"),
+                (0, 0, 0, 2),
+            )
             for line, reason in (
                 (status.stage(), True),
                 (status.headline(), False),

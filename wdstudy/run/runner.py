@@ -158,9 +158,9 @@ class Runner:
         """
         if self.release():
             return True
-        if self._placer.go_on():
+        trials = self.study.get_trials(deepcopy=False)  # one look, by which all is decided
+        if self._placer.go_on(trials):
             return True
-        trials = self.study.get_trials(deepcopy=False)
         others = sum(t.state == TrialState.RUNNING and self._is_wanted(t) for t in trials)
         if others:
             self._say_that_we_wait(others)

@@ -29,8 +29,8 @@ from wdstudy.words import briefly, counted, number
 FEWEST_STEPS = 10
 """A run of fewer steps tells nothing of where training works."""
 
-LONGEST = 0.5
-"""A scout that takes more of a trial's steps than this is better trained to its end."""
+LONGEST = 0.2
+"""Scouts that take more of a trial's steps than this would cost more than they save."""
 
 
 def steps_of(prepared: Prepared, share: float = SCOUT_SHARE) -> int:

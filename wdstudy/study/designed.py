@@ -9,15 +9,16 @@ from typing import Any
 from wdstudy.design.design import Design
 from wdstudy.errors import FlagError
 from wdstudy.study.spec import StudySpec
+from wdstudy.words import number
 
 FLAGS = {"best": "--until", "effects": "--until", "limit": "--until", "seconds": "--budget"}
 """Fields of a Design, and the flags that give them."""
 
 _CONTRADICTIONS = {
-    "sampler": "it places its own trials",
-    "pruner": "it learns from every trial's end",
-    "seeds": "it asks for seeds where they decide something",
-    "only": "it places its own trials",
+    "sampler": "places its own trials",
+    "pruner": "learns from every trial's end",
+    "seeds": "asks for seeds where they decide something",
+    "only": "places its own trials",
 }
 """What a design does instead of what other flags ask for."""
 
@@ -49,11 +50,13 @@ def with_design(
                 f"{FLAGS[name]}: only for a study that designs itself; add --design or leave it out"
             )
         return spec
-    whose = "--design" if wanted else "the study file's design="
+    other = "--design: it"
+    if not wanted:
+        other = "the study file, by which the study designs itself: it"
     for name, why in _CONTRADICTIONS.items():
         if name in changes or name in space:
             flag = "--cells" if name == "only" else f"--{name}"
-            raise FlagError(f"{flag} contradicts {whose}: {why}; leave out the one or the other")
+            raise FlagError(f"{flag} contradicts {other} {why}; leave out {flag}")
     limits: dict[str, Any] = {
         name: _limits(name, space[name]) for name in ("lr", "weight_decay") if name in space
     }
@@ -69,3 +72,12 @@ def _limits(name: str, axis: tuple[float, ...]) -> tuple[float, float]:
             f"where to look; give the least and the largest, like {flag} 1e-4:1"
         )
     return values[0], values[-1]
+
+
+def ranges_unused(design: Design) -> str:
+    """What is said of a file with ranges, whose study is let design itself."""
+    ends = (number(value) for value in (*design.lr, *design.weight_decay))
+    return (
+        "ranges in the study file are not used: the design looks at lr {} … {}, weight_decay 0 "
+        "and {} … {}".format(*ends)
+    )

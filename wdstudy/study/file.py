@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from wdstudy.errors import SpecError, fault, nearest
-from wdstudy.study.designed import with_design
+from wdstudy.study.designed import ranges_unused, with_design
 from wdstudy.study.quick import SUFFIX, quick
 from wdstudy.study.spec import StudySpec
 
@@ -53,8 +53,11 @@ class SpecSource:
         path = Path(self.path)
         return replace(self, code=path.read_bytes()) if path.is_file() else self
 
-    def specs(self) -> list[StudySpec]:
+    def specs(self, say: Callable[[str], None] = lambda line: None) -> list[StudySpec]:
         """The specs, changed.
+
+        Args:
+            say: Told what of the file is not used.
 
         Raises:
             SpecError: as `load_specs`, one name is given to several studies, or `only` names none.
@@ -66,7 +69,12 @@ class SpecSource:
                 f"--name {self.changes['name']}: '{self.path}' describes {len(specs)} studies; "
                 "drop it, or choose one with --only"
             )
-        return [self._changed(spec, one_of_several=len(every) > 1) for spec in specs]
+        changed = [self._changed(spec, one_of_several=len(every) > 1) for spec in specs]
+        for spec, now in zip(specs, changed, strict=True):
+            if spec.design is None and now.design is not None:
+                say(ranges_unused(now.design))
+                break
+        return changed
 
     def _chosen(self, specs: list[StudySpec]) -> list[StudySpec]:
         wanted = [name.strip() for name in self.only.split(",")] if self.only else []

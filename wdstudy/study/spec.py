@@ -62,7 +62,7 @@ class StudySpec:
     """A joint sweep of `lr` and `weight_decay`, described in full.
 
     Args:
-        space: The grid, or the ranges a sampler draws from. With a design it is the design's.
+        space: The grid, or the ranges a sampler draws from. A study without one designs itself.
         task: What is trained; or give `train`.
         train: Your own loop instead of a task: `train(params, recorder)`.
         name: The study's name; the study file's name where it is empty.
@@ -97,7 +97,7 @@ class StudySpec:
         SpecError: a field can't be used; the message names it.
     """
 
-    space: SearchSpace = None  # type: ignore[assignment]  # only with a design, which has its own
+    space: SearchSpace = None  # type: ignore[assignment]  # a design has its own
     task: Task | None = None
     train: UserLoop | None = None
     name: str = ""
@@ -127,6 +127,8 @@ class StudySpec:
     """The study file as it was named, and the flags that change it; filled by the loader."""
 
     def __post_init__(self) -> None:
+        if self.design is None and self.space is None and self.sampler == GRID:
+            object.__setattr__(self, "design", Design())
         if self.design is not None:
             self._take_the_design(self.design)
         if type(self.sampler).__name__ == "LandscapeSampler":
@@ -233,8 +235,8 @@ class StudySpec:
             value = getattr(self, name)
             if value != wanted:
                 raise SpecError(
-                    f"{name}={_described(value)!r} with design=: a study that designs itself "
-                    f"{_NO_PLACE[name]}; leave out {name}= or design="
+                    f"{name}={_described(value)!r}: a study that designs itself "
+                    f"{_NO_PLACE[name]}; leave out {name}=, or give space= and no design="
                 )
         if self.trials is not None:
             design = replace(design, trials=self.trials)
@@ -248,8 +250,9 @@ class StudySpec:
             raise SpecError(f"give either task= or train= to StudySpec; {given} is given")
         if self.space is None:
             raise SpecError(
-                "there is no space; give space=SearchSpace(lr=..., weight_decay=...), or "
-                "design=Design() to let the study find it"
+                f"sampler={_described(self.sampler)!r} without a space; give "
+                "space=SearchSpace(lr=..., weight_decay=...), or leave out the sampler, and the "
+                "study designs itself"
             )
         if not isinstance(self.space, SearchSpace):
             raise SpecError(f"space={self.space!r} is not a SearchSpace(lr=..., weight_decay=...)")

@@ -11,7 +11,7 @@ from wdstudy.analysis.numbers.findings import Landscape
 from wdstudy.analysis.numbers.landscape import landscape, landscape_of_study
 
 WARNING = "The sampler looked at results"
-SIMULATED = "simulated in benchmarks/coverage.py"
+SIMULATED = "simulated in benchmarks/adaptive.py"
 
 
 def found(**changes: object) -> Landscape:

@@ -207,10 +207,11 @@ def test_interval_covers_about_as_often_as_it_says() -> None:
 def test_interval_covers_in_90_to_99_percent(sweep: Sweep) -> None:
     """Over all surfaces together; `benchmarks/coverage.py` tells of each with more runs.
 
-    An interval that covers 95 % covers fewer than 52 of 60 once in two hundred times.
+    An interval that covers 95 % covers fewer than 50 of 60 once in ten thousand times; where noise
+    differs by lr, those of lopsided valleys cover 91 % (300 draws).
     """
     covered = [coverage(shape(slope), slope, sweep, 60)[0] for shape in SHAPES for slope in SLOPES]
-    assert min(covered) >= 52 / 60
+    assert min(covered) >= 50 / 60
     assert 0.93 <= np.mean(covered) <= 0.995
 
 

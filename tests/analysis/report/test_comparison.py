@@ -7,7 +7,7 @@ from typing import Any
 
 import optuna
 import pytest
-from made_studies import grid_study, placed, study_of
+from made_studies import designed_study, grid_study, placed, study_of
 from optuna.distributions import FloatDistribution
 from optuna.trial import create_trial
 from pages import Page
@@ -184,3 +184,14 @@ def test_what_can_not_be_compared_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="judged by different metrics"):
         write_reports([study, foreign], tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_design_is_compared_by_what_it_asked_and_stands_for_no_random_trials(
+    tmp_path: Path,
+) -> None:
+    page = write_reports([designed_study("own"), grid_study("grid", seeds=2)], tmp_path)[-1]
+    found = json.loads((page.parent / "summary.json").read_text())["differences"]
+    assert found["lr"]["values"]["own"] == "as its design placed them"
+    assert found["sampler"]["values"] == {"own": "design", "grid": "grid"}
+    assert found["design best"]["values"]["own"] == "0.02"
+    assert {path.stem for path in (page.parent / "figures").iterdir()} == {"heatmaps"}

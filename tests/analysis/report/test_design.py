@@ -70,7 +70,7 @@ def test_the_paragraphs_say_what_was_asked_done_and_why_it_ended() -> None:
     assert "allowed 60 trials and 20 min" in asked
     assert scouted.startswith("16 short runs, each 5 % as long as a trial, came first")
     assert "validation loss was best at lr 1; they diverged at lr 10 and above" in scouted
-    assert "37 trials of full length followed in 5 batches" in way
+    assert "It placed 37 trials of full length in 5 batches" in way
     assert way.endswith("lr 0.3, weight_decay 0.01 after batch 3.")
     assert stop.startswith("It stopped because all that it was asked is answered: choosing")
 
@@ -88,6 +88,7 @@ def test_trials_that_the_design_did_not_place_are_told_apart() -> None:
     study.add_trial(trained(0.5, 0.5))
     told = told_of(study)
     assert "beside 1 trial that the design did not place" in told.paragraphs[2]
+    assert "weight_decay 0.5 before the design began" in told.paragraphs[2]
     assert told.batches[0][:2] == ("–", "before")
 
 

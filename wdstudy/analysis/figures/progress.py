@@ -16,7 +16,7 @@ from wdstudy.analysis.frames.design import BEFORE, Designed
 from wdstudy.analysis.numbers.spoken import percent
 from wdstudy.analysis.views.design import DesignInfo
 from wdstudy.analysis.views.looks import BLUE, GREEN, INK, MUTED, PURPLE, VERMILION
-from wdstudy.analysis.views.scales import LogPlace, spans_decades
+from wdstudy.analysis.views.scales import LogPlace, log_ticks, spans_decades
 from wdstudy.design.batch import Question
 from wdstudy.space import LR, WEIGHT_DECAY
 from wdstudy.words import briefly, counted, number
@@ -46,7 +46,8 @@ def draw_scouts(found: Designed, lrs: pd.Series, label: str, ax: Axes) -> None:
     known = found.scouts["value"].dropna()
     if len(known) and spans_decades(known):
         ax.set_yscale("log")
-        dress_log(ax.yaxis, known.min(), known.max())
+        low, high = float(known.min()), float(known.max())
+        dress_log(ax.yaxis, low, high, at=log_ticks(low, high, 3))
     else:
         ax.yaxis.set_major_locator(MaxNLocator(2))
     lost = plain.loc[plain["diverged"], LR]

@@ -114,13 +114,16 @@ def _draw_points(info: HeatmapInfo, x: LogPlace, y: LogPlace, which: Mask, ax: A
 
 
 def _name_columns(lrs: pd.Series, x: LogPlace, ax: Axes) -> None:
-    """Ticks at the columns, or at those of several cells, where their names have room."""
-    counts = lrs[lrs.between(x.low, x.high)].value_counts().sort_index()
-    for columns in ([*counts.index], [*counts.index[counts >= COLUMN]]):
-        gaps = np.diff(np.log10(columns))
-        if 1 < len(columns) <= 2 * MOST_NAMED and gaps.min() > NAME * _decade(ax):
-            dress_log(ax.xaxis, x.low, x.high, x.apart, columns)
-            return
+    """Ticks at the columns, those of most cells first, as far as their names have room."""
+    counts = lrs[lrs.between(x.low, x.high)].value_counts()
+    if (counts >= COLUMN).sum() < 2:
+        return
+    named: list[float] = []
+    for lr in sorted(counts.index, key=lambda lr: (-counts[lr], lr)):
+        if all(abs(math.log10(lr / other)) > NAME * _decade(ax) for other in named):
+            named.append(float(lr))
+    if len(named) <= 2 * MOST_NAMED:
+        dress_log(ax.xaxis, x.low, x.high, x.apart, sorted(named))
 
 
 def _decade(ax: Axes) -> float:

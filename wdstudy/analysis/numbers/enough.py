@@ -50,7 +50,7 @@ def stopped(design: Designed | None, study: str = "") -> Sentence | None:
         "budget": "The budget was spent before all that the design was asked is answered: "
         f"{_suggest(study)} says what is open, and how to go on.",
         "hopeless": "The design stopped before all that it was asked is answered: more trials "
-        "would hardly tell it.",
+        "would tell too little for their price.",
         "": "The design goes on: not all that it was asked is answered yet "
         f"({_suggest(study)} says what is open).",
     }

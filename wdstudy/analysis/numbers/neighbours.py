@@ -55,7 +55,8 @@ def noise_of_neighbours(table: pd.DataFrame) -> Noise:
         drawn = np.clip(errors, -FAR_OUT * scale, FAR_OUT * scale) if scale > 0 else errors
         df[column] = len(errors) * OVERLAP
         squares[column] = float((drawn**2).mean()) * df[column]
-    return replace(moderated(squares, df), shift=UNSEEN_SHIFT)
+    places = table.groupby("column")["x"].mean().to_dict()
+    return replace(moderated(squares, df, places), shift=UNSEEN_SHIFT)
 
 
 def _across(left: pd.DataFrame, right: pd.DataFrame) -> Array:

@@ -5,10 +5,12 @@ unit, and a seed shifts the cells of one lr alike, those of another otherwise. S
 
     z(cell, seed) = cell + shift(lr, seed) + rest,
 
-the variance of the rest is that of its lr, moderated towards the others' (Smyth 2004,
-doi:10.2202/1544-6115.1027), and differences between cells of one lr are taken seed by seed, which
-rids them of the shifts. A rest that lies far out does not count for its column, and a cell that is
-noisier than its column, as beside a cliff, is as uncertain as its own seeds are.
+the variance of the rest is that of its lr, moderated towards what the others let expect there
+(Smyth 2004, doi:10.2202/1544-6115.1027; along a trend as in Law et al. 2014,
+doi:10.1186/gb-2014-15-2-r29), for noise grows with lr. Differences between cells of one lr are
+taken seed by seed, which rids them of the shifts. A rest that lies far out does not count for its
+column, and a cell that is noisier than its column, as beside a cliff, is as uncertain as its own
+seeds are.
 """
 
 from __future__ import annotations
@@ -27,6 +29,16 @@ FAR_OUT = 3.5
 
 TINY = 1e-24
 """A variance of log loss that is rounding."""
+
+RISE, RISE_SD = 1.8, 1.0
+"""Log variance that a decade of lr adds, and how models differ in that (benchmarks/tables/)."""
+
+SCATTER, SCATTER_SD = 0.5, 1.5
+"""Variance of a column's log variance about that trend, as most of these tables have it, and the
+standard deviation of its logarithm from one to another."""
+
+SCATTERS = np.geomspace(0.03, 12.0, 30)
+"""Such variances that are weighed against each other."""
 
 FEWEST_DF = 2
 """No interval rests on one degree of freedom: Student's t is then wider than any loss."""
@@ -87,23 +99,66 @@ class Noise:
         return self.variance(cell, column) + self.shift * self.of(column).sd ** 2
 
 
-def moderated(squares: Mapping[int, float], df: Mapping[int, float]) -> Noise:
-    """Variances of the columns drawn towards each other, as far as they seem alike (Smyth 2004)."""
+def moderated(
+    squares: Mapping[int, float], df: Mapping[int, float], x: Mapping[int, float]
+) -> Noise:
+    """Variances of the columns drawn towards what all of them let expect (Smyth 2004).
+
+    Columns without errors of their own get what is expected at their lr, and few degrees of freedom
+    where that lies far from those that have some.
+
+    Args:
+        squares: Sums of squares of errors by column.
+        df: Their degrees of freedom.
+        x: log10 lr of every column, of those without errors too.
+    """
     total = sum(df.values())
     if total < 1:
         return Noise()
     pooled = max(sum(squares.values()) / total, TINY)
     tiny = max(1e-6 * pooled, TINY)
     own = {c: max(squares[c] / df[c], tiny) for c in df if df[c] >= 1}
-    prior, prior_df = prior_of(np.array([*own.values()]), np.array([df[c] for c in own]))
+    if not own:
+        return Noise(math.sqrt(pooled), total)
+    free, at = np.array([df[c] for c in own]), np.array([x[c] for c in own])
+    told = np.log([*own.values()]) - special.digamma(free / 2) + np.log(free / 2)
+    likely, spread = _trend(at, told, special.polygamma(1, free / 2), np.array([*x.values()]))
     columns = {}
-    for column, free in df.items():
-        if math.isinf(prior_df):
-            variance = prior
-        else:
-            variance = (prior_df * prior + free * own.get(column, 0.0)) / (prior_df + free)
-        columns[column] = ColumnNoise(math.sqrt(variance), min(prior_df + free, total))
+    for column, log_variance, unsure in zip(x, likely, spread, strict=True):
+        half = _inverse_trigamma(unsure)
+        prior = math.exp(log_variance + special.digamma(half) - math.log(half))
+        mine = df.get(column, 0.0) if column in own else 0.0
+        variance = (2 * half * prior + mine * own.get(column, 0.0)) / (2 * half + mine)
+        columns[column] = ColumnNoise(math.sqrt(variance), min(2 * half + mine, total))
     return Noise(math.sqrt(pooled), total, columns)
+
+
+def _trend(x: Array, told: Array, error: Array, at: Array) -> tuple[Array, Array]:
+    """The log variances expected `at` some log10 lr, and the variances of those there, `[m]` each.
+
+    A line through those that are `told` `[n]` with variances `error`, whose slope is drawn towards
+    RISE. How far columns scatter about it is weighed by how well it explains them.
+    """
+    design = np.column_stack([np.ones_like(x), x])
+    prior = np.diag([0.0, RISE_SD**-2])
+    target = np.array([0.0, RISE * RISE_SD**-2])
+    weights, lines, errors = [], [], []
+    there = np.column_stack([np.ones_like(at), at])
+    for scatter in SCATTERS:
+        weight = 1 / (error + scatter)
+        precision = design.T @ (weight[:, None] * design) + prior
+        covariance = np.linalg.inv(precision)
+        line = covariance @ (design.T @ (weight * told) + target)
+        left = float((weight * (told - design @ line) ** 2).sum())
+        left += ((line[1] - RISE) / RISE_SD) ** 2
+        chance = np.log(weight).sum() - np.linalg.slogdet(precision)[1] - left
+        chance -= (math.log(scatter / SCATTER) / SCATTER_SD) ** 2
+        weights.append(chance / 2)
+        lines.append(there @ line)
+        errors.append(scatter + ((there @ covariance) * there).sum(axis=1))
+    share = np.exp(np.array(weights) - max(weights))
+    share /= share.sum()
+    return share @ np.array(lines), share @ np.array(errors)
 
 
 def prior_of(variances: Array, df: Array) -> tuple[float, float]:

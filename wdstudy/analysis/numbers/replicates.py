@@ -36,7 +36,7 @@ def noise_of(rows: pd.DataFrame, table: pd.DataFrame) -> Noise:
         mine = rest[columns == column]
         most = FAR_OUT * max(overall, _scale(mine, free))
         squares[column], df[column] = _trimmed(mine, most, free)
-    noise = moderated(squares, df)
+    noise = moderated(squares, df, table.groupby("column")["x"].mean().to_dict())
     if not noise.known:  # a cell or two with a second seed: their neighbours tell more
         return noise_of_neighbours(table)
     shift, shift_df = _shift(shifts, noise)

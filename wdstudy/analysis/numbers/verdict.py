@@ -255,7 +255,7 @@ def _cautions(pruned: int, adaptive: bool, design: Designed | None) -> Iterator[
         yet = "" if design.stopped else ", which has not come yet"
         text = (
             "The design placed the trials by looking at results, and the intervals hold all the "
-            f"same at its stop{yet}: simulated in benchmarks/coverage.py."
+            f"same at its stop{yet}: simulated in benchmarks/adaptive.py."
         )
         yield Sentence(text, "trials")
     elif adaptive:

@@ -15,6 +15,7 @@ from wdstudy.analysis.figures.comparison import common_value, plot_comparison
 from wdstudy.analysis.figures.registry import Drawing
 from wdstudy.analysis.figures.search import plot_best_of_n
 from wdstudy.analysis.frames.cells import cells_of, finished_trials
+from wdstudy.analysis.frames.design import designed
 from wdstudy.analysis.numbers.findings import Landscape
 from wdstudy.analysis.numbers.landscape import landscape
 from wdstudy.analysis.numbers.reading import Read, read_study
@@ -136,6 +137,8 @@ def _drawings(frames: dict[str, pd.DataFrame], value: str) -> Iterator[Drawing]:
         lambda: plot_comparison(frames, value),
         wide=True,
     )
+    if any(designed(frame) is not None for frame in frames.values()):
+        return  # the trials of a design stand for no random ones
     yield Drawing(
         "best-of-n",
         "How good the best of n randomly drawn trials is: the lower line finds a good cell with "

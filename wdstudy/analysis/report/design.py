@@ -144,7 +144,7 @@ def _way(info: DesignInfo) -> str:
     """How many trials there were, and which cell was the best when."""
     batches = info.designed.batches
     placed = batches[batches["batch"] > 0]
-    text = f"{counted(int(placed['trials'].sum()), 'trial')} of full length followed in "
+    text = f"It placed {counted(int(placed['trials'].sum()), 'trial')} of full length in "
     text += counted(int(placed["batch"].nunique()), "batch").replace("batchs", "batches")
     there = int(batches["trials"].sum() - placed["trials"].sum())
     text += f", beside {counted(there, 'trial')} that the design did not place" if there else ""
@@ -156,17 +156,22 @@ def _way(info: DesignInfo) -> str:
     if not changes:
         return f"{text}."
     shown = changes if len(changes) <= MOST_WAYS else [*changes[:2], *changes[-2:]]
-    ways = [f"lr {number(c[0])}, weight_decay {number(c[1])} after batch {b}" for b, c in shown]
+    ways = [
+        f"lr {number(lr)}, weight_decay {number(decay)} "
+        + (f"after batch {batch}" if batch else "before the design began")
+        for batch, (lr, decay) in shown
+    ]
     if len(shown) < len(changes):
         ways.insert(2, f"{len(changes) - 4} others")
     return f"{text}. The best cell was {'; then '.join(ways)}."
 
 
 def _stop(found: Designed) -> str:
+    without = "It stopped before all that it was asked is answered"
     words = {
         "answered": "It stopped because all that it was asked is answered",
-        "budget": "It stopped because what it was allowed is spent",
-        "hopeless": "It stopped before all that it was asked is answered",
+        "budget": without,
+        "hopeless": without,
         "": "It has not stopped yet: the same command goes on",
     }
     text = words.get(found.stopped, f"It stopped ({found.stopped})")

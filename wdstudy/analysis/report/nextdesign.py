@@ -13,6 +13,7 @@ from wdstudy.analysis.report.design import told_of
 from wdstudy.analysis.views.design import asked_words, design_of, questions_now
 from wdstudy.design.batch import Question
 from wdstudy.design.design import Design
+from wdstudy.design.planner import ANSWERS
 from wdstudy.record import StudyRecord
 
 
@@ -36,7 +37,7 @@ def next_of_design(record: StudyRecord, trials: pd.DataFrame) -> NextSweep | Non
     states = [told_of(question, found.stopped) for question in questions]
     opening = {
         "answered": "you have your answer, as closely as the design was asked for it",
-        "budget": "what the design was allowed is spent, and not all is answered",
+        "budget": "the design stopped without all answers",
         "hopeless": "the design stopped without all answers",
     }
     first = opening.get(found.stopped, "the design has not stopped: it goes on")
@@ -56,10 +57,13 @@ def next_of_design(record: StudyRecord, trials: pd.DataFrame) -> NextSweep | Non
 
 
 def _more(found: Designed, questions: Sequence[Question]) -> int:
-    """About how many trials what is open takes; as many as there are, where nothing tells it."""
+    """About how many trials what is open takes; where nothing tells it, as many as there are, or
+    as answers usually take.
+    """
     told = [q.trials for q in questions if not q.answered and q.trials > 0]
     known = [trials for trials in told if math.isfinite(trials)]
-    return math.ceil(sum(known)) if known else int(found.batches["trials"].sum())
+    there = int(found.batches["trials"].sum())
+    return math.ceil(sum(known)) if known else max(there, ANSWERS - there)
 
 
 def _command(record: StudyRecord, found: Designed, more: int) -> tuple[str, ...]:
