@@ -152,6 +152,8 @@ def _onset(column: Column, base: int, gap: Array, reach: Array, factor: float) -
     if not np.isfinite(wide).all():
         return Estimate(value, n=column.n, reason="no interval: noise not known")
     upper_end = 10**high if math.isfinite(high) else math.inf
+    if lower_end > upper_end:  # it diverges at some weight_decay, and does not at a larger one
+        lower_end, upper_end = 0.0, lower_end
     return Estimate(min(max(value, lower_end), upper_end), lower_end, upper_end, column.n)
 
 
