@@ -169,3 +169,13 @@ def _foreign() -> optuna.Study:
         n_trials=3,
     )
     return study
+
+
+def test_a_scale_comes_back_as_it_was_written() -> None:
+    scale = {"name": "batch_size", "values": [32, 64], "follow": {"lr": 0.5}, "budget": "epochs"}
+    record = StudyRecord(spec=RecordedSpec(scale=scale))
+    assert StudyRecord.of({"wdstudy": record.as_data()}).spec.scale == scale
+    assert "scale" not in StudyRecord().as_data()["spec"]
+    damaged = StudyRecord.of({"wdstudy": {"spec": {"scale": [1]}}})
+    assert damaged.spec.scale is None
+    assert damaged.damage

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from wdstudy.analysis.frames.curves import series_at as series_at
     from wdstudy.analysis.frames.trials import trials_frame as trials_frame
     from wdstudy.analysis.numbers.landscape import landscape as landscape
+    from wdstudy.analysis.numbers.transfer import predict as predict
+    from wdstudy.analysis.numbers.transfer import transfer as transfer
     from wdstudy.analysis.report.comparison import write_reports as write_reports
     from wdstudy.analysis.report.page import write_report as write_report
     from wdstudy.curves import LossCurves as LossCurves
@@ -52,10 +54,12 @@ _HOMES = {
     "landscape": "analysis.numbers.landscape",
     "log_range": "space",
     "open_study": "storage.opening",
+    "predict": "analysis.numbers.transfer",
     "read": "sources.reading",
     "register_decay": "decay",
     "run_study": "run.alone",
     "series_at": "analysis.frames.curves",
+    "transfer": "analysis.numbers.transfer",
     "trials_frame": "analysis.frames.trials",
     "write_report": "analysis.report.page",
     "write_reports": "analysis.report.comparison",

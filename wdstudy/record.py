@@ -50,7 +50,9 @@ NOT_ADAPTIVE = (GRID, "random", "qmc", "RandomSampler", "QMCSampler", "GridSampl
 class RecordedSpec:
     """A StudySpec as plain data; functions and classes are there by their names.
 
-    In a loop of one's own only the first fields, up to `train`, are known.
+    In a loop of one's own only the first fields, up to `train`, are known. scale: the third axis,
+    where there is one: `name`, `values`, `follow` (how the window of lr and weight_decay moves
+    along it) and `budget` (what is held).
     """
 
     space: SearchSpace | None = None
@@ -60,6 +62,7 @@ class RecordedSpec:
     pruner: str | None = None
     design: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    scale: Mapping[str, Any] | None = None
     train: str | None = None
     model: str | None = None
     data: str | None = None

@@ -203,3 +203,58 @@ def designed_study(
     if stop is not None:
         study.set_user_attr("wdstudy_design_stop", dict(zip(("reason", "why"), stop, strict=True)))
     return study
+
+
+SIZES = (8.0, 16.0, 32.0, 64.0)
+
+
+def drifting(lr: float, weight_decay: float, seed: int, size: float) -> float:
+    """A loss whose best lr goes with the root of the size, and its weight_decay against it."""
+    t = math.log10(size / 16)
+    x, y = math.log10(lr) + 1.5 - 0.5 * t, math.log10(max(weight_decay, 1e-6)) + 2 + 0.5 * t
+    luck = math.sin(37.0 * seed + 11.0 * x + 5.0 * y + 3.0 * t)  # of no seed in particular
+    return 0.2 * math.exp(-0.2 * t + 0.25 * x**2 + 0.15 * y**2 + 0.02 * luck)
+
+
+def scaled_study(
+    name: str = "made",
+    sizes: Sequence[float] = SIZES,
+    *,
+    lrs: Sequence[float] = tuple(10.0**k for k in (-3.0, -2.5, -2.0, -1.5, -1.0, -0.5, 0.0)),
+    weight_decays: Sequence[float] = tuple(
+        10.0**k for k in (-4.0, -3.25, -2.5, -1.75, -1.0, -0.25)
+    ),
+    seeds: int = 2,
+    points: int = 4,
+    loss: Callable[[float, float, int, float], float] = drifting,
+    **spec: Any,
+) -> optuna.Study:
+    """A study along `batch_size`, as a run leaves it: the scale is a parameter of every trial."""
+    trials = []
+    for size in sizes:
+        for seed in range(seeds):
+            for lr in lrs:
+                for decay in weight_decays:
+                    one = trained(
+                        lr, decay, seed, points=points, loss=lambda *at, s=size: loss(*at, s)
+                    )
+                    trials.append(_sized(one, size, points))
+    scale = {"name": "batch_size", "values": list(sizes), "follow": {}, "budget": "epochs"}
+    axes = {"lr": list(lrs), "weight_decay": list(weight_decays), "seeds": [*range(seeds)]}
+    return study_of(trials, name, **{"space": axes, "scale": scale, **spec})
+
+
+def _sized(trial: FrozenTrial, size: float, points: int) -> FrozenTrial:
+    """A trial at a size, its steps fewer the larger the batch is."""
+    epoch = 640 / size
+    told = {
+        "step": [round(epoch * (i + 1)) for i in range(points)], "steps": round(epoch * points),
+        "steps_per_epoch": epoch, "examples_seen": 640.0 * points, "parameters": 100,
+    }  # fmt: skip
+    return create_trial(
+        params={**trial.params, "batch_size": size},
+        distributions={**trial.distributions, "batch_size": FloatDistribution(1, 1e6, log=True)},
+        value=trial.value,
+        state=trial.state,
+        user_attrs={**trial.user_attrs, **told},
+    )

@@ -5,7 +5,7 @@ import math
 import optuna
 import pandas as pd
 import pytest
-from made_studies import grid_study, placed, study_of, trained
+from made_studies import SIZES, grid_study, placed, scaled_study, study_of, trained
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
 
@@ -165,3 +165,17 @@ def test_some_series_at_some_points_are_those_of_the_whole() -> None:
     same = whole[(whole["series"] == "val_loss") & whole["step"].isin(steps)]
     assert few["value"].to_list() == same["value"].to_list()
     assert few["trial"].to_list() == same["trial"].to_list()
+
+
+def test_a_scale_is_a_column_of_its_own_and_no_other_parameter() -> None:
+    trials = trials_frame(scaled_study(lrs=[0.1], weight_decays=[0.0, 0.01], seeds=1))
+    assert trials["batch_size"].tolist() == [size for size in SIZES for _ in range(2)]
+    assert trials.attrs["scale"] == {"name": "batch_size", "values": list(SIZES)}
+    assert trials.attrs["others"] == {}
+    assert "params_batch_size" not in trials
+    assert {"steps", "steps_per_epoch", "examples_seen", "parameters"} <= set(trials)
+
+
+def test_a_study_without_a_scale_has_nothing_of_one() -> None:
+    trials = trials_frame(grid_study())
+    assert "scale" not in trials.attrs

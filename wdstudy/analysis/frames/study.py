@@ -103,21 +103,36 @@ def _of_its_reading(study: optuna.Study) -> list[str]:
     return [printable(str(note)) for note in told] if isinstance(told, list) else []
 
 
-def other_parameters(trial: FrozenTrial) -> dict[str, Any]:
-    """What a program varied beside lr, weight_decay and the seed, as Optuna's frames name it."""
-    own = (LR, WEIGHT_DECAY, SEED)
+def scale_of_record(record: StudyRecord) -> dict[str, Any] | None:
+    """The name and the values of a study's scale, as frames carry it; None where it has none."""
+    told = record.spec.scale
+    if not told or not isinstance(told.get("name"), str):
+        return None
+    values = told.get("values")
+    known = values if isinstance(values, list | tuple) else ()
+    return {"name": told["name"], "values": [number_of(value) for value in known]}
+
+
+def other_parameters(trial: FrozenTrial, scale: str | None = None) -> dict[str, Any]:
+    """What a program varied beside lr, weight_decay and the seed, as Optuna's frames name it.
+
+    scale: the parameter that is the study's scale, which is no other.
+    """
+    own = (LR, WEIGHT_DECAY, SEED, scale)
     found = {f"{OTHER_PREFIX}{n}": value for n, value in trial.params.items() if n not in own}
     read = {n: v for n, v in trial.user_attrs.items() if n.startswith(OTHER_PREFIX)}
     return {**found, **read}
 
 
-def varying(trials: Iterable[FrozenTrial]) -> dict[str, str]:
+def varying(trials: Iterable[FrozenTrial], scale: str | None = None) -> dict[str, str]:
     """The other parameters of which finished trials have different values: name → which, in words.
 
     A cell of the plane holds trials of all these values, so they are part of its noise.
     """
     done = [
-        other_parameters(t) for t in trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED)
+        other_parameters(t, scale)
+        for t in trials
+        if t.state in (TrialState.COMPLETE, TrialState.PRUNED)
     ]
     names = sorted({name for others in done for name in others})
     values = {name: {str(others.get(name)): others.get(name) for others in done} for name in names}

@@ -17,6 +17,7 @@ from wdstudy.analysis.frames.study import (
     other_parameters,
     placed,
     record_of,
+    scale_of_record,
     varying,
 )
 from wdstudy.curves import DIVERGED_AT, LR_X_WD, is_series
@@ -33,26 +34,30 @@ def trials_frame(study: optuna.Study) -> pd.DataFrame:
         attribute, and every other parameter as `params_<name>`. `value` is NaN unless the trial is
         complete; what a trial lacks is NaN. `attrs["others"]` names the other parameters that vary;
         `attrs["design"]` is there where the study designed itself, whose trials have the columns
-        `stage`, `reason` and `batch`.
+        `stage`, `reason` and `batch`. Of a study along a scale, a column of its name as well, and
+        `attrs["scale"]`, its name and values.
 
     Raises:
         StudyError: the study has several objectives, or no trial with lr and weight_decay.
     """
     attrs = attributes_of(study)
     trials, notes = placed(study)
-    rows = [_trial_row(trial, cell) for trial, cell in trials]
+    scale = scale_of_record(record_of(study))
+    name = scale["name"] if scale else None
+    rows = [_trial_row(trial, cell, name) for trial, cell in trials]
     frame = pd.DataFrame(rows, columns=None if rows else TRIAL_COLUMNS)
     others = sorted(set(frame.columns) - set(TRIAL_COLUMNS))
     frame = frame.reindex(columns=[*TRIAL_COLUMNS, *others])
     frame["diverged"] = frame["diverged"].astype(bool)
-    mixed = varying(trial for trial, _ in trials)
+    mixed = varying((trial for trial, _ in trials), name)
+    attrs = {**attrs, "scale": scale} if scale else attrs
     frame.attrs = {**attrs, "others": mixed, "notes": [*notes, *_no_curves(trials)]}
     if design := design_attribute(study, record_of(study)):
         frame.attrs[DESIGN_ATTR] = design
     return frame
 
 
-def _trial_row(trial: FrozenTrial, cell: dict[str, Any]) -> dict[str, Any]:
+def _trial_row(trial: FrozenTrial, cell: dict[str, Any], scale: str | None) -> dict[str, Any]:
     scalars = {
         encodable(name): encodable(value) if isinstance(value, str) else value
         for name, value in trial.user_attrs.items()
@@ -62,7 +67,8 @@ def _trial_row(trial: FrozenTrial, cell: dict[str, Any]) -> dict[str, Any]:
     lost = trial.state == TrialState.COMPLETE and not math.isfinite(number_of(value))
     return {
         **scalars,
-        **other_parameters(trial),
+        **other_parameters(trial, scale),
+        **({} if scale is None else {scale: number_of(trial.params.get(scale))}),
         **cell,
         "trial": trial.number,
         "state": trial.state.name,

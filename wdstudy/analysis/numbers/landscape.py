@@ -71,7 +71,7 @@ def landscape(
         StudyError: one of the three columns is missing.
     """
     trials = named(trials, lr=lr, weight_decay=weight_decay)
-    words = name or _words(value)
+    words = name or words_for(value)
     if minimize is None:
         minimize = low_is_good(trials, value)
     capped = "loss" in words or words == "value"
@@ -101,11 +101,11 @@ def landscape_of_study(trials: pd.DataFrame, record: StudyRecord) -> Landscape:
         trials: One row a trial; `attrs` say what the value is, and whether low is good.
         record: As from `record_of`.
     """
-    name = _words(str(trials.attrs.get("objective") or "value"))
+    name = words_for(str(trials.attrs.get("objective") or "value"))
     return landscape(trials, name=name, adaptive=record.adaptive)
 
 
-def _words(value: str) -> str:
+def words_for(value: str) -> str:
     """The word for a column: "final_val_loss" is "validation loss"."""
     return series_named(value.removeprefix(FINAL_PREFIX)).label
 

@@ -103,8 +103,8 @@ def valley(column: Column, rng: np.random.Generator) -> Valley | str:
     best = int(np.argmin(z))
     gap, error = (values[place] for values in column.against(int(place[best])))
     low, high = (
-        _side(gap[:best][::-1], error[:best][::-1]),
-        _side(gap[best + 1 :], error[best + 1 :]),
+        side_rise(gap[:best][::-1], error[:best][::-1]),
+        side_rise(gap[best + 1 :], error[best + 1 :]),
     )
     left, right = low > 0, high > 0
     if not (left and right):
@@ -123,7 +123,7 @@ def valley(column: Column, rng: np.random.Generator) -> Valley | str:
     return replace(bottom, error=math.hypot(bottom.error, blur), blur=blur, other=other.y)
 
 
-def _side(gap: Array, error: Array) -> float:
+def side_rise(gap: Array, error: Array, errors: float = RISE_ERRORS) -> float:
     """By how much more than it must the loss rises on one side of the best, outwards `[k]`.
 
     Of the mean of the outermost cells, however many show it best: one alone is noisy.
@@ -133,7 +133,7 @@ def _side(gap: Array, error: Array) -> float:
     count = np.arange(1, len(gap) + 1)
     mean = np.cumsum(gap[::-1]) / count
     own = np.maximum.accumulate(error[::-1] ** 2) / 2  # of one cell; the best has as much
-    return float((mean - np.maximum(RISE, RISE_ERRORS * np.sqrt(own * (1 + 1 / count)))).max())
+    return float((mean - np.maximum(RISE, errors * np.sqrt(own * (1 + 1 / count)))).max())
 
 
 def _near(gap: Array, best: int, depth: float) -> Places:

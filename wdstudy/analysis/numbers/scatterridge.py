@@ -54,7 +54,7 @@ def ridge_of_scatter(cells: Cells, rng: np.random.Generator) -> Ridge:
     found = _grown(x, y, z, cells.plateau, rng)
     if not found.slope.known:
         return Ridge(found.slope, found.bend)
-    valleys, strips = _strips(cells)
+    valleys, strips = valley_strips(cells)
     if valleys < MOST * strips:
         why = (
             f"the loss rises on both sides of a best weight_decay in {valleys} of {strips} "
@@ -84,7 +84,7 @@ def _grown(x: Array, y: Array, z: Array, plateau: float, rng: np.random.Generato
     return _widened(accepted[-1], accepted[-2] if len(accepted) > 1 else accepted[-1])
 
 
-def _strips(cells: Cells) -> tuple[int, int]:
+def valley_strips(cells: Cells) -> tuple[int, int]:
     """How many strips of trained cells are valleys across weight_decay, and how many there are.
 
     What lr does within a strip is taken off by a quadratic surface through its cells.

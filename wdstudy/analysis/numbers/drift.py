@@ -1,0 +1,176 @@
+"""How places drift along a scale: the line through them, log10 against log10, with its errors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import stats
+
+from wdstudy.analysis.numbers.alignment import OBJECTS, Alignment
+from wdstudy.analysis.numbers.contrasts import quantile
+from wdstudy.analysis.numbers.estimate import Array
+
+SHAPE = 0.02
+"""Left of the bias of an exponent on lopsided basins of known drift (benchmarks/transfer.py)."""
+
+WITHIN = 1.5
+"""Intervals of a shallower basin, so many times as wide, hold the slopes of a deeper one."""
+
+POOR = 2.0
+"""A deeper basin that fits by this factor worse than the shallowest is no polynomial any more."""
+
+
+@dataclass(frozen=True)
+class Drift:
+    """The line place = middle + slope · t of d axes, t in decades from the middle of the scale.
+
+    covariance: `[2 d, 2 d]`, of middle and slope. scatter: `[d, d]`, variance of a value's place
+        about the line beyond the errors. moved: `[d]`, what the slope still moves by when another
+        basin is read. df: degrees of freedom. bent: P value of the test of one line.
+    t: `[K]` of the values it rests on; places: `[K, d]`, and errors of these: each alone.
+    """
+
+    middle: Array
+    slope: Array
+    covariance: Array
+    scatter: Array
+    moved: Array
+    df: float
+    bent: float
+    t: Array
+    places: Array
+    errors: Array
+
+    def at(self, t: float, weights: Array, *, new: bool = False) -> tuple[float, float]:
+        """A sum of the axes at a value of the scale, and half its 95 % interval.
+
+        weights: `[d]`. new: of one more value there, which scatters about the line as others do.
+        """
+        lever = np.concatenate([weights, t * weights])
+        variance = float(lever @ self.covariance @ lever)
+        if new:
+            variance += float(weights @ self.scatter @ weights)
+        value = float(weights @ self.middle + t * weights @ self.slope)
+        half = quantile(self.df) * math.sqrt(variance)
+        return value, math.hypot(half, t * float(weights @ self.moved), SHAPE * t)
+
+    def exponent(self, weights: Array) -> tuple[float, float]:
+        """The slope of a sum of the axes, and half its 95 % interval."""
+        axes = len(self.middle)
+        variance = float(weights @ self.covariance[axes:, axes:] @ weights)
+        half = quantile(self.df) * math.sqrt(variance)
+        value = float(weights @ self.slope)
+        return value, math.hypot(half, float(weights @ self.moved), SHAPE)
+
+
+def drift_of(aligned: Sequence[Alignment]) -> tuple[Drift, Alignment]:
+    """The drift of the deepest basin that the shallower ones agree with, and that basin.
+
+    A shallow basin is noisy, a deep one no polynomial. As long as the slopes stay inside the
+    intervals of all basins so far, it grows (Lepski 1991).
+    """
+    accepted: list[tuple[Drift, Alignment]] = []
+    last = None
+    for alignment in _alike(aligned):
+        drift = drift_through(alignment.t, alignment.bottom, alignment.covariance, alignment.df)
+        if accepted:
+            poor = alignment.misfit > POOR * accepted[0][1].misfit
+            if poor or not all(_holds(one, drift) for one, _ in accepted):
+                last = drift
+                break
+        accepted.append((drift, alignment))
+    best, alignment = accepted[-1]
+    other = last or (accepted[-2][0] if len(accepted) > 1 else best)
+    return moved(best, other), alignment
+
+
+def _alike(aligned: Sequence[Alignment]) -> list[Alignment]:
+    """The basins of as many values as there are at most, of the kind that most depths show.
+
+    That is with one shape for all values, or with one that changes: of one depth alone a test may
+    err, and what serves all values in shallow basins and not in a deep one is no basin there.
+    """
+    most = max(int(one.used.sum()) for one in aligned)
+    whole = [one for one in aligned if int(one.used.sum()) == most]
+    changing = [one for one in whole if one.objection < OBJECTS]
+    if 2 * len(changing) > len(whole):
+        return changing
+    return [one for one in whole if one.objection >= OBJECTS]
+
+
+def _holds(drift: Drift, other: Drift) -> bool:
+    """Whether the slopes of another basin lie inside the intervals of this one."""
+    for weights in np.eye(len(drift.slope)):
+        value, half = drift.exponent(weights)
+        if abs(value - float(weights @ other.slope)) > WITHIN * half:
+            return False
+    return True
+
+
+def moved(drift: Drift, other: Drift) -> Drift:
+    """A drift with the change of slope to another reading of the same cells as one more error."""
+    return replace(drift, moved=drift.slope - other.slope)
+
+
+def drift_through(t: Array, places: Array, covariance: Array, df: float) -> Drift:
+    """The line through places `[K, d]` whose errors hang together, by generalised least squares.
+
+    Where they scatter about it beyond their errors, what they scatter by is taken to be of the
+    errors' mean shape (after DerSimonian & Laird 1986): so the line stays the same line when the
+    axes are replaced by sums of them.
+    """
+    values, axes = places.shape
+    design = np.zeros((values * axes, 2 * axes))
+    for k, axis in np.ndindex(values, axes):
+        design[k * axes + axis, [axis, axes + axis]] = 1.0, t[k]
+    flat, free = places.ravel(), axes * (values - 2)
+    line, among, left, inverse = _least_squares(design, flat, covariance)
+    misfit = float(left @ inverse @ left)
+    chance, scatter = among, np.zeros((axes, axes))
+    if free and misfit > free:
+        mean = _middle(covariance, axes)
+        whole = np.kron(np.eye(values), mean)
+        spread = inverse - inverse @ design @ among @ design.T @ inverse
+        scatter = (misfit - free) / float(np.trace(spread @ whole)) * mean
+        line, among, *_ = _least_squares(
+            design, flat, covariance + np.kron(np.eye(values), scatter)
+        )
+    # Of the volume of the two ellipsoids, which sums of the axes leave alone.
+    grown = float(np.exp(np.diff([np.linalg.slogdet(m)[1] for m in (chance, among)])[0] / 2 / axes))
+    df = _freedom(1.0, grown, df, free)
+    errors = np.sqrt(np.diag(covariance)).reshape(values, axes)
+    return Drift(line[:axes], line[axes:], among, scatter, np.zeros(axes), df,
+                 _bent(misfit, free, df), t, places, errors)  # fmt: skip
+
+
+def _middle(covariance: Array, axes: int) -> Array:
+    """The errors `[d, d]` of the value that is placed neither best nor worst."""
+    ends = range(0, len(covariance), axes)
+    blocks = [covariance[i : i + axes, i : i + axes] for i in ends]
+    return sorted(blocks, key=lambda block: float(np.linalg.det(block)))[(len(blocks) - 1) // 2]
+
+
+def _least_squares(
+    design: Array, flat: Array, covariance: Array
+) -> tuple[Array, Array, Array, Array]:
+    inverse: Array = np.asarray(np.linalg.pinv(covariance, hermitian=True), dtype=float)
+    within = design.T @ inverse @ design
+    among: Array = np.asarray(np.linalg.pinv(within, hermitian=True), dtype=float)
+    line = among @ design.T @ inverse @ flat
+    return line, among, flat - design @ line, inverse
+
+
+def _freedom(chance: float, whole: float, df: float, free: int) -> float:
+    """Degrees of freedom of a variance that is part noise and part scatter (Satterthwaite)."""
+    misfit = max(whole - chance, 0.0)
+    if misfit <= 0 or not free:
+        return max(df, 1.0)
+    return max(whole**2 / (chance**2 / max(df, 1.0) + misfit**2 / free), 1.0)
+
+
+def _bent(misfit: float, free: int, df: float) -> float:
+    """P value of a misfit about the line; 1 where nothing could show one."""
+    return float(stats.f.sf(misfit / free, free, max(df, 1.0))) if free else 1.0
