@@ -31,8 +31,13 @@ def bowl(lr: float, decay: float, turn: float = 0.5, grows: float = 0.0) -> Plan
     return z
 
 
-def lopsided(lr: float, decay: float, grows: float = 0.0, least: float = 0.2) -> Plane:
-    """As real planes are: gains by weight decay at high lr, then harm, a cliff, a plateau."""
+def lopsided(
+    lr: float, decay: float, grows: float = 0.0, least: float = 0.2, tilt: float = 0.0
+) -> Plane:
+    """Gentle towards small lr and weight_decay, steep towards large, level at the initial loss.
+
+    tilt: decades by which weight decay matters more, per decade of lr, as on real planes.
+    """
     left, right = 0.6, 1.6
 
     def z(x: Array, y: Array, t: Array) -> Array:
@@ -42,7 +47,7 @@ def lopsided(lr: float, decay: float, grows: float = 0.0, least: float = 0.2) ->
         wings = wings / (left + right) - 1
         along = np.exp(np.minimum(1.5 * u, 50)) + np.exp(np.minimum(-0.9 * u, 50)) * 1.5 / 0.9
         along = along / (1 + 1.5 / 0.9) - 1
-        loss = least * 10 ** (-0.2 * t) * np.exp(bend * (0.2 * along + 0.12 * wings))
+        loss = least * 10 ** (-0.2 * t) * np.exp(bend * (0.2 * along + 0.12 * 10 ** (tilt * u) * wings))
         return np.asarray(np.log(1 / (1 / loss + 1 / INITIAL)))
 
     return z

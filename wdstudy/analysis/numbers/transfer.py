@@ -80,7 +80,7 @@ def transfer(
 def told(parts: Scaled, name: str) -> Transfer:
     """What the parts of a scale say."""
     found = followed(parts)
-    exponents, measured = _exponents(parts, found)
+    exponents, measured = exponents_of(parts, found)
     law = found.law
     span = float(np.ptp(parts.t))
     result = Transfer(
@@ -117,7 +117,7 @@ def predict(found: Transfer, value: float) -> Prediction:
     return predicted(found.parts, found.followed, value)
 
 
-def _exponents(parts: Scaled, found: Followed) -> tuple[dict[str, Estimate], dict[str, Measured]]:
+def exponents_of(parts: Scaled, found: Followed) -> tuple[dict[str, Estimate], dict[str, Measured]]:
     """The exponents as estimates, and those that are known as rules are judged by."""
     exponents: dict[str, Estimate] = {}
     measured: dict[str, Measured] = {}
