@@ -48,18 +48,21 @@ class Case:
     ahead: bool = True
 
 
-def moving(make: object, lr: float, decay: float, sweep: ScaledSweep | None = None, **shape) -> Case:
+def moving(
+    make: object, lr: float, decay: float, sweep: ScaledSweep | None = None, **shape
+) -> Case:
     """An optimum that moves by these exponents; the window follows those that it would leave."""
-    ends = {q: v for q, v in (("lr", lr), ("weight_decay", decay))}
+    ends = {"lr": lr, "weight_decay": decay}
     follow = tuple(v if abs(v) > 1 else 0.0 for v in (lr, decay))
     sweep = sweep or ScaledSweep(follow=follow)
     return Case(make(lr, decay, **shape), sweep, ends)
 
 
+DRIFTS = ((0, 0), (0.5, 0.5), (0.5, -0.5), (-0.5, 1), (1, -1), (-1, 0), (2, -2), (-2, 2))
+
 CASES: dict[str, Case] = {
-    **{f"lopsided, {a:+g}, {b:+g}": moving(lopsided, a, b)
-       for a, b in ((0, 0), (0.5, 0.5), (0.5, -0.5), (-0.5, 1), (1, -1), (-1, 0), (2, -2), (-2, 2))},
-    **{f"bowl, {a:+g}, {b:+g}": moving(bowl, a, b) for a, b in ((0, 0), (0.5, -0.5), (-1, 1), (2, 2))},
+    **{f"lopsided, {a:+g}, {b:+g}": moving(lopsided, a, b) for a, b in DRIFTS},
+    **{f"bowl, {a:+g}, {b:+g}": moving(bowl, a, b) for a, b in DRIFTS[::2]},
     "lopsided, tilted": moving(lopsided, 0.5, 0.5, tilt=0.4),
     "bowl, narrows": moving(bowl, 0.5, -0.5, grows=0.5),
     "lopsided, steeper": moving(lopsided, 0.5, -0.5, grows=0.5),
@@ -79,7 +82,8 @@ CASES: dict[str, Case] = {
     "bowl, beyond the edge": moving(bowl, 0, 1, ScaledSweep(edge={256: (0, 4)})),
     "lopsided, 80 samples": Case(lopsided(0.5, -0.5), ScaledSweep(),
                                  {"lr": 0.5, "weight_decay": -0.5}, samples=80),
-    "only harms, -1": Case(only_harms(0.5, -1), ScaledSweep(), {"lr": 0.5, "limit": -1}, ahead=False),
+    "only harms, -1": Case(only_harms(0.5, -1), ScaledSweep(), {"lr": 0.5, "limit": -1},
+                           ahead=False),
     "only harms, +1/2": Case(only_harms(-0.5, 0.5), ScaledSweep(seeds=3, noise=0.03),
                              {"lr": -0.5, "limit": 0.5}, ahead=False),
     "level": Case(level(0.5), ScaledSweep(), {"lr": 0.5, "weight_decay": math.nan}, ahead=False),

@@ -47,7 +47,11 @@ def lopsided(
         wings = wings / (left + right) - 1
         along = np.exp(np.minimum(1.5 * u, 50)) + np.exp(np.minimum(-0.9 * u, 50)) * 1.5 / 0.9
         along = along / (1 + 1.5 / 0.9) - 1
-        loss = least * 10 ** (-0.2 * t) * np.exp(bend * (0.2 * along + 0.12 * 10 ** (tilt * u) * wings))
+        loss = (
+            least
+            * 10 ** (-0.2 * t)
+            * np.exp(bend * (0.2 * along + 0.12 * 10 ** (tilt * u) * wings))
+        )
         return np.asarray(np.log(1 / (1 / loss + 1 / INITIAL)))
 
     return z
