@@ -13,8 +13,9 @@ from wdstudy.analysis.numbers.alignment import OBJECTS, Alignment
 from wdstudy.analysis.numbers.contrasts import quantile
 from wdstudy.analysis.numbers.estimate import Array
 
-SHAPE = 0.02
-"""Left of the bias of an exponent on lopsided basins of known drift (benchmarks/transfer.py)."""
+SHAPE, PLACE = 0.02, 0.06
+"""Left of the bias of an exponent, and of a place in decades, on lopsided basins whose drift is
+known (benchmarks/transfer.py): a polynomial has its bottom where the flanks draw it."""
 
 WITHIN = 1.5
 """Intervals of a shallower basin, so many times as wide, hold the slopes of a deeper one."""
@@ -28,8 +29,9 @@ class Drift:
     """The line place = middle + slope · t of d axes, t in decades from the middle of the scale.
 
     covariance: `[2 d, 2 d]`, of middle and slope. scatter: `[d, d]`, variance of a value's place
-        about the line beyond the errors. moved: `[d]`, what the slope still moves by when another
-        basin is read. df: degrees of freedom. bent: P value of the test of one line.
+        about the line beyond the errors. moved, shifted: `[d]`, what slope and middle still move
+        by when another basin is read. df: degrees of freedom. bent: P value of the test of one
+        line.
     t: `[K]` of the values it rests on; places: `[K, d]`, and errors of these: each alone.
     """
 
@@ -38,6 +40,7 @@ class Drift:
     covariance: Array
     scatter: Array
     moved: Array
+    shifted: Array
     df: float
     bent: float
     t: Array
@@ -55,7 +58,8 @@ class Drift:
             variance += float(weights @ self.scatter @ weights)
         value = float(weights @ self.middle + t * weights @ self.slope)
         half = quantile(self.df) * math.sqrt(variance)
-        return value, math.hypot(half, t * float(weights @ self.moved), SHAPE * t)
+        read = float(weights @ (self.shifted + t * self.moved))
+        return value, math.hypot(half, read, SHAPE * t, PLACE)
 
     def exponent(self, weights: Array) -> tuple[float, float]:
         """The slope of a sum of the axes, and half its 95 % interval."""
@@ -111,8 +115,8 @@ def _holds(drift: Drift, other: Drift) -> bool:
 
 
 def moved(drift: Drift, other: Drift) -> Drift:
-    """A drift with the change of slope to another reading of the same cells as one more error."""
-    return replace(drift, moved=drift.slope - other.slope)
+    """A drift with the change to another reading of the same cells as one more error."""
+    return replace(drift, moved=drift.slope - other.slope, shifted=drift.middle - other.middle)
 
 
 def drift_through(t: Array, places: Array, covariance: Array, df: float) -> Drift:
@@ -142,8 +146,8 @@ def drift_through(t: Array, places: Array, covariance: Array, df: float) -> Drif
     grown = float(np.exp(np.diff([np.linalg.slogdet(m)[1] for m in (chance, among)])[0] / 2 / axes))
     df = _freedom(1.0, grown, df, free)
     errors = np.sqrt(np.diag(covariance)).reshape(values, axes)
-    return Drift(line[:axes], line[axes:], among, scatter, np.zeros(axes), df,
-                 _bent(misfit, free, df), t, places, errors)  # fmt: skip
+    return Drift(line[:axes], line[axes:], among, scatter, np.zeros(axes), np.zeros(axes),
+                 df, _bent(misfit, free, df), t, places, errors)  # fmt: skip
 
 
 def _middle(covariance: Array, axes: int) -> Array:
