@@ -13,7 +13,7 @@ from wdstudy.analysis.numbers.alignment import OBJECTS, Alignment
 from wdstudy.analysis.numbers.contrasts import quantile
 from wdstudy.analysis.numbers.estimate import Array
 
-SHAPE, PLACE = 0.02, 0.06
+SHAPE, PLACE = 0.02, 0.08
 """Left of the bias of an exponent, and of a place in decades, on lopsided basins whose drift is
 known (benchmarks/transfer.py): a polynomial has its bottom where the flanks draw it."""
 
