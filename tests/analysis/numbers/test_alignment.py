@@ -8,7 +8,7 @@ import pytest
 from known_scales import X0, Y0, ScaledSweep, bowl, lopsided
 
 from wdstudy.analysis.numbers.alignment import Alignment, alignments
-from wdstudy.analysis.numbers.drift import Drift, drift_of, drift_through
+from wdstudy.analysis.numbers.drift import PLACE, Drift, drift_of, drift_through
 from wdstudy.analysis.numbers.points import points_of
 from wdstudy.analysis.numbers.scaled import scaled
 
@@ -122,4 +122,4 @@ def test_what_lies_further_out_is_known_less() -> None:
     drift, _ = aligned(swept(bowl(0.5, -0.5)))
     halves = [drift.at(t, np.eye(2)[0], new=True)[1] for t in (0.0, 0.5, 1.0, 1.5)]
     assert halves == sorted(halves)
-    assert halves[-1] > 2 * halves[0]
+    assert halves[-1] > 1.25 * halves[0] > 1.25 * PLACE  # not even the middle is known better
