@@ -28,7 +28,9 @@ def blocks(heading: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", section, re.DOTALL)
 
 
-LOOP, MATPLOTLIB, TENSORBOARD, WANDB = blocks("Your own training loop")
+LOOP, MATPLOTLIB, TENSORBOARD = blocks("Your own training loop")
+(_OTHER,) = re.findall(r'track\("wandb".*?\)', README.read_text())
+WANDB = re.sub(r"track\(.*?\)", _OTHER, TENSORBOARD)
 
 
 def run(recipe: str, optimizer: torch.optim.Optimizer, model: nn.Module) -> None:
