@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from wdstudy.analysis.frames.scale import check_one_plane
 from wdstudy.curves import DIVERGED_AT, INITIAL_LOSS
 from wdstudy.errors import StudyError, nearest
 from wdstudy.space import LR, SEED, WEIGHT_DECAY, Cell, rounded
@@ -103,8 +104,10 @@ def cell_grid(
         minimize: Whether the best cell is the lowest; as the study says where it is None.
 
     Raises:
-        StudyError: the frame has no such column, or no finished trial.
+        StudyError: the frame has no such column, or no finished trial, or trials of several values
+            of a scale.
     """
+    check_one_plane(trials)
     finished_trials(trials)
     if value not in trials.columns or not pd.api.types.is_numeric_dtype(trials[value]):
         known = [c for c in trials.columns if pd.api.types.is_numeric_dtype(trials[c])]

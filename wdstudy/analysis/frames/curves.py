@@ -9,10 +9,13 @@ import optuna
 import pandas as pd
 
 from wdstudy.analysis.frames.series import CURVE_COLUMNS, series_in, stacked, stride_of, wanted
-from wdstudy.analysis.frames.study import attributes_of, placed, record_of
+from wdstudy.analysis.frames.study import attributes_of, number_of, placed, record_of
 from wdstudy.curves import STEP
 from wdstudy.errors import StudyError, nearest
 from wdstudy.words import counted
+
+_OWN_EPOCH = "steps_per_epoch"
+"""The attribute of a trial whose epoch has steps of its own, as along a scale."""
 
 
 def curves_frame(
@@ -50,10 +53,11 @@ def curves_frame(
         )
     frame = stacked(parts)
     steps_per_epoch = record_of(study).steps_per_epoch or math.nan
-    known = steps_per_epoch > 0
-    if not known:
+    own = {t.number: number_of(t.user_attrs.get(_OWN_EPOCH, steps_per_epoch)) for t, _ in found}
+    if not all(steps > 0 for steps in own.values()):
+        own = dict.fromkeys(own, math.nan)
         notes.append("the study does not tell its steps per epoch: curves are shown over steps")
-    frame["epoch"] = frame["step"] / (steps_per_epoch if known else math.nan)
+    frame["epoch"] = frame["step"] / frame["trial"].map(own)
     frame = frame[CURVE_COLUMNS]
     frame.attrs = {**attrs, "notes": notes}
     return frame

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 
+from wdstudy.analysis.frames.scale import check_one_plane
 from wdstudy.analysis.frames.series import CURVE_COLUMNS
 from wdstudy.analysis.frames.trials import TRIAL_COLUMNS
 from wdstudy.curves import LR_X_WD, STEP
@@ -23,6 +24,7 @@ def as_trials(
     *,
     lr: str = LR,
     weight_decay: str = WEIGHT_DECAY,
+    along: bool = False,
 ) -> pd.DataFrame:
     """A frame of one row a run, as `trials_frame` would have it; one that is such stays as it is.
 
@@ -35,11 +37,15 @@ def as_trials(
             `trials.attrs["minimize"]`, else from the name, else it is.
         lr: The column of the learning rate.
         weight_decay: The column of the weight decay.
+        along: Whether they may be of several values of a scale, each with a plane of its own.
 
     Raises:
-        StudyError: one of the three columns is missing, or holds no numbers.
+        StudyError: one of the three columns is missing, or holds no numbers; or the trials are of
+            several values of a scale, and may not be.
     """
     frame = named(trials, lr=lr, weight_decay=weight_decay)
+    if not along:
+        check_one_plane(frame)
     if set(TRIAL_COLUMNS) <= set(frame.columns):
         return frame
     number = pd.Series(math.nan, frame.index) if value is None else _numbers(frame, value)

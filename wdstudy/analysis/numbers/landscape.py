@@ -10,6 +10,7 @@ from scipy import stats
 
 from wdstudy.analysis.frames.design import designed
 from wdstudy.analysis.frames.given import low_is_good, named
+from wdstudy.analysis.frames.scale import check_one_plane
 from wdstudy.analysis.numbers.advice import advice
 from wdstudy.analysis.numbers.basins import second_basin
 from wdstudy.analysis.numbers.best import baseline_gap, best_cell, diverged_share
@@ -68,9 +69,11 @@ def landscape(
         weight_decay: The column of the weight decay.
 
     Raises:
-        StudyError: one of the three columns is missing.
+        StudyError: one of the three columns is missing; or the trials are of several values of a
+            scale, for which there is `transfer`.
     """
     trials = named(trials, lr=lr, weight_decay=weight_decay)
+    check_one_plane(trials)
     words = name or words_for(value)
     if minimize is None:
         minimize = low_is_good(trials, value)
