@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import matplotlib as mpl
 import pandas as pd
+from matplotlib.colors import to_hex
 
 from wdstudy.curves import (
     DECAY_LOSS,
@@ -54,6 +56,12 @@ def label_of(trials: pd.DataFrame, value: str) -> str:
     if column.startswith(FINAL_PREFIX):
         return f"{series_named(column.removeprefix(FINAL_PREFIX)).label} at the end"
     return str(series_named(column))
+
+
+def shades(count: int) -> list[str]:
+    """A colour for each value of a scale, from dark to bright, all of which show on white."""
+    viridis = mpl.colormaps["viridis"]
+    return [to_hex(viridis(0.8 * k / max(count - 1, 1))) for k in range(count)]
 
 
 def shortened(name: str, most: int = 40) -> str:
