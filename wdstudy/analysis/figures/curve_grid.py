@@ -20,7 +20,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from wdstudy.analysis.figures.theme import dress_log, styled
 from wdstudy.analysis.frames.given import as_curves, as_trials
 from wdstudy.analysis.views.curve_grid import CurveGridInfo, curve_grid_info
-from wdstudy.analysis.views.looks import INK, LINES, MUTED, OTHER_LINE, shortened
+from wdstudy.analysis.views.looks import INK, LINES, MUTED, OTHER_LINE, study_name
 from wdstudy.curves import DECAY_LOSS, PRIMARY_LOSS, series_named
 from wdstudy.space import LR, WEIGHT_DECAY, Cell
 from wdstudy.words import number
@@ -73,7 +73,7 @@ def plot_curve_grid(
             cell = (up, across)
             _draw_cell(info, lines.get(cell), cell, series, axes[row, column])
     _dress_grid(info, axes)
-    name = shortened(str(curves.attrs.get("study", "")))
+    name = study_name(curves.attrs)
     title = " and ".join(series_named(s).label for s in series) + " of every cell"
     head = _write_head(f"{name}: {title}" if name else title, info.note, figure)
     _frame(info, series, axes, figure, head)

@@ -20,7 +20,7 @@ from wdstudy.analysis.figures.theme import dress_changes, dress_place, styled
 from wdstudy.analysis.frames.given import as_trials
 from wdstudy.analysis.numbers.effects import Change, LrEffect
 from wdstudy.analysis.numbers.findings import Landscape
-from wdstudy.analysis.views.looks import BLUE, INK, MUTED, RULE, VERMILION, described, shortened
+from wdstudy.analysis.views.looks import BLUE, INK, MUTED, RULE, VERMILION, described, study_name
 from wdstudy.analysis.views.scales import LogPlace
 from wdstudy.errors import StudyError
 from wdstudy.space import LR, SEED, WEIGHT_DECAY
@@ -126,7 +126,7 @@ def plot_effects(
     """
     trials = as_trials(trials, value, lr=lr, weight_decay=weight_decay)
     info = _effects_info(found)
-    name = shortened(str(trials.attrs.get("study", "")).replace("\n", " "))
+    name = study_name(trials.attrs)
     title = f"{name}: {TITLE}" if name else TITLE
     layout = Layout.of(len(info.panels), columns, title, _handles(info))
     figure, axes = plt.subplots(

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from wdstudy.analysis.figures.layout import LINE, legend_columns
-from wdstudy.analysis.views.looks import MUTED, shortened
+from wdstudy.analysis.views.looks import MUTED, study_name
 
 SMALL = 0.15  # inches a line of the caption
 
@@ -29,7 +29,7 @@ def framed(
         caption: What it rests on.
     """
     width, height = (float(inches) for inches in figure.get_size_inches())
-    name = shortened(str(trials.attrs.get("study", "")).replace("\n", " "))
+    name = study_name(trials.attrs)
     text = textwrap.fill(f"{name}: {title}" if name else title, int(width * 10))
     head = figure.suptitle(text, x=0.08 / width, y=1 - 0.06 / height, ha="left", va="top", size=11,
                            weight="bold")  # fmt: skip

@@ -31,16 +31,20 @@ if TYPE_CHECKING:
     from wdstudy.analysis.figures.comparison import plot_comparison as plot_comparison
     from wdstudy.analysis.figures.curve_grid import plot_curve_grid as plot_curve_grid
     from wdstudy.analysis.figures.design import plot_design as plot_design
+    from wdstudy.analysis.figures.drift import plot_drift as plot_drift
     from wdstudy.analysis.figures.effects import plot_effects as plot_effects
     from wdstudy.analysis.figures.equilibrium import plot_angular_update as plot_angular_update
     from wdstudy.analysis.figures.equilibrium import plot_weight_norm as plot_weight_norm
     from wdstudy.analysis.figures.heatmap import plot_heatmap as plot_heatmap
+    from wdstudy.analysis.figures.memory import plot_memory as plot_memory
+    from wdstudy.analysis.figures.planes import plot_planes as plot_planes
     from wdstudy.analysis.figures.ridge import plot_landscape as plot_landscape
     from wdstudy.analysis.figures.ridge import plot_ridge as plot_ridge
+    from wdstudy.analysis.figures.runs import plot_runs as plot_runs
     from wdstudy.analysis.figures.search import plot_best_of_n as plot_best_of_n
     from wdstudy.analysis.figures.search import plot_search_cost as plot_search_cost
     from wdstudy.analysis.figures.trial_curves import plot_components as plot_components
-    from wdstudy.analysis.numbers.reading import Read
+    from wdstudy.analysis.numbers.reading import Along, Read
     from wdstudy.analysis.views.design import DesignInfo
     from wdstudy.space import Cell
 
@@ -52,12 +56,16 @@ HOMES = {
     "plot_components": "trial_curves",
     "plot_curve_grid": "curve_grid",
     "plot_design": "design",
+    "plot_drift": "drift",
     "plot_effects": "effects",
     "plot_heatmap": "heatmap",
     "plot_isolation": "axis",
     "plot_landscape": "ridge",
+    "plot_memory": "memory",
+    "plot_planes": "planes",
     "plot_product": "axis",
     "plot_ridge": "ridge",
+    "plot_runs": "runs",
     "plot_search_cost": "search",
     "plot_weight_norm": "equilibrium",
 }
@@ -70,7 +78,7 @@ __all__ = [*HOMES]
 class Drawing:
     """A figure of a report: a file name, what to see in it, and how it is made.
 
-    about: the fields of Landscape whose sentences it shows. narrow: how it is made for a phone,
+    about: the fields of Landscape, or of Transfer, whose sentences it shows. narrow: how it is made for a phone,
     where the other would be too small to read.
     """
 
@@ -97,6 +105,8 @@ def planned_figures(read: Read, design: DesignInfo | None = None) -> Iterator[Dr
     from wdstudy.analysis.figures.ridge import plot_ridge
     from wdstudy.analysis.figures.search import plot_best_of_n, plot_search_cost
 
+    if read.along is not None:
+        yield from scale_figures(read.along)
     trials, curves, found = read.trials, read.curves, read.found
     seeds = trials["seed"].nunique()
     tied = found.best.tied if found.best.ties >= 0 else None
@@ -174,6 +184,48 @@ def planned_figures(read: Read, design: DesignInfo | None = None) -> Iterator[Dr
             lambda: plot_best_of_n(trials),
         )
     yield from _equilibrium_figures(read)
+
+
+def scale_figures(along: Along) -> Iterator[Drawing]:
+    """The figures of a study along a scale. Drawing one may raise StudyError."""
+    from wdstudy.analysis.figures.drift import plot_drift
+    from wdstudy.analysis.figures.memory import plot_memory
+    from wdstudy.analysis.figures.planes import plot_planes
+    from wdstudy.analysis.figures.runs import plot_runs
+
+    trials, curves, found, scale = along.trials, along.curves, along.found, along.scale
+    yield Drawing(
+        "planes",
+        f"The planes of all {scale}, of one colour scale and on the same axes. The frame is the best "
+        "cell that was trained; the orange mark is where the best is by the law of all of them, "
+        "which the noise of one cell moves less, and the line is its way there.",
+        lambda: plot_planes(trials, found),
+        wide=True,
+        about=("test",),
+        narrow=lambda: plot_planes(trials, found, columns=2),
+    )
+    yield Drawing(
+        "drift",
+        f"What moves with {scale}, and by which power. Dots are what each value shows alone; the "
+        "law goes through all of them. Where a rule's thin line leaves the band, the sweep rejects "
+        "it.",
+        lambda: plot_drift(trials, found),
+        wide=True,
+        about=("exponents", "rules"),
+        narrow=lambda: plot_drift(trials, found, columns=1),
+    )
+    yield Drawing(
+        "memory",
+        "The loss against τ = 1 / (lr · weight_decay), the memory of the weights. Where all lines "
+        "have their bottom at one τ, hold that; where the bottoms stand apart, it moves.",
+        lambda: plot_memory(trials, found),
+        narrow=lambda: plot_memory(trials, found, columns=1),
+    )
+    yield Drawing(
+        "runs",
+        f"How the loss falls at the best pair of each {scale}, over the share of the run.",
+        lambda: plot_runs(trials, curves, found),
+    )
 
 
 def _loss_figures(

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from wdstudy.analysis.views.looks import INK, MUTED, RULE, shortened
+from wdstudy.analysis.views.looks import INK, MUTED, RULE, study_name
 from wdstudy.analysis.views.scales import LogPlace, log_ticks
 from wdstudy.words import MINUS, number
 
@@ -92,8 +92,8 @@ def titled(ax: Axes, trials: pd.DataFrame, title: str, lines: float = 0) -> None
 
     A name is never read as a formula.
     """
-    name = str(trials.attrs.get("study", "")).replace("\n", " ")
-    shown = f"{shortened(name)}: {title}" if name else title
+    name = study_name(trials.attrs)
+    shown = f"{name}: {title}" if name else title
     text = textwrap.fill(shown, max(24, int(width_of(ax) * 11)))
     ax.set_title(text, loc="left", pad=8 + 14 * lines, parse_math=False)
 

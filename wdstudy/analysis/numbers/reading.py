@@ -15,7 +15,7 @@ import pandas as pd
 from wdstudy.analysis.frames.cells import FINISHED, finished_trials, states
 from wdstudy.analysis.frames.curves import curves_frame
 from wdstudy.analysis.frames.given import as_curves, as_trials, low_is_good
-from wdstudy.analysis.frames.scale import along, scale_in
+from wdstudy.analysis.frames.scale import AT, along, scale_in
 from wdstudy.analysis.frames.series import CURVE_COLUMNS
 from wdstudy.analysis.frames.study import record_of
 from wdstudy.analysis.frames.trials import trials_frame
@@ -133,6 +133,7 @@ def _read(name: str, trials: pd.DataFrame, curves: pd.DataFrame, record: StudyRe
     for at, part in done.items():
         own = _record_at(record, part, scale, at)
         lines = curves[curves["trial"].isin(part["trial"])]
+        lines.attrs = {**curves.attrs, AT: part.attrs[AT]}
         planes[at] = Read(name, part, lines, own, landscape_of_study(part, own), at)
     largest = planes[max(planes)]
     try:

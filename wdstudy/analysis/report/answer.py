@@ -64,8 +64,22 @@ def answer(
         tuple(_told(s, first, numbers) for s in advice),
         tuple(_told(s, last, numbers) for s in extra if is_improving),
         tuple(_told(s, last, numbers) for s in verdict),
-        any(re.search(r"(?<!how )surely|probably", s.text) for s in found.advice),
+        says_how_sure(found.advice),
     )
+
+
+def told_in_page(
+    sentences: Sequence[Sentence], drawings: Sequence[Drawing], numbers: Mapping[str, int]
+) -> tuple[Told, ...]:
+    """Sentences of a page, each with the most telling figure that shows it."""
+    shown = [drawing for drawing in drawings if drawing.key in numbers]
+    first = {field: d.key for d in reversed(shown) for field in d.about}
+    return tuple(_told(sentence, first, numbers) for sentence in sentences)
+
+
+def says_how_sure(sentences: Sequence[Sentence]) -> bool:
+    """Whether some say how sure they are, in words that have a stated meaning."""
+    return any(re.search(r"(?<!how )surely|probably", sentence.text) for sentence in sentences)
 
 
 def unbroken(text: str) -> str:

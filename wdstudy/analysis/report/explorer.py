@@ -18,6 +18,7 @@ import pandas as pd
 from matplotlib.colors import to_hex
 
 from wdstudy.analysis.frames.cells import FINISHED, CellGrid, cell_grid, counts, rounded_values
+from wdstudy.analysis.numbers.reading import Along
 from wdstudy.analysis.views.heatmap import RINGS
 from wdstudy.analysis.views.looks import LINES, label_of
 from wdstudy.analysis.views.scales import LOG_SPAN, LogPlace
@@ -32,6 +33,7 @@ from wdstudy.curves import (
     series_named,
 )
 from wdstudy.space import Cell
+from wdstudy.words import number
 
 MAX_CELLS = 1600
 MAX_POINTS = 60
@@ -42,8 +44,39 @@ FIRST = (VAL_LOSS, PRIMARY_LOSS, DECAY_LOSS)
 LAST = (WEIGHT_NORM, ANGULAR_UPDATE)
 
 
+def scale_data(along: Along) -> dict[str, Any]:
+    """The same of a study along a scale: `planes`, one a value, with one scale of colours.
+
+    Returns:
+        Plain data: `scale`, its name; `at`, its values in words; `planes`; and `note`.
+    """
+    count = len(along.planes)
+    planes = [
+        explorer_data(read.trials, read.curves, read.found.best.tied, MAX_NUMBERS // count)
+        for read in along.planes.values()
+    ]
+    for name in dict.fromkeys(s["name"] for plane in planes for s in plane["series"]):
+        same = [s for plane in planes for s in plane["series"] if s["name"] == name]
+        known = [np.array(s["values"], dtype=float).ravel() for s in same]
+        ends = _ends(np.concatenate(known))
+        for series in same:
+            series.update(ends)
+    notes = dict.fromkeys(f"{number(at)}: {plane['note']}"
+                          for at, plane in zip(along.planes, planes, strict=True)
+                          if plane["note"])  # fmt: skip
+    return {
+        "scale": along.scale,
+        "at": [number(at) for at in along.planes],
+        "planes": planes,
+        "note": " ".join(notes),
+    }
+
+
 def explorer_data(
-    trials: pd.DataFrame, curves: pd.DataFrame, tied: Sequence[Cell] = ()
+    trials: pd.DataFrame,
+    curves: pd.DataFrame,
+    tied: Sequence[Cell] = (),
+    most: int = MAX_NUMBERS,
 ) -> dict[str, Any]:
     """What the explorer shows: cells, record points, and each series over both.
 
@@ -51,6 +84,7 @@ def explorer_data(
         trials: As from `trials_frame`.
         curves: As from `curves_frame`; may be empty, and then only final values are shown.
         tied: The cells that the noise does not tell from the best, the best first.
+        most: So many numbers of series at most.
 
     Returns:
         Plain data, every number finite or None. `note` says what was left out.
@@ -62,7 +96,7 @@ def explorer_data(
         note = f"{len(cells):,} of {len(grid.cells):,} cells are shown: the best ten, and an even "
         note += "sample of the rest."
     x = "epoch" if len(curves) and curves["epoch"].notna().all() else "step"
-    wide, steps = _on_points(cells, curves)
+    wide, steps = _on_points(cells, curves, most)
     lost = _lost_from(trials, cells, steps)
     wide = {name: np.where(lost, np.nan, table) for name, table in wide.items()}
     if len(steps) < curves["step"].nunique():
@@ -115,7 +149,7 @@ def _kept(grid: CellGrid) -> tuple[pd.DataFrame, bool]:
 
 
 def _on_points(
-    cells: pd.DataFrame, curves: pd.DataFrame
+    cells: pd.DataFrame, curves: pd.DataFrame, numbers: int
 ) -> tuple[dict[str, np.ndarray], list[float]]:
     """Each series as a table `[cells, points]`, means over seeds; and the points' steps."""
     if curves.empty:
@@ -124,7 +158,7 @@ def _on_points(
     names = [n for n in FIRST if n in known]
     names += sorted(known - set(names) - set(LAST)) + [n for n in LAST if n in known]
     every = np.sort(curves["step"].dropna().unique())
-    most = min(MAX_POINTS, max(8, MAX_NUMBERS // max(1, len(cells) * len(names))))
+    most = min(MAX_POINTS, max(8, numbers // max(1, len(cells) * len(names))))
     chosen = np.linspace(0, len(every) - 1, min(most, len(every))).round().astype(int)
     steps = every[np.unique(chosen)]
     index = pd.MultiIndex.from_frame(cells[["lr", "weight_decay"]])
@@ -172,6 +206,17 @@ def _described(name: str, table: np.ndarray, trials: pd.DataFrame) -> dict[str, 
 
 def _scale(name: str, label: str, table: np.ndarray, low_is_good: bool) -> dict[str, Any]:
     """A series with the ends of its colours, the same at every record point."""
+    return {
+        "name": name,
+        "label": label,
+        **_ends(table),
+        "bright_low": low_is_good,
+        "values": [[_number(v) for v in row] for row in table],
+    }
+
+
+def _ends(table: np.ndarray) -> dict[str, Any]:
+    """The ends of the colours of a table, and whether they are logarithmic."""
     known = table[np.isfinite(table)]
     low, high = (float(q) for q in np.quantile(known, [0.0, 0.98])) if known.size else (0.0, 1.0)
     positive = known[known > 0]
@@ -180,15 +225,7 @@ def _scale(name: str, label: str, table: np.ndarray, low_is_good: bool) -> dict[
         low = max(float(positive.min()), high / 1e5)
     if low == high:
         low, high = low - 0.1 * abs(low) - 1e-9, high + 0.1 * abs(high) + 1e-9
-    return {
-        "name": name,
-        "label": label,
-        "low": low,
-        "high": high,
-        "log": logarithmic,
-        "bright_low": low_is_good,
-        "values": [[_number(v) for v in row] for row in table],
-    }
+    return {"low": low, "high": high, "log": logarithmic}
 
 
 def _numbers_of(trials: pd.DataFrame, cells: pd.DataFrame) -> list[str]:

@@ -16,13 +16,14 @@ from wdstudy.analysis.frames.files import write_frame
 from wdstudy.analysis.numbers.findings import Sentence
 from wdstudy.analysis.numbers.reading import Read, read_frame, read_study
 from wdstudy.analysis.numbers.spoken import percent
-from wdstudy.analysis.report.answer import answer
+from wdstudy.analysis.report.answer import answer, says_how_sure, told_in_page
 from wdstudy.analysis.report.design import story
 from wdstudy.analysis.report.drawing import Shown, check_format, draw_all
-from wdstudy.analysis.report.explorer import as_script, explorer_data
+from wdstudy.analysis.report.explorer import as_script, explorer_data, scale_data
 from wdstudy.analysis.report.files import folder_name, make_folder, whole_folder, write_text
 from wdstudy.analysis.report.numbers import HARMS, effect_rows, number_rows
 from wdstudy.analysis.report.references import REFERENCES
+from wdstudy.analysis.report.scale import course
 from wdstudy.analysis.report.summary import as_json, summary
 from wdstudy.analysis.report.text import (
     caveats,
@@ -43,6 +44,9 @@ GLANCE = ("effects", "heatmap")
 HOW = ("design",)
 """Those that show how a design got there."""
 
+ALONG = ("planes", "drift", "memory", "runs")
+"""Those of a scale, whose others are of its largest value."""
+
 
 def write_report(
     study: optuna.Study | pd.DataFrame,
@@ -54,8 +58,11 @@ def write_report(
     curves: pd.DataFrame | None = None,
     lr: str = LR,
     weight_decay: str = WEIGHT_DECAY,
+    scale: str | None = None,
 ) -> Path:
     """Write a study's report into a folder of its name.
+
+    Of a study along a scale it says how the best moves, and shows the plane of each value.
 
     The folder holds `report.html`, which needs nothing beside it, and `figures/`, `trials.csv`,
     `curves.csv` and `summary.json`.
@@ -70,6 +77,7 @@ def write_report(
         curves: The curves of the frame's runs.
         lr: The column of the learning rate.
         weight_decay: The column of the weight decay.
+        scale: The column of the scale; as the frame's `attrs` say where it is None.
 
     Returns:
         The path of `report.html`.
@@ -81,7 +89,8 @@ def write_report(
     """
     check_format(format)
     if isinstance(study, pd.DataFrame):
-        read = read_frame(study, name, value, curves, lr=lr, weight_decay=weight_decay)
+        read = read_frame(study, name, value, curves, lr=lr, weight_decay=weight_decay,
+                          scale=scale)  # fmt: skip
         return write_read(read, out, format)
     return write_read(read_study(study), out, format)
 
@@ -98,8 +107,8 @@ def _write(read: Read, folder: Path, format: str) -> Path:
     design = design_if_any(read.trials)
     drawings = list(planned_figures(read, design))
     shown, missing = draw_all(drawings, folder / "figures", format)
-    write_frame(read.trials, folder / "trials.csv")
-    write_frame(read.curves, folder / "curves.csv")
+    write_frame(read.whole.trials, folder / "trials.csv")
+    write_frame(read.whole.curves, folder / "curves.csv")
     write_text(folder / "summary.json", as_json(summary(read, design)))
     page = render("report.html.j2", **_page(read, design, drawings, shown, missing))
     return write_text(folder / "report.html", page)
@@ -123,33 +132,51 @@ def _page(
 ) -> dict[str, Any]:
     """What the template shows."""
     figures = {figure.key: figure.number for figure in shown}
+    whole = read.whole
+    apart = (*HOW, *(GLANCE if read.along is None else ALONG))
     improving = still_improving(read.trials, read.curves)
     sentence = Sentence(improving, "curves") if improving else None
-    explorer = explorer_data(read.trials, read.curves, read.found.best.tied)
+    along, scale = read.along, None
+    explorer = (
+        explorer_data(read.trials, read.curves, read.found.best.tied)
+        if along is None
+        else scale_data(along)
+    )
+    told = answer(read.found, sentence, improves(read.trials, read.curves), drawings, figures)
+    opening = told.advice
+    if along is not None:
+        chapters = course(along)
+        opening = told_in_page(along.found.advice, drawings, figures)
+        scale = {
+            "course": chapters,
+            "told": {c.title: told_in_page(c.advice, (), {}) for c in chapters.chapters},
+            "figures": [figure for figure in shown if figure.key in ALONG],
+        }
     rows, silent = number_rows(read.found, read.record)
     return {
         "name": read.name,
-        "headline": headline(read.trials, read.record),
-        "answer": answer(
-            read.found, sentence, improves(read.trials, read.curves), drawings, figures
-        ),
-        "glance": [figure for figure in shown if figure.key in GLANCE],
+        "headline": headline(whole.trials, whole.record),
+        "answer": told,
+        "opening_sentences": opening,
+        "sure": told.sure or (along is not None and says_how_sure(along.found.advice)),
+        "scale": scale,
+        "glance": [figure for figure in shown if figure.key in GLANCE and along is None],
         "story": None if design is None else story(design, read.trials),
         "design_figures": [figure for figure in shown if figure.key in HOW],
-        "figures": [figure for figure in shown if figure.key not in (*GLANCE, *HOW)],
+        "figures": [figure for figure in shown if figure.key not in apart],
         "missing": missing,
         "explorer": as_script(explorer),
         "explorer_note": explorer["note"],
-        "ringed": bool(explorer["tied"]),
+        "ringed": bool(read.found.best.tied),
         "explorer_script": _asset("explorer.js"),
         "meaning": decay_meaning(read.record),
-        "setup": how_it_was_run(read.trials, read.record),
-        "caveats": caveats(read.trials, read.curves),
+        "setup": how_it_was_run(whole.trials, whole.record),
+        "caveats": caveats(whole.trials, whole.curves),
         "effects": effect_rows(read.found),
         "harms": [percent(factor - 1) for factor in HARMS],
         "estimates": rows,
         "silent": silent,
-        "table": trial_table(read.trials),
+        "table": trial_table(whole.trials),
         "value_label": label_of(read.trials, "value"),
         "references": REFERENCES,
     }

@@ -8,6 +8,7 @@ from typing import Any
 from wdstudy.analysis.numbers.estimate import as_data
 from wdstudy.analysis.numbers.reading import Read
 from wdstudy.analysis.report.design import story_data
+from wdstudy.analysis.report.scale import course_data
 from wdstudy.analysis.report.text import caveats, still_improving
 from wdstudy.analysis.views.design import DesignInfo, design_if_any
 
@@ -61,12 +62,28 @@ def summary(read: Read, design: DesignInfo | None = None) -> dict[str, Any]:
             path: the `best` cell after a `batch`, and how many `trials` were done; of questions:
             `name, asked, width, answered, says, given_up, trials`, widths as shares of the loss or
             in decades, trials what it would take. stopped: `reason, why`; null while it goes on.
+        transfer: Of a study along a scale, else null; then `landscape` is that of the largest value.
+            scale, values, name, trials: What it is along, and what counts.
+            places: One a value: `value, lr, weight_decay, product, tau_share, tau_epochs, limit,
+                own_lr, own_weight_decay, banks, best_lr, best_weight_decay, loss, trials`: the
+                optimum by the law of all values, by this value alone, and the best pair trained.
+            exponents: Quantity → the power of the scale with which it moves.
+            straight, shape: Whether the optima lie on one power law, and the basin that is shared:
+                `shared, p, depth, cells, misfit`.
+            rules: One a published rule: `rule, powers, verdict, text`; of rule: `name, says, powers,
+                setting, source`.
+            test: The largest value predicted from the others: `value, lr, weight_decay, best, loss,
+                regret, kept, reason`.
+            next: Twice the largest value: `scale, value, lr, weight_decay, limit, kept, stake,
+                beyond`; or `reason`.
+            planes: One a value: `value, landscape`.
+            advice, notes: Sentences, and what is left out.
         still_improving: Whether the best trials were, in a sentence.
         caveats: What is missing from the data.
         record: The study's description of itself, as it was recorded.
     """
-    trials, curves = read.trials, read.curves
-    design = design or design_if_any(trials)
+    trials, curves = read.whole.trials, read.whole.curves
+    design = design or design_if_any(read.trials)
     return {
         "study": read.name,
         "trials": {str(k): int(v) for k, v in trials["state"].value_counts().items()},
@@ -76,9 +93,10 @@ def summary(read: Read, design: DesignInfo | None = None) -> dict[str, Any]:
         "other_parameters": trials.attrs.get("others", {}),
         "landscape": read.found.as_data(),
         "design": None if design is None else story_data(design),
-        "still_improving": still_improving(trials, curves),
+        "transfer": None if read.along is None else course_data(read.along),
+        "still_improving": still_improving(read.trials, read.curves),
         "caveats": caveats(trials, curves),
-        "record": as_data(read.record.as_data()),
+        "record": as_data(read.whole.record.as_data()),
     }
 
 

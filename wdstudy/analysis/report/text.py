@@ -11,6 +11,7 @@ import pandas as pd
 
 from wdstudy.analysis.frames.cells import finished_trials
 from wdstudy.analysis.frames.design import designed
+from wdstudy.analysis.frames.scale import scale_in
 from wdstudy.analysis.numbers.spoken import percent
 from wdstudy.curves import (
     BATCH,
@@ -41,7 +42,10 @@ def headline(trials: pd.DataFrame, record: StudyRecord) -> str:
         parts.append(f"a loop of its own, {_named(spec.train) or 'unnamed'}")
     parts += [spec.optimizer] if spec.optimizer else []
     placed = ", placed by its design" if spec.sampler == DESIGN else ""
-    parts.append(f"{counted(complete, 'complete trial')}{placed}")
+    scale = scale_in(trials)
+    values = np.sort(trials[scale].dropna().unique()) if scale else ()
+    along = f" along {scale} {number(values[0])} … {number(values[-1])}" if len(values) > 1 else ""
+    parts.append(f"{counted(complete, 'complete trial')}{along}{placed}")
     diverged = int(trials["diverged"].sum())
     if diverged:
         parts.append(f"{diverged:,} diverged")
@@ -119,6 +123,7 @@ def how_it_was_run(trials: pd.DataFrame, record: StudyRecord) -> list[tuple[str,
         ("optimizer", f"{spec.optimizer}({options})" if spec.optimizer else None),
         ("weight decay", trials.attrs.get("decay")),
         *_places(trials, spec),
+        ("scale", _scale_words(trials, spec)),
         ("varied as well", "; ".join(f"{k}: {v}" for k, v in _others(trials).items())),
         ("sampler", spec.sampler),
         ("design", "; ".join(f"{k}={v}" for k, v in spec.design.items() if v is not None)),
@@ -136,7 +141,9 @@ def how_it_was_run(trials: pd.DataFrame, record: StudyRecord) -> list[tuple[str,
         ("commit", record.commit),
         ("later runs", "; ".join(_what_changed(record, later) for later in record.later)),
     ]
-    return [(label, str(text)) for label, text in rows if text not in (None, "", "None")]
+    told = [(label, str(text)) for label, text in rows if text not in (None, "", "None")]
+    moving = _moving(trials)
+    return [(label, text) for label, text in told if label not in moving]
 
 
 def _places(trials: pd.DataFrame, spec: RecordedSpec) -> list[tuple[str, str | None]]:
@@ -153,6 +160,33 @@ def _places(trials: pd.DataFrame, spec: RecordedSpec) -> list[tuple[str, str | N
         low, high = min(v for v in axes[name] if v > 0), max(axes[name])
         tried[name] = f"{tried[name]}; within {number(low)} … {number(high)}"
     return [*tried.items()]
+
+
+def _moving(trials: pd.DataFrame) -> set[str]:
+    """What is another at each value of the scale, so that no one number of it is told."""
+    scale = scale_in(trials)
+    columns = {"batch size": "batch_size", "epochs": "epochs", "steps an epoch": "steps_per_epoch",
+               "parameters": "parameters"}  # fmt: skip
+    return {
+        label for label, column in columns.items()
+        if scale and (column == scale or (column in trials and trials[column].nunique() > 1))
+    }  # fmt: skip
+
+
+def _scale_words(trials: pd.DataFrame, spec: RecordedSpec) -> str | None:
+    """The values of the scale, what the windows do along it, and what is held meanwhile."""
+    scale = scale_in(trials)
+    if scale is None:
+        return None
+    told = [f"{scale} {axis_words(sorted(trials[scale].dropna().unique()))}"]
+    recorded = spec.scale or {}
+    follow = recorded.get("follow")
+    if isinstance(follow, Mapping) and follow:
+        moving = ", ".join(f"{axis} with the power {power}" for axis, power in follow.items())
+        told.append(f"the windows follow it: {moving}")
+    if scale == "batch_size" and recorded.get("budget"):
+        told.append(f"{recorded['budget']} held")
+    return "; ".join(told)
 
 
 def _what_changed(record: StudyRecord, later: Mapping[str, Any]) -> str:
@@ -212,7 +246,9 @@ def _falls(trials: pd.DataFrame, curves: pd.DataFrame) -> list[float]:
 
 def trial_table(trials: pd.DataFrame) -> tuple[list[str], list[list[tuple[str, str]]], str]:
     """Every trial for the sortable table: head, rows of (text, sort key), and what was left out."""
-    wanted = ["trial", "state", "lr", "weight_decay", LR_X_WD, "seed", "value"]
+    scale = scale_in(trials)
+    wanted = ["trial", "state", *([scale] if scale else ()), "lr", "weight_decay", LR_X_WD, "seed"]
+    wanted += ["value"]
     wanted += [] if designed(trials) is None else [STAGE, BATCH]
     objective = FINAL_PREFIX + str(trials.attrs.get("objective"))  # the column value, once more
     finals = [c for c in trials.columns if c.startswith(FINAL_PREFIX) and c != objective]

@@ -14,6 +14,7 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.colors import to_hex
 
+from wdstudy.analysis.frames.scale import AT
 from wdstudy.curves import (
     DECAY_LOSS,
     DECAY_SHARE,
@@ -62,6 +63,12 @@ def shades(count: int) -> list[str]:
     """A colour for each value of a scale, from dark to bright, all of which show on white."""
     viridis = mpl.colormaps["viridis"]
     return [to_hex(viridis(0.8 * k / max(count - 1, 1))) for k in range(count)]
+
+
+def study_name(attrs: Mapping[str, Any]) -> str:
+    """The study's name as a title has it, and the value of its scale that a frame is of."""
+    name = shortened(str(attrs.get("study") or "").replace("\n", " "))
+    return ", ".join(part for part in (name, shortened(str(attrs.get(AT) or ""))) if part)
 
 
 def shortened(name: str, most: int = 40) -> str:

@@ -5,18 +5,19 @@
   const root = document.getElementById("explorer");
   const source = document.getElementById("explorer-data");
   if (!root || !source) return;
-  const data = JSON.parse(source.textContent);
+  const all = JSON.parse(source.textContent);
+  const planes = all.planes || [all];  // of a scale, one a value
+  let data = planes[planes.length - 1];
   const find = (name) => root.querySelector("[data-part=" + name + "]");
   const map = find("map"), chart = find("curves"), bar = find("bar"), tip = find("tip");
   const choice = find("series"), slider = find("slider"), told = find("point");
-  const title = find("cell"), cells = data.lr.map((_, i) => i);
+  const along = find("scale"), valued = find("value");
+  const title = find("cell");
   const LINES = {
     primary_loss: ["var(--blue)", ""], decay_loss: ["var(--vermilion)", "6 4"],
     val_loss: ["var(--green)", "2 3"], total_loss: ["var(--ink)", "9 3 2 3"],
   };
-  let series = data.series[0];
-  let point = lastCommon();
-  let chosen = data.best === null ? 0 : data.best;
+  let cells, lrs, decays, series, point, chosen;
 
   function make(name, attributes, parent, text) {
     const node = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -59,8 +60,35 @@
     return { values: known, near, apart, at: (v) => (place(v) - from) / (to - from) };
   }
 
-  const lrs = axis(data.lr, data.near.lr);
-  const decays = axis(data.weight_decay, data.near.weight_decay);
+  // Take up a plane, and of the one before the series, the share of the run and the cell; where
+  // that was the best, the best.
+  function take(k) {
+    const before = series && { name: series.name, share: point / Math.max(1, data.points.length - 1),
+      atBest: chosen === data.best, lr: data.lr[chosen], decay: data.weight_decay[chosen] };
+    data = planes[k];
+    cells = data.lr.map((_, i) => i);
+    lrs = axis(data.lr, data.near.lr);
+    decays = axis(data.weight_decay, data.near.weight_decay);
+    series = data.series.find((s) => before && s.name === before.name) || data.series[0];
+    point = before ? Math.round(before.share * (data.points.length - 1)) : lastCommon();
+    chosen = data.best === null ? 0 : data.best;
+    if (before && !before.atBest) chosen = nearest(before.lr, before.decay);
+    choice.replaceChildren();
+    data.series.forEach((s) => choice.add(new Option(s.label)));
+    choice.selectedIndex = data.series.indexOf(series);
+    slider.max = data.points.length - 1;
+    slider.value = point;
+    slider.disabled = data.points.length < 2;
+    if (!along) return;
+    valued.textContent = all.at[k];
+    along.setAttribute("aria-valuetext", all.scale + " " + all.at[k]);
+  }
+
+  function nearest(lr, decay) {
+    const away = (i) => Math.abs(lrs.at(data.lr[i]) - lrs.at(lr)) +
+      Math.abs(decays.at(data.weight_decay[i]) - decays.at(decay));
+    return cells.reduce((best, i) => (away(i) < away(best) ? i : best), 0);
+  }
 
   function share(value, scale) {
     const low = scale.log ? Math.log(scale.low) : scale.low;
@@ -449,10 +477,16 @@
     drawCurves();
   });
 
-  data.series.forEach((s) => choice.add(new Option(s.label)));
-  slider.max = data.points.length - 1;
-  slider.value = point;
-  if (data.points.length < 2) slider.disabled = true;
+  take(planes.length - 1);
+  if (along) {
+    along.max = planes.length - 1;
+    along.value = along.max;
+    along.addEventListener("input", () => {
+      take(Number(along.value));
+      drawMap();
+      drawCurves();
+    });
+  }
   root.hidden = false;
   drawMap();
   drawCurves();
