@@ -20,7 +20,7 @@ from optuna.samplers import RandomSampler, TPESampler
 from wdstudy import SearchSpace, StudySpec, landscape, run_study, trials_frame, write_report
 from wdstudy.analysis.frames.study import record_of
 from wdstudy.analysis.numbers.landscape import landscape_of_study
-from wdstudy.analysis.report.text import how_it_was_run
+from wdstudy.analysis.report.setup import how_it_was_run
 from wdstudy.errors import SpecError, StudyError
 from wdstudy.record import STUDY_KEY, RecordedSpec, StudyRecord
 

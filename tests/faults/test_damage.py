@@ -24,12 +24,12 @@ from wdstudy.analysis.numbers.nextsweep import next_sweep
 from wdstudy.analysis.numbers.reading import read_study
 from wdstudy.analysis.report.explorer import explorer_data
 from wdstudy.analysis.report.numbers import effect_rows, number_rows
+from wdstudy.analysis.report.setup import how_it_was_run
 from wdstudy.analysis.report.summary import as_json, summary
 from wdstudy.analysis.report.text import (
     caveats,
     decay_meaning,
     headline,
-    how_it_was_run,
     still_improving,
     trial_table,
 )

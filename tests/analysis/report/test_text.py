@@ -7,10 +7,10 @@ from optuna.trial import TrialState
 from wdstudy.analysis.frames.curves import curves_frame
 from wdstudy.analysis.frames.study import record_of
 from wdstudy.analysis.frames.trials import trials_frame
+from wdstudy.analysis.report.setup import how_it_was_run
 from wdstudy.analysis.report.text import (
     caveats,
     decay_meaning,
-    how_it_was_run,
     improves,
     still_improving,
     trial_table,

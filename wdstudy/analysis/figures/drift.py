@@ -22,7 +22,7 @@ from wdstudy.analysis.views.drift import NEXT, DriftInfo, DriftPanel, RuleLine, 
 from wdstudy.analysis.views.looks import BLUE, GREEN, INK, MUTED, described
 from wdstudy.analysis.views.scales import log_ticks
 from wdstudy.space import LR, WEIGHT_DECAY
-from wdstudy.words import abridged, number, signed
+from wdstudy.words import abridged, signed
 
 REJECTED = "#a2abb4"
 RULES: dict[str, dict[str, Any]] = {
@@ -85,9 +85,7 @@ def plot_drift(
 
 
 @styled
-def draw_drift(
-    info: DriftInfo, found: Transfer, trials: pd.DataFrame, columns: int = 3
-) -> Figure:
+def draw_drift(info: DriftInfo, found: Transfer, trials: pd.DataFrame, columns: int = 3) -> Figure:
     """The figure of a drift that was read already."""
     count = len(info.panels)
     columns = min(columns, count)
@@ -163,8 +161,8 @@ def _draw_points(panel: DriftPanel, ax: Axes) -> None:
     ax.scatter(tried["at"], tried["middle"], marker="s", s=34, fc="none", ec=MUTED, lw=1, zorder=3)
     if len(own):
         ends = [own["middle"] - own["low"], own["high"] - own["middle"]]
-        ax.errorbar(own["at"], own["middle"], yerr=ends, fmt="o", ms=5, color=INK, lw=1.3, capsize=2,
-                    zorder=4)  # fmt: skip
+        ax.errorbar(own["at"], own["middle"], yerr=ends, fmt="o", ms=5, color=INK, lw=1.3,
+                    capsize=2, zorder=4)  # fmt: skip
 
 
 def _draw_rules(panel: DriftPanel, last: float, ax: Axes) -> None:

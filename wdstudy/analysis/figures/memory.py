@@ -86,7 +86,9 @@ def draw_memory(
         _draw(info, unit, colours, ax)
         ax.set_ylabel(f"{info.name.removeprefix('final ')}, over the best")
     handles = [
-        Line2D([], [], color=colours[line.value], marker="o", ms=4, lw=1.6, label=_named(info, line))
+        Line2D(
+            [], [], color=colours[line.value], marker="o", ms=4, lw=1.6, label=_named(info, line)
+        )
         for line in info.lines
     ]
     if any(line.tau_share.known for line in info.lines):
@@ -138,7 +140,9 @@ def _draw_line(
     at = points[unit].replace(math.inf, never)
     inside = points["ratio"] <= top * 1.001
     finite = np.isfinite(points[unit])
-    ax.plot(at[finite], points["ratio"][finite].clip(upper=top * 10), color=colour, lw=1.6, zorder=3)
+    ax.plot(
+        at[finite], points["ratio"][finite].clip(upper=top * 10), color=colour, lw=1.6, zorder=3
+    )
     some = points[inside]
     ends: Any = None
     if some[["low", "high"]].notna().to_numpy().all():

@@ -131,7 +131,7 @@ def _draw_cells(info: PlanesInfo, plane: Plane, ax: Axes) -> None:
     tiled = np.array([tile is not None for tile in found])
     known = cells["value"].notna().to_numpy()
     lost = (cells["diverged"] >= DIVERGED_SHARE).to_numpy()
-    some = [k for k in np.flatnonzero(tiled & known)]
+    some = list(np.flatnonzero(tiled & known))
     faces = colours(info.norm(cells.loc[some, "value"].to_numpy(dtype=float)))
     ax.add_collection(PolyCollection([_corners(found[k]) for k in some], facecolors=faces,
                                      edgecolors="white", linewidths=0.5, zorder=1.5))  # fmt: skip

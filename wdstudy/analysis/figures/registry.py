@@ -78,8 +78,8 @@ __all__ = [*HOMES]
 class Drawing:
     """A figure of a report: a file name, what to see in it, and how it is made.
 
-    about: the fields of Landscape, or of Transfer, whose sentences it shows. narrow: how it is made for a phone,
-    where the other would be too small to read.
+    about: the fields of Landscape or Transfer whose sentences it shows. narrow: how it is made for
+    a phone, where the other would be too small to read.
     """
 
     key: str
@@ -196,9 +196,9 @@ def scale_figures(along: Along) -> Iterator[Drawing]:
     trials, curves, found, scale = along.trials, along.curves, along.found, along.scale
     yield Drawing(
         "planes",
-        f"The planes of all {scale}, of one colour scale and on the same axes. The frame is the best "
-        "cell that was trained; the orange mark is where the best is by the law of all of them, "
-        "which the noise of one cell moves less, and the line is its way there.",
+        f"The planes of all {scale}, on one scale of colours. The frame is the best cell that was "
+        "trained; the orange mark is where the best lies by the law of all of them, which noise "
+        "moves less, and the line is its way there.",
         lambda: plot_planes(trials, found),
         wide=True,
         about=("test",),
@@ -207,8 +207,8 @@ def scale_figures(along: Along) -> Iterator[Drawing]:
     yield Drawing(
         "drift",
         f"What moves with {scale}, and by which power. Dots are what each value shows alone; the "
-        "law goes through all of them. Where a rule's thin line leaves the band, the sweep rejects "
-        "it.",
+        "law goes through all of them. Thin lines are what published rules ask for: pale and "
+        "dashed, they are rejected.",
         lambda: plot_drift(trials, found),
         wide=True,
         about=("exponents", "rules"),

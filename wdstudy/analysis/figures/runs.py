@@ -81,7 +81,9 @@ def _draw(info: RunsInfo, ax: Axes) -> None:
         points = line.points
         ax.plot(points["share"], points["value"], color=colour, lw=1.7,
                 marker="o" if len(points) == 1 else "")  # fmt: skip
-        text = f"{number(line.value)}: lr {number(line.lr)}, weight_decay {number(line.weight_decay)}"
+        text = (
+            f"{number(line.value)}: lr {number(line.lr)}, weight_decay {number(line.weight_decay)}"
+        )
         labels.append(Label(float(points["value"].iloc[-1]), text, colour, INK))
     name_ends(labels, 1.0, ax, inches=height_of(ax), size=7.5, wrap=24)
     ax.set_ylabel(f"{info.label}{' (log scale)' if info.logarithmic else ''}", parse_math=False)

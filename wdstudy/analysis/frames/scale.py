@@ -33,7 +33,7 @@ def along(trials: pd.DataFrame, scale: str) -> dict[float, pd.DataFrame]:
     at = pd.to_numeric(trials[scale], errors="coerce").astype(float)
     parts = {}
     for value, part in trials[np.isfinite(at)].groupby(at[np.isfinite(at)], sort=True):
-        found = float(value)  # type: ignore[arg-type]
+        found = float(value)
         part.attrs = {**trials.attrs, AT: f"{scale} {number(found)}"}
         parts[found] = part
     return parts

@@ -76,7 +76,7 @@ def read_study(study: optuna.Study) -> Read:
     trials, curves, record = trials_frame(study), curves_frame(study), record_of(study)
     if not len(trials):
         trials.attrs["study"] = study.study_name
-    return _read(study.study_name, trials, curves, record)
+    return read_parts(study.study_name, trials, curves, record)
 
 
 def read_frame(
@@ -118,11 +118,21 @@ def read_frame(
     curves.attrs = {**attrs, "notes": curves.attrs.get("notes", [])}
     way = "minimize" if attrs["minimize"] else "maximize"
     record = StudyRecord(spec=RecordedSpec(objective=str(attrs["objective"]), direction=way))
-    return _read(name, frame, curves, record)
+    return read_parts(name, frame, curves, record)
 
 
-def _read(name: str, trials: pd.DataFrame, curves: pd.DataFrame, record: StudyRecord) -> Read:
-    """Trials with their numbers; of several values of a scale those of each."""
+def read_parts(name: str, trials: pd.DataFrame, curves: pd.DataFrame, record: StudyRecord) -> Read:
+    """What is in frames already, with its numbers; of a scale those of each value.
+
+    Args:
+        name: What it is called.
+        trials: As from `trials_frame`; along a scale if its `attrs` say so.
+        curves: As from `curves_frame`.
+        record: As from `record_of`.
+
+    Raises:
+        StudyError: no trial has finished.
+    """
     finished_trials(trials)
     scale = scale_in(trials)
     parts = {} if scale is None else along(trials, scale)

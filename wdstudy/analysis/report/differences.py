@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from wdstudy.analysis.report.text import axis_words
+from wdstudy.analysis.report.setup import axis_words
 from wdstudy.analysis.views.looks import shortened
 from wdstudy.fingerprints import parts_changed
 from wdstudy.record import DESIGN, StudyRecord

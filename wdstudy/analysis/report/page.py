@@ -24,12 +24,12 @@ from wdstudy.analysis.report.files import folder_name, make_folder, whole_folder
 from wdstudy.analysis.report.numbers import HARMS, effect_rows, number_rows
 from wdstudy.analysis.report.references import REFERENCES
 from wdstudy.analysis.report.scale import course
+from wdstudy.analysis.report.setup import how_it_was_run
 from wdstudy.analysis.report.summary import as_json, summary
 from wdstudy.analysis.report.text import (
     caveats,
     decay_meaning,
     headline,
-    how_it_was_run,
     improves,
     still_improving,
     trial_table,

@@ -7,52 +7,30 @@ of several together.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from wdstudy.analysis.numbers.estimate import Estimate, as_data
 from wdstudy.analysis.numbers.findings import Sentence
-from wdstudy.analysis.numbers.prediction import Prediction
 from wdstudy.analysis.numbers.reading import Along, Read
-from wdstudy.analysis.numbers.rules import NAMES, Verdict
-from wdstudy.analysis.numbers.spoken import percent, shared, with_interval
-from wdstudy.analysis.numbers.transfer import predict
-from wdstudy.analysis.numbers.transferfindings import QUANTITIES, Place, Transfer
+from wdstudy.analysis.numbers.spoken import percent, shared
+from wdstudy.analysis.numbers.transferfindings import Transfer
 from wdstudy.analysis.report.numbers import effect_rows
-from wdstudy.errors import StudyError
-from wdstudy.words import command, number, signed
-
-NEXT = 2.0
-"""The size that comes next is so many times the largest that was trained."""
-
-HEADS = {
-    "lr": "lr", "weight_decay": "weight_decay", "product": "lr · weight_decay",
-    "tau_share": "τ, in runs", "tau_epochs": "τ, in epochs", "limit": "harmless up to",
-}  # fmt: skip
-
-VERDICTS = {"fits": "fits", "open": "open", "rejected": "rejected", "unknown": "not measured"}
-
-
-@dataclass(frozen=True)
-class Table:
-    """Heads, and rows of as many texts."""
-
-    heads: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
-@dataclass(frozen=True)
-class RuleRow:
-    """A published rule: what it says, what it was found with, and what this sweep says of it."""
-
-    name: str
-    says: str
-    setting: str
-    source: str
-    verdict: str
-    kind: str
-    text: str
+from wdstudy.analysis.report.scaletables import (
+    NEXT,
+    RuleRow,
+    Table,
+    exponents,
+    inline,
+    loss_told,
+    next_of,
+    optima,
+    pairs,
+    rule_row,
+    spoken,
+)
+from wdstudy.words import command, number
 
 
 @dataclass(frozen=True)
@@ -69,13 +47,17 @@ class Chapter:
 class Course:
     """What a page tells of a scale.
 
-    optima: a row a value. exponents: a row a quantity, with why it can't be said. test, ahead:
+    largest: the largest value, with the scale's name. which: what `pairs` are, in words.
+    pairs: what to train with at each value, and at the size that comes next. optima: a row a value,
+    of all that is known. exponents: a row a quantity, with why it can't be said. test, ahead:
     sentences: of the largest value held out, and of the size that comes next. line: the command
     that predicts others; empty where there is none. notes: what is left out.
     """
 
     scale: str
     largest: str
+    which: str
+    pairs: Table
     optima: Table
     exponents: Table
     rules: tuple[RuleRow, ...]
@@ -93,9 +75,11 @@ def course(along: Along) -> Course:
     return Course(
         along.scale,
         f"{along.scale} {number(max(along.planes))}",
-        _optima(found),
-        _exponents(found),
-        tuple(_rule(verdict) for verdict in found.rules),
+        "at each" if any(place.lr.known for place in found.places) else "trained at each",
+        pairs(along),
+        optima(found),
+        exponents(found),
+        tuple(rule_row(verdict) for verdict in found.rules),
         tuple(_test(found)),
         tuple(ahead),
         line,
@@ -117,71 +101,6 @@ def course_data(along: Along) -> dict[str, Any]:
     return data
 
 
-def next_of(along: Along) -> Prediction | str:
-    """The prediction for twice the largest value, or why there is none."""
-    found = along.found
-    for quantity in ("lr",):
-        if not found.exponents[quantity].known:
-            return found.exponents[quantity].reason
-    try:
-        return predict(found, found.values[-1] * NEXT)
-    except StudyError as error:
-        return str(error)
-
-
-def _optima(found: Transfer) -> Table:
-    """A row a value: the optimum by the law of all, and the best pair that was trained there."""
-    shown = [q for q in QUANTITIES if any(getattr(place, q).known for place in found.places)]
-    heads = (found.scale, *(HEADS[q] for q in shown), "best pair trained", found.name, "trials")
-    return Table(heads, tuple(_place_row(place, shown) for place in found.places))
-
-
-def _place_row(place: Place, shown: Sequence[str]) -> tuple[str, ...]:
-    return (
-        number(place.value),
-        *(_spoken(getattr(place, quantity)) for quantity in shown),
-        f"{number(place.best_lr)}, {number(place.best_weight_decay)}",
-        _loss(place.loss),
-        f"{place.trials:,}",
-    )
-
-
-def _spoken(one: Estimate) -> str:
-    """A number and its interval in brackets."""
-    if not one.known:
-        return "–"
-    if not math.isfinite(one.high - one.low):
-        return number(one.value)
-    return f"{number(one.value)} ({number(one.low)} … {number(one.high)})"
-
-
-def _loss(loss: Estimate) -> str:
-    value, _, interval = with_interval(loss).partition(", 95 % ")
-    return f"{value} ({interval})" if interval else value
-
-
-def _exponents(found: Transfer) -> Table:
-    """A row a quantity: its power, what that is when the scale doubles; or why it can't be said."""
-    rows = []
-    for quantity in QUANTITIES:
-        power = found.exponents[quantity]
-        if power.known:
-            doubled = f"× {2**power.value:.2f} ({2**power.low:.2f} … {2**power.high:.2f})"
-            told = f"{signed(power.value)} ({signed(power.low)} … {signed(power.high)})"
-            rows.append((NAMES[quantity], told, doubled, ""))
-        elif quantity != "limit" or not found.exponents["weight_decay"].known:
-            rows.append((NAMES[quantity], "can't say", "–", power.reason))
-    heads = ("quantity", f"moves as {found.scale} to the power", f"when {found.scale} doubles", "why")
-    return Table(heads, tuple(rows))
-
-
-def _rule(verdict: Verdict) -> RuleRow:
-    rule = verdict.rule
-    text = verdict.text.removeprefix("fits: ").removeprefix("rejected: ")
-    return RuleRow(rule.name, rule.says, rule.setting, rule.source, VERDICTS[verdict.verdict],
-                   verdict.verdict, text)  # fmt: skip
-
-
 def _test(found: Transfer) -> Iterator[str]:
     """The largest value, told from the others, and what was measured there."""
     test, where = found.test, f"{found.scale} {number(found.test.value)}"
@@ -191,20 +110,21 @@ def _test(found: Transfer) -> Iterator[str]:
     yield (
         f"Told without {where}, its pair is {_pair(test.lr, test.weight_decay)}. The best that was "
         f"trained there is lr {number(test.best[0])} with weight_decay {number(test.best[1])}, "
-        f"{found.name} {_loss(test.loss)}."
+        f"{found.name} {inline(loss_told(test.loss))}."
     )
     if not test.regret.known:
         yield f"What the predicted pair costs there can't be said: {test.regret.reason}."
         return
     kept = ""
     if test.kept.known:
-        kept = f" The pair of {found.scale} {number(found.values[0])}, kept, costs {shared(test.kept)}."
+        first = f"{found.scale} {number(found.values[0])}"
+        kept = f" The pair of {first}, kept, costs {shared(test.kept)}."
     yield f"Training with the predicted pair costs {shared(test.regret)} of the loss.{kept}"
 
 
 def _pair(lr: Estimate, decay: Estimate) -> str:
-    told = f"lr {_spoken(lr)}"
-    return f"{told} with weight_decay {_spoken(decay)}" if decay.known else told
+    told = f"lr {inline(spoken(lr))}"
+    return f"{told} with weight_decay {inline(spoken(decay))}" if decay.known else told
 
 
 def _ahead(along: Along) -> tuple[list[str], str]:
@@ -216,18 +136,32 @@ def _ahead(along: Along) -> tuple[list[str], str]:
         return [f"For {where} nothing can be predicted: {ahead}."], ""
     told = [f"For {where}, twice the largest, train with {_pair(ahead.lr, ahead.weight_decay)}."]
     if not ahead.weight_decay.known:
-        limit = f"; it does no harm up to {_spoken(ahead.limit)}" if ahead.limit.known else ""
-        told[0] = f"{told[0].removesuffix('.')}. Of weight_decay: {ahead.weight_decay.reason}{limit}."
+        limit = (
+            f"; it does no harm up to {inline(spoken(ahead.limit))}" if ahead.limit.known else ""
+        )
+        told[0] = (
+            f"{told[0].removesuffix('.')}. Of weight_decay: {ahead.weight_decay.reason}{limit}."
+        )
     if ahead.stake.known:
         least = "at least " if ahead.stake.reason.startswith("at least") else ""
         told.append(
             f"Keeping the pair of {found.scale} {number(found.values[0])} would cost {least}"
             f"{shared(ahead.stake)} of the loss there."
         )
-    name = str(along.trials.attrs.get("study") or "")
-    stored = along.record.schema > 0 and bool(name)
-    line = command(["predict", name, "--at", f"{found.scale}={at:.6g}"]) if stored else ""
-    return told, line
+    names = _names(along)
+    return told, command(["predict", *names, "--at", f"{found.scale}={at:.6g}"]) if names else ""
+
+
+def _names(along: Along) -> list[str]:
+    """The studies of a storage that this is of, for a command line; none of a frame."""
+    trials, name = along.trials, str(along.trials.attrs.get("study") or "")
+    if along.record.schema < 1 or not name:
+        return []
+    if "study" not in trials:
+        return [name]
+    of_each = trials.groupby("study", sort=False)[along.scale].first()
+    values = ",".join(f"{at:.6g}" for at in of_each)
+    return [*map(str, of_each.index), "--scale", f"{along.scale}={values}"]
 
 
 def _notes(found: Transfer) -> Iterator[str]:
@@ -253,6 +187,6 @@ def _chapter(scale: str, at: float, read: Read) -> Chapter:
     line = "no trial has a result"
     if best.loss.known:
         line = f"best of {read.found.cells:,} cells: lr {number(best.lr)}, weight_decay "
-        line += f"{number(best.weight_decay)}, {read.found.name} {_loss(best.loss)}"
+        line += f"{number(best.weight_decay)}, {read.found.name} {inline(loss_told(best.loss))}"
     return Chapter(f"{scale} {number(at)}", line, read.found.advice or read.found.verdict,
                    tuple(effect_rows(read.found)))  # fmt: skip

@@ -62,7 +62,7 @@ def summary(read: Read, design: DesignInfo | None = None) -> dict[str, Any]:
             path: the `best` cell after a `batch`, and how many `trials` were done; of questions:
             `name, asked, width, answered, says, given_up, trials`, widths as shares of the loss or
             in decades, trials what it would take. stopped: `reason, why`; null while it goes on.
-        transfer: Of a study along a scale, else null; then `landscape` is that of the largest value.
+        transfer: Of a study along a scale, else null; `landscape` is that of its largest value.
             scale, values, name, trials: What it is along, and what counts.
             places: One a value: `value, lr, weight_decay, product, tau_share, tau_epochs, limit,
                 own_lr, own_weight_decay, banks, best_lr, best_weight_decay, loss, trials`: the
@@ -70,8 +70,8 @@ def summary(read: Read, design: DesignInfo | None = None) -> dict[str, Any]:
             exponents: Quantity → the power of the scale with which it moves.
             straight, shape: Whether the optima lie on one power law, and the basin that is shared:
                 `shared, p, depth, cells, misfit`.
-            rules: One a published rule: `rule, powers, verdict, text`; of rule: `name, says, powers,
-                setting, source`.
+            rules: One a published rule: `rule, powers, verdict, text`; of rule: `name, says,
+                powers, setting, source`.
             test: The largest value predicted from the others: `value, lr, weight_decay, best, loss,
                 regret, kept, reason`.
             next: Twice the largest value: `scale, value, lr, weight_decay, limit, kept, stake,

@@ -88,7 +88,11 @@ def _points(parts: Scaled, part: Part) -> tuple[float, pd.DataFrame]:
         lr = float(some["lr"].iloc[0])
     shrink = some["weight_decay"] * (1.0 if parts.independent else some["lr"])
     tau = (1 / shrink.where(shrink > 0)).fillna(math.inf)
-    error = np.sqrt(mean_variances(cells, some, rest=not cells.scattered)) if cells.noise.known else math.nan
+    error = (
+        np.sqrt(mean_variances(cells, some, rest=not cells.scattered))
+        if cells.noise.known
+        else math.nan
+    )
     rise = some["z"] - float(cells.finished["z"].min())
     change = np.exp if cells.logarithmic else np.asarray
     frame = pd.DataFrame({

@@ -41,8 +41,8 @@ class Plane:
 class PlanesInfo:
     """What is shown: a plane a value of the scale, all on one pair of axes and one colour scale.
 
-    frame: what they take up. way: what moves: "pair", "lr" where weight_decay has no best, or "" where nothing is known.
-    left_out: how many values are not shown.
+    frame: what they take up. way: what moves: "pair", "lr" where weight_decay has no best, or ""
+    where nothing is known. left_out: how many values are not shown.
     """
 
     scale: str
