@@ -10,7 +10,7 @@ from typing import Any
 
 import optuna
 import pytest
-from made_studies import designed_study, grid_study, placed, study_of
+from made_studies import designed_study, grid_study, placed, scaled_study, study_of
 
 from wdstudy.analysis.report.comparison import write_reports
 from wdstudy.analysis.report.page import write_report
@@ -67,8 +67,9 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Reports:
     level = grid_study("level", lrs=LEVEL_LRS, seeds=2, loss=level_loss)
     folder = tmp_path_factory.mktemp("reports")
     paths = write_reports([grid, samples], folder)
-    paths += [write_report(study, folder) for study in (level, _with_far_trials())]
-    names = ("grid", "samples", "comparison", "level", "designed")
+    along = scaled_study("along", sizes=(8, 16, 32), points=6)
+    paths += [write_report(study, folder) for study in (level, _with_far_trials(), along)]
+    names = ("grid", "samples", "comparison", "level", "designed", "along")
     return dict(zip(names, paths, strict=True))
 
 
@@ -325,3 +326,52 @@ def test_it_prints_without_controls_on_few_pages(
     printed = page.pdf(format="A4", prefer_css_page_size=True)
     pages = printed.count(b"/Type /Page\n") or printed.count(b"/Type /Page ")
     assert 2 <= pages <= 12
+
+
+def test_the_slider_goes_along_the_scale_and_keeps_series_point_and_cell(
+    open_page: Any, reports: Reports
+) -> None:
+    page = open_page(reports["along"])
+    along = page.get_by_label("batch_size", exact=False).and_(page.locator("input"))
+    title = page.locator("[data-part=cell]")
+    assert page.locator("[data-part=value]").inner_text() == "32"
+    assert along.get_attribute("aria-valuetext") == "batch_size 32"
+    largest, best = fills(page), title.inner_text()
+    page.get_by_label("Series").select_option("decay loss")
+    page.get_by_label("Record point").fill("2")
+    cell(page, "1", "1e-4").click()
+    along.fill("0")
+    assert page.locator("[data-part=value]").inner_text() == "8"
+    assert page.locator("[data-part=series]").evaluate("s => s.selectedOptions[0].text") == (
+        "decay loss"
+    )
+    assert page.locator("[data-part=point]").inner_text() == "epoch 3"
+    assert title.inner_text() == "lr 1, weight_decay 1e-4"
+    assert "trial 36, 78" in page.locator("[data-part=facts]").inner_text()
+    page.get_by_label("Series").select_option("validation loss")
+    page.get_by_label("Record point").fill("5")
+    assert fills(page) != largest
+    along.fill("2")
+    assert fills(page) == largest
+    page.locator("[data-part=map] [data-cell][aria-pressed=true]").focus()
+    assert best.startswith("lr ")
+
+
+def test_from_best_to_best_along_the_scale(open_page: Any, reports: Reports) -> None:
+    page = open_page(reports["along"])
+    along = page.locator("[data-part=scale]")
+    for k in (0, 1, 2):
+        along.fill(str(k))
+        assert "the best cell" in page.locator("[data-part=facts]").inner_text()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_page_of_a_scale_is_no_wider_than_the_screen_and_opens_each_value(
+    open_page: Any, reports: Reports, width: int
+) -> None:
+    page = open_page(reports["along"], width)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    shut = page.locator("details:not([open]) summary").first
+    shut.click()
+    assert page.locator("details[open]").count() == 2
+    assert page.get_by_text("Train with lr").first.is_visible()

@@ -76,7 +76,7 @@ def explorer_data(
     trials: pd.DataFrame,
     curves: pd.DataFrame,
     tied: Sequence[Cell] = (),
-    most: int = MAX_NUMBERS,
+    most: int | None = None,
 ) -> dict[str, Any]:
     """What the explorer shows: cells, record points, and each series over both.
 
@@ -84,7 +84,7 @@ def explorer_data(
         trials: As from `trials_frame`.
         curves: As from `curves_frame`; may be empty, and then only final values are shown.
         tied: The cells that the noise does not tell from the best, the best first.
-        most: So many numbers of series at most.
+        most: So many numbers of series at most; `MAX_NUMBERS` where it is None.
 
     Returns:
         Plain data, every number finite or None. `note` says what was left out.
@@ -96,7 +96,7 @@ def explorer_data(
         note = f"{len(cells):,} of {len(grid.cells):,} cells are shown: the best ten, and an even "
         note += "sample of the rest."
     x = "epoch" if len(curves) and curves["epoch"].notna().all() else "step"
-    wide, steps = _on_points(cells, curves, most)
+    wide, steps = _on_points(cells, curves, most or MAX_NUMBERS)
     lost = _lost_from(trials, cells, steps)
     wide = {name: np.where(lost, np.nan, table) for name, table in wide.items()}
     if len(steps) < curves["step"].nunique():
