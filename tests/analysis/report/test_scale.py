@@ -133,7 +133,8 @@ def test_where_weight_decay_only_harms_the_limit_is_told() -> None:
     assert "it does no harm up to" in told.ahead[0]
     assert told.exponents.words
     reasons = {row[0].text: row[-1].text for row in told.exponents.rows}
-    assert "only harms" in reasons["weight_decay"]
+    unknown = "weight_decay; lr · weight_decay; τ as a share of the run; τ in epochs"
+    assert "only harms" in reasons[unknown]
     assert reasons["the harmless limit"] == ""
     assert told.line == ""  # a frame is in no storage
 

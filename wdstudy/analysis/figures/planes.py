@@ -39,6 +39,7 @@ WIDE, PHONE, BAR = 10.8, 4.8, 0.9
 """Inches of the whole figure: in a page, on a phone; and of the bar of colours."""
 
 RIM = [effects.withStroke(linewidth=3.2, foreground="white")]
+THIN = [effects.withStroke(linewidth=2.2, foreground="white")]
 
 
 @styled
@@ -194,7 +195,8 @@ def _cross(ax: Axes, lr: Estimate, decay: Estimate) -> None:
 def _draw_line(plane: Plane, ax: Axes) -> None:
     """The best lr where weight_decay has no best, and the harmless limit there."""
     lr, limit = plane.place.lr, plane.place.limit
-    ax.axvspan(lr.low, lr.high, color=VERMILION, alpha=0.25, lw=0, zorder=2.6)
+    for end in (lr.low, lr.high):
+        ax.axvline(end, color=VERMILION, lw=1.1, ls=(0, (3, 2)), zorder=2.9, path_effects=THIN)
     ax.axvline(lr.value, color=VERMILION, lw=1.8, zorder=3, path_effects=RIM)
     if limit.known:
         ends = [limit.value - limit.low], [limit.high - limit.value]
@@ -226,7 +228,8 @@ def _handles(info: PlanesInfo) -> Iterable[Any]:
         yield Line2D([], [], marker="o", color=INK, mfc="white", ms=4, lw=1.1,
                      label="its way there")  # fmt: skip
     if info.way == "lr":
-        yield Line2D([], [], color=VERMILION, lw=2, label="best lr by the law of all, 95 %")
+        yield Line2D([], [], color=VERMILION, lw=2, label="best lr by the law of all")
+        yield Line2D([], [], color=VERMILION, lw=1.1, ls=(0, (3, 2)), label="its 95 %")
         if any(plane.place.limit.known for plane in info.planes):
             yield Line2D([], [], color=INK, marker="_", ms=12, mew=2.2, lw=0,
                          label="harmless up to here, 95 %")  # fmt: skip

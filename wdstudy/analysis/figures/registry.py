@@ -188,12 +188,14 @@ def planned_figures(read: Read, design: DesignInfo | None = None) -> Iterator[Dr
 
 def scale_figures(along: Along) -> Iterator[Drawing]:
     """The figures of a study along a scale. Drawing one may raise StudyError."""
-    from wdstudy.analysis.figures.drift import plot_drift
+    from wdstudy.analysis.figures.drift import draw_drift
     from wdstudy.analysis.figures.memory import plot_memory
     from wdstudy.analysis.figures.planes import plot_planes
     from wdstudy.analysis.figures.runs import plot_runs
+    from wdstudy.analysis.views.drift import drift_info
 
     trials, curves, found, scale = along.trials, along.curves, along.found, along.scale
+    drift = drift_info(found)
     yield Drawing(
         "planes",
         f"The planes of all {scale}, on one scale of colours. The frame is the best cell that was "
@@ -209,10 +211,10 @@ def scale_figures(along: Along) -> Iterator[Drawing]:
         f"What moves with {scale}, and by which power. Dots are what each value shows alone; the "
         "law goes through all of them. Thin lines are what published rules ask for: pale and "
         "dashed, they are rejected.",
-        lambda: plot_drift(trials, found),
-        wide=True,
+        lambda: draw_drift(drift, found, trials),
+        wide=len(drift.panels) > 2,
         about=("exponents", "rules"),
-        narrow=lambda: plot_drift(trials, found, columns=1),
+        narrow=lambda: draw_drift(drift, found, trials, 1),
     )
     yield Drawing(
         "memory",

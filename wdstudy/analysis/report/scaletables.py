@@ -128,7 +128,8 @@ def inline(told: Told) -> str:
 
 def exponents(found: Transfer) -> Table:
     """A row a quantity: its power, what that is when the scale doubles; or why it can't be said."""
-    rows = []
+    rows: list[tuple[Told, ...]] = []
+    silent: dict[str, list[str]] = {}
     for quantity in QUANTITIES:
         power = found.exponents[quantity]
         if power.known:
@@ -136,10 +137,13 @@ def exponents(found: Transfer) -> Table:
             told = Told(signed(power.value), f"{signed(power.low)} … {signed(power.high)}")
             rows.append((Told(NAMES[quantity]), told, doubled, Told("")))
         elif quantity != "limit" or not found.exponents["weight_decay"].known:
-            rows.append((Told(NAMES[quantity]), Told("can't say"), Told("–"), Told(power.reason)))
+            silent.setdefault(power.reason, []).append(NAMES[quantity])
+    rows += [
+        (Told("; ".join(names)), Told("can't say"), Told("–"), Told(reason))
+        for reason, names in silent.items()
+    ]
     heads = ("quantity", f"moves as {found.scale} to the power", f"when {found.scale} doubles")
-    words = any(row[-1].text for row in rows)
-    if not words:
+    if not silent:
         return Table(heads, tuple(row[:-1] for row in rows))
     return Table((*heads, "why, and what would tell"), tuple(rows), words=True)
 
