@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from wdstudy.analysis.figures.registry import *  # noqa: F403  # every plot_… of its table
     from wdstudy.analysis.frames.curves import curves_frame as curves_frame
     from wdstudy.analysis.frames.curves import series_at as series_at
+    from wdstudy.analysis.frames.joined import scaled_frame as scaled_frame
     from wdstudy.analysis.frames.trials import trials_frame as trials_frame
     from wdstudy.analysis.numbers.landscape import landscape as landscape
     from wdstudy.analysis.numbers.transfer import predict as predict
@@ -58,6 +59,7 @@ _HOMES = {
     "read": "sources.reading",
     "register_decay": "decay",
     "run_study": "run.alone",
+    "scaled_frame": "analysis.frames.joined",
     "series_at": "analysis.frames.curves",
     "transfer": "analysis.numbers.transfer",
     "trials_frame": "analysis.frames.trials",
