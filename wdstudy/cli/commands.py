@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option
 
-from wdstudy.cli.flags import Artifacts, StorageURL, StudyName, StudyNames, called
+from wdstudy.cli.ahead import predict, read_along, suggest
+from wdstudy.cli.flags import AlongScale, Artifacts, StorageURL, StudyName, StudyNames, called
 from wdstudy.cli.read import read
 from wdstudy.cli.run import STOPS, run
 from wdstudy.cli.studies import delete, list_studies, rename
@@ -23,6 +24,8 @@ from wdstudy.words import printable
 
 if TYPE_CHECKING:
     import optuna
+
+    from wdstudy.analysis.numbers.reading import Read
 
 app = typer.Typer(
     help="How do learning rate and weight decay work together, for your model?",
@@ -58,6 +61,7 @@ app.command("list")(list_studies)
 def report(
     names: StudyNames,
     storage: StorageURL = None,
+    scale: AlongScale = None,
     out: Annotated[Path, Option(metavar="DIR", help="Where to write.")] = Path("reports"),
     format: Annotated[
         str, Option(metavar="FORMAT", help="Of the files in figures/: png, svg or pdf.")
@@ -76,11 +80,14 @@ def report(
 ) -> None:
     """Write DIR/NAME/report.html: what to do, figures, explorer and every trial, in one file.
 
-    Several names make a report that compares them as well, in DIR/comparison.
+    Several names make a report that compares them as well, in DIR/comparison; with --scale, one
+    that reads them as one, and says how the best moves.
 
     Example: wdstudy report resnet --out reports
 
     Example: wdstudy report sgd adamw --format pdf
+
+    Example: wdstudy report small medium large --scale width=64,128,256
 
     Example: wdstudy report resnet --json | jq '.landscape.advice[].text'
     """
@@ -88,8 +95,15 @@ def report(
 
     if as_json and publish:
         raise FlagError("--publish with --json, which draws no figures: leave one of them out")
+    if scale and publish:
+        raise FlagError("--publish with --scale: publish the studies' own figures, without it")
     studies = [open_study(name, storage, leave_out=True) for name in names]
-    paths = _print_numbers(studies) if as_json else _write_reports(studies, out, format)
+    read = read_along(studies, scale) if scale else None
+    if as_json:
+        _print_numbers(studies, read)
+        paths = []
+    else:
+        paths = _write_reports(studies, read, out, format)
     for study in studies:
         for told in left_out(study):
             typer.echo(printable(f"left out of '{study.study_name}': {told}"), err=True)
@@ -98,24 +112,28 @@ def report(
         _publish(pages, format, storage, artifacts)
 
 
-def _write_reports(studies: list[optuna.Study], out: Path, format: str) -> list[Path]:
-    """Write the pages, say where, and return their paths."""
+def _write_reports(
+    studies: list[optuna.Study], read: Read | None, out: Path, format: str
+) -> list[Path]:
+    """Write the pages, say where, and return their paths; `read` is of all studies as one."""
     from wdstudy.analysis.report.comparison import write_reports
+    from wdstudy.analysis.report.drawing import check_format
+    from wdstudy.analysis.report.page import write_read
 
-    paths = write_reports(studies, out, format)
+    check_format(format)
+    paths = [write_read(read, out, format)] if read else write_reports(studies, out, format)
     for path in paths:
         typer.echo(printable(f"report: {path}"))
     return paths
 
 
-def _print_numbers(studies: list[optuna.Study]) -> list[Path]:
+def _print_numbers(studies: list[optuna.Study], read: Read | None) -> None:
     """Print the numbers of studies as JSON; no page is written."""
     from wdstudy.analysis.numbers.reading import read_study
     from wdstudy.analysis.report.summary import as_json, summary
 
-    found = [summary(read_study(study)) for study in studies]
+    found = [summary(read)] if read else [summary(read_study(study)) for study in studies]
     typer.echo(as_json(found[0] if len(found) == 1 else found), nl=False)
-    return []
 
 
 def _publish(
@@ -173,41 +191,8 @@ def dashboard(
             server.serve_forever()
 
 
-@app.command()
-def suggest(
-    name: StudyName,
-    storage: StorageURL = None,
-) -> None:
-    """Print the command of the next sweep, why and at what price; or that you have your answer.
-
-    It extends a range at whose edge the best lies, or adds seeds to the cells that are tied. A
-    study that designs itself is gone on with, or is answered.
-
-    Example: wdstudy suggest resnet
-    """
-    from wdstudy.analysis.numbers.nextsweep import next_sweep
-    from wdstudy.analysis.numbers.reading import read_study
-    from wdstudy.analysis.report.nextdesign import next_of_design
-    from wdstudy.storage.opening import open_study
-
-    read = read_study(open_study(name, storage))
-    found = next_of_design(read.record, read.trials)
-    if found is None:
-        found = next_sweep(read.found, read.record, read.trials)
-    for reason in found.why:
-        typer.echo(f"# {reason}")
-    if not found.command:
-        return
-    typer.echo(f"# {found.price}")
-    if not read.record.command:  # another program trained it
-        typer.echo(
-            "# train these where the sweep came from, and read it again: lr weight_decay seeds"
-        )
-        for lr, weight_decay in found.places:
-            typer.echo(f"{lr:.6g} {weight_decay:.6g} {found.seeds}")
-        return
-    stored = [] if storage is None else ["--storage", storage]
-    typer.echo(called([*found.command, *stored]))
+app.command()(suggest)
+app.command()(predict)
 
 
 @app.command()

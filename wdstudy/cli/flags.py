@@ -179,3 +179,13 @@ Artifacts = Annotated[
 Live = Annotated[
     bool, Option("--live/--no-live", help="Keep the study's page in optuna-dashboard up to date.")
 ]
+AlongScale = Annotated[
+    str | None,
+    Option(
+        "--scale",
+        metavar="NAME",
+        help="Read several studies as one along this scale, or one that holds it as another "
+        "hyperparameter: batch_size. Where they don't tell its values, in the order of the "
+        "studies: width=64,128,256.",
+    ),
+]

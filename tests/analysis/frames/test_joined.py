@@ -143,7 +143,7 @@ def test_what_is_no_sweep_along_one_scale_is_refused_with_the_remedy() -> None:
     assert "did you mean 'batch_size'?" in refused([small, large], "batchsize")
     assert "2 studies, and no scale is named" in refused([small, large])
     assert "has 3 values for 2 of the names" in refused([small, large], "width", [1, 2, 3])
-    assert "'b9'; did you mean 'b8'?" in refused([small, large], "width", {"b9": 1})
+    assert "'b9'; Known: b16, b8" in refused([small, large], "width", {"b9": 1})
     assert "does not tell its width" in refused([small, large], "width", {"b8": 1})
     assert "give a number above 0" in refused([small, large], "width", [64, 0])
     assert "named twice" in refused([small, small], "width", [64, 128])
@@ -154,8 +154,8 @@ def test_what_is_no_sweep_along_one_scale_is_refused_with_the_remedy() -> None:
     assert "different objectives" in refused([small, better], "batch_size")
     form = grid_study("form", decay_kind="decoupled", batch_size=32)
     assert "different forms of decay" in refused([small, form], "batch_size")
-    assert "is along batch_size by itself" in refused([scaled_study(), small], "epochs")
-    assert "is along batch_size by itself" in refused([scaled_study()], "width")
+    assert "is along 'batch_size' by itself" in refused([scaled_study(), small], "epochs")
+    assert "is along 'batch_size' by itself" in refused([scaled_study()], "width")
 
 
 def test_one_study_without_such_a_column_is_no_sweep_along_it() -> None:

@@ -171,11 +171,8 @@ def _with_scale(
     """The trials of one study with the column of a scale."""
     own = (trials.attrs.get("scale") or {}).get("name")
     if own not in (None, scale) or (own and told is not None):
-        remedy = f"read it alone with --scale {own}" if not alone else f"say {own}"
-        raise StudyError(
-            f"the study '{study.study_name}' is along {own} by itself, and of one scale at a time "
-            f"is told: {remedy}"
-        )
+        remedy = nearest(scale, [own]) if alone else f"read it alone, along {own}"
+        raise StudyError(f"the study '{study.study_name}' is along '{own}' by itself; {remedy}")
     record = record_of(study)
     column = next((c for c in (scale, OTHER_PREFIX + scale) if c in trials.columns), None)
     if told is not None:
@@ -220,10 +217,9 @@ def _recorded(
         return found[scale]
     others = {c.removeprefix(OTHER_PREFIX) for c in trials.columns if c.startswith(OTHER_PREFIX)}
     if alone:
-        varied = sorted(trials.attrs.get("others", {}))
-        raise StudyError(
-            f"the study '{name}' has no '{scale}' to be a scale; {nearest(scale, varied)}"
-        )
+        varied = trials.attrs.get("others", {})
+        hint = nearest(scale, varied) if varied else "it varies lr, weight_decay and seed alone"
+        raise StudyError(f"the study '{name}' has no '{scale}' to be a scale; {hint}")
     raise StudyError(
         f"the study '{name}' does not tell its {scale}; {nearest(scale, {*found, *others})}; or "
         f"give the values, one a study in the order of the names: --scale {scale}=64,128 "

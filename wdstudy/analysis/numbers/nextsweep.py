@@ -34,6 +34,7 @@ class NextSweep:
     Attributes:
         trials: How many it trains beyond those that are done.
         seconds: What these take one after the other, as those that are done did; NaN if not known.
+        scale, at: Of a study along a scale, its name and the values that it trains at.
     """
 
     why: tuple[str, ...]
@@ -44,6 +45,8 @@ class NextSweep:
     command: tuple[str, ...] = ()
     trials: int = 0
     seconds: float = math.nan
+    scale: str = ""
+    at: tuple[float, ...] = ()
 
     @property
     def places(self) -> tuple[Cell, ...]:
@@ -156,9 +159,9 @@ def _made(
     if space.only:
         command += ["--cells", ",".join(f"{lr:.6g}:{decay:.6g}" for lr, decay in space.only)]
     else:
-        command += ["--lr", _flag(space.lr), "--weight-decay", _flag(space.weight_decay)]
+        command += ["--lr", flag(space.lr), "--weight-decay", flag(space.weight_decay)]
     seeds = len(space.seed_list)
-    new = found.trials if sampled else _lacking(space.cells(), trials)
+    new = found.trials if sampled else lacking(space.cells(), trials)
     return NextSweep(
         why,
         tuple(space.lr),
@@ -171,7 +174,7 @@ def _made(
     )
 
 
-def _lacking(wanted: Sequence[TrialParams], trials: pd.DataFrame | None) -> int:
+def lacking(wanted: Sequence[TrialParams], trials: pd.DataFrame | None) -> int:
     """How many of these trials are not there yet."""
     if trials is None or trials.empty:
         return len(wanted)
@@ -220,7 +223,7 @@ def _continued(axis: Iterable[float], low: float, high: float) -> list[float]:
     return axis
 
 
-def _flag(axis: Sequence[float]) -> str:
+def flag(axis: Sequence[float]) -> str:
     """An axis as the command line takes it: a range where it is one, else its values."""
     zero, rest = [v for v in axis if v == 0], [v for v in axis if v > 0]
     parts = ["0"] if zero else []

@@ -7,6 +7,7 @@ what the others were trained for; all of them, and how the best moves, are besid
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import optuna
@@ -15,6 +16,13 @@ import pandas as pd
 from wdstudy.analysis.frames.cells import FINISHED, finished_trials, states
 from wdstudy.analysis.frames.curves import curves_frame
 from wdstudy.analysis.frames.given import as_curves, as_trials, low_is_good
+from wdstudy.analysis.frames.joined import (
+    Values,
+    joined_name,
+    joined_record,
+    scaled_curves,
+    scaled_frame,
+)
 from wdstudy.analysis.frames.scale import AT, along, scale_in
 from wdstudy.analysis.frames.series import CURVE_COLUMNS
 from wdstudy.analysis.frames.study import record_of
@@ -77,6 +85,26 @@ def read_study(study: optuna.Study) -> Read:
     if not len(trials):
         trials.attrs["study"] = study.study_name
     return read_parts(study.study_name, trials, curves, record)
+
+
+def read_studies(
+    studies: Sequence[optuna.Study], scale: str | None = None, values: Values | None = None
+) -> Read:
+    """A study along a scale, or several that were made apart, one a value, as one study is read.
+
+    Args:
+        studies: One, or several.
+        scale: The scale's name; of one study as its record says where it is None.
+        values: Of several, the value of each, where their records don't tell it.
+
+    Raises:
+        StudyError: as of `scaled_frame`, or no trial has finished.
+    """
+    if len(studies) == 1 and scale is None and values is None:
+        return read_study(studies[0])
+    trials = scaled_frame(studies, scale, values)
+    record = joined_record(studies, trials)
+    return read_parts(joined_name(studies), trials, scaled_curves(studies), record)
 
 
 def read_frame(

@@ -10,12 +10,17 @@ it.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import optuna
 import pandas as pd
 
 from wdstudy.analysis.frames.given import low_is_good, named
+from wdstudy.analysis.frames.joined import scaled_frame
+from wdstudy.analysis.frames.scale import scale_in
+from wdstudy.analysis.numbers.asking import asked, check_new, check_scale
 from wdstudy.analysis.numbers.drift import Drift
 from wdstudy.analysis.numbers.estimate import Array, Estimate, cannot_say
 from wdstudy.analysis.numbers.following import Followed, Law, followed
@@ -106,15 +111,41 @@ def told(parts: Scaled, name: str) -> Transfer:
     return replace(result, advice=transfer_advice(result))
 
 
-def predict(found: Transfer, value: float) -> Prediction:
+def predict(
+    study: optuna.Study | Sequence[optuna.Study] | pd.DataFrame | Transfer,
+    value: float | None = None,
+    /,
+    **at: float,
+) -> Prediction:
     """The pair to train with at a value of the scale that was not trained.
 
     Intervals grow with the distance from the values that were.
 
+    Args:
+        study: A study along a scale, or several made apart, one a value; or a frame as from
+            `trials_frame`, or what `transfer` said of one.
+        value: The value, where it is clear along which scale.
+        at: The scale and the value: `predict(study, batch_size=1024)`.
+
     Raises:
-        StudyError: nothing can be followed along the scale, or the value lies too far outside.
+        StudyError: the sweep is not along this scale; nothing can be followed along it; or the
+            value is no number above 0, was trained already, or lies too far outside.
     """
-    return predicted(found.parts, found.followed, value)
+    scale, wanted = asked(value, at)
+    found = study if isinstance(study, Transfer) else _followed_along(study, scale)
+    check_scale(found, scale)
+    check_new(found, wanted)
+    return predicted(found.parts, found.followed, wanted)
+
+
+def _followed_along(
+    study: optuna.Study | Sequence[optuna.Study] | pd.DataFrame, scale: str | None
+) -> Transfer:
+    """What is said of a study, or of several, along the scale that is asked for."""
+    if not isinstance(study, pd.DataFrame):
+        return transfer(scaled_frame(study, scale), scale)
+    known = scale_in(study)
+    return transfer(study, scale if scale in study.columns or known is None else None)
 
 
 def exponents_of(parts: Scaled, found: Followed) -> tuple[dict[str, Estimate], dict[str, Measured]]:
