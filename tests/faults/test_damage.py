@@ -19,7 +19,7 @@ from small_tasks import STUDY_FILE
 
 from wdstudy import write_report
 from wdstudy.__main__ import main
-from wdstudy.analysis.frames.studies import best_line
+from wdstudy.analysis.frames.studies import best_lines
 from wdstudy.analysis.numbers.nextsweep import next_sweep
 from wdstudy.analysis.numbers.reading import read_study
 from wdstudy.analysis.report.explorer import explorer_data
@@ -84,7 +84,7 @@ def damaged(rng: random.Random) -> Any:
 
 
 def tell_everything(study: Any) -> None:
-    best_line(study)
+    best_lines(study)
     read = read_study(study)
     headline(read.trials, read.record)
     decay_meaning(read.record)

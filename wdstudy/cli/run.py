@@ -249,9 +249,9 @@ def _asked(until: str | None, minutes: float | None, budget: str | None) -> dict
 
 
 def _say_the_best(display: Display, study: optuna.Study) -> None:
-    from wdstudy.analysis.frames.studies import best_line
+    from wdstudy.analysis.frames.studies import best_lines
 
-    if line := best_line(study):
+    for line in best_lines(study):
         display.say(line)
 
 

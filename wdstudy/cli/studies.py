@@ -11,7 +11,7 @@ from typer import Argument, Option
 
 from wdstudy.cli.flags import Artifacts, StorageURL, StudyName, StudyNames, Yes
 from wdstudy.errors import FlagError, StudyError
-from wdstudy.words import counted, printable
+from wdstudy.words import counted, number, printable
 
 if TYPE_CHECKING:
     import optuna
@@ -30,7 +30,10 @@ def list_studies(
         bool, Option("--mend", help="First leave out a journal's broken lines, a copy put aside.")
     ] = False,
 ) -> None:
-    """List the studies of a storage: trials, metric, and the best cell by its mean over seeds."""
+    """List the studies of a storage: trials, metric, and the best cell by its mean over seeds.
+
+    Of a study along a scale it names the best cell of every value.
+    """
     from pandas import isna
     from rich.console import Console
     from rich.table import Table
@@ -51,10 +54,13 @@ def list_studies(
     table = Table(box=None, pad_edge=False, collapse_padding=True)
     for column in ("study", "trials", "metric", "best", "lr", "weight_decay", "optimizer",
                    "started"):  # fmt: skip
-        table.add_column(column, overflow="fold", no_wrap=column != "study")
-    rows = [{k: None if isna(v) else v for k, v in row.items()} for row in frame.to_dict("records")]
+        table.add_column(column, overflow="fold", no_wrap=column not in ("study", "metric"))
+    rows = [{k: v if isinstance(v, list) or not isna(v) else None for k, v in row.items()}
+            for row in frame.to_dict("records")]  # fmt: skip
     for row in rows:
         table.add_row(*_cells(row))
+        for cell in row["along"] or ():
+            table.add_row(*_cells_at(row, cell))
     piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
     Console(emoji=False, width=_WIDE if piped else None).print(table, markup=False)
     for row in rows:
@@ -72,11 +78,17 @@ def _cells(row: dict[str, Any]) -> list[str]:
               if row[state]]  # fmt: skip
     trials = "damaged" if row["trials"] is None else f"{row['trials']}"
     metric = row["metric"] and f"{row['direction'][:3]} {row['metric']}"
-    numbers = [f"{row[name]:.4g}" if row[name] is not None else None
+    numbers = [f"{row[name]:.4g}" if row[name] is not None and not row["along"] else None
                for name in ("best", "lr", "weight_decay")]  # fmt: skip
     texts = [row["study"], ", ".join([trials, *others]), metric, *numbers, row["optimizer"],
              row["started"]]  # fmt: skip
     return [printable(text or "—") for text in texts]
+
+
+def _cells_at(row: dict[str, Any], cell: dict[str, float]) -> list[str]:
+    """A row of the table for the best cell at one value of a study's scale."""
+    numbers = [f"{cell[name]:.4g}" for name in ("best", "lr", "weight_decay")]
+    return ["", "", printable(f"{row['scale']} {number(cell['at'])}"), *numbers, "", ""]
 
 
 def delete(
