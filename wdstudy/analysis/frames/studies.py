@@ -143,10 +143,8 @@ def _judged(study: optuna.Study) -> _Judged | None:
         return None
     low = bool(trials.attrs["minimize"])
     scale = scale_in(trials)
-    parts: dict[float | None, pd.DataFrame] = {None: trials}
-    if scale is not None:
-        parts = {**along(trials, scale)}
-    grids = {at: gather(part, "value", minimize=low) for at, part in parts.items()}
+    parts = [*along(trials, scale).items()] if scale is not None else [(None, trials)]
+    grids = {at: gather(part, "value", minimize=low) for at, part in parts}
     direction = "minimize" if low else "maximize"
     others = ", ".join(trials.attrs["others"])
     return _Judged(trials.attrs["objective"], direction, scale, grids, others)
