@@ -63,12 +63,28 @@ def heatmap_figure(
         note: The smaller line under it.
         running: Cells of which a trial is being trained, marked by a dot.
     """
-    draw = _points if info.grid.scattered else _grid
-    traces, layout = draw(info, running)
+    traces, layout = drawn(info, running)
     return plotly_figure(traces, {**headed(title, note), **layout})
 
 
-def _grid(info: HeatmapInfo, running: frozenset[Cell]) -> tuple[list[Any], dict[str, Any]]:
+def drawn(
+    info: HeatmapInfo, running: frozenset[Cell], *, ticks: int = MAX_TICKS, small: bool = False
+) -> tuple[list[Any], dict[str, Any]]:
+    """A plane's traces, and the layout of its axes.
+
+    Args:
+        info: What is shown.
+        running: Cells of which a trial is being trained.
+        ticks: How many an axis has room for.
+        small: Whether it is one of several: then no numbers stand in its cells.
+    """
+    draw = _points if info.grid.scattered else _grid
+    return draw(info, running, ticks, small)
+
+
+def _grid(
+    info: HeatmapInfo, running: frozenset[Cell], ticks: int, small: bool
+) -> tuple[list[Any], dict[str, Any]]:
     values, lost = info.grid.table(), info.grid.table("diverged")
     lows = values.index[::-1].to_list()  # from the bottom
     zero = lows[0] == 0 and len(lows) > 1
@@ -76,14 +92,14 @@ def _grid(info: HeatmapInfo, running: frozenset[Cell]) -> tuple[list[Any], dict[
     lefts = {lr: i for i, lr in enumerate(values.columns)}
     boxes = {(lr, wd): (lefts[lr], bottoms[wd]) for lr in values.columns for wd in lows}
     edges = sorted({e for b in bottoms.values() for e in (b, round(b + 1, 6))})
-    small = len(lefts) <= WRITTEN[0] and len(lows) <= WRITTEN[1]
+    written = len(lefts) <= WRITTEN[0] and len(lows) <= WRITTEN[1] and not small
     digits = digits_for(values.to_numpy(), info.reverse)
     z, text, hover = [], [], []
     for low in edges[:-1]:
         row = next((wd for wd, b in bottoms.items() if b == low), None)
         cells = [math.nan if row is None else float(values.loc[row, lr]) for lr in lefts]
         z.append([_scaled(info, v) for v in cells])
-        text.append([short(v, digits) if small and math.isfinite(v) else "" for v in cells])
+        text.append([short(v, digits) if written and math.isfinite(v) else "" for v in cells])
         hover.append(
             [
                 "" if row is None else _told(info, (lr, row), v)
@@ -113,17 +129,18 @@ def _grid(info: HeatmapInfo, running: frozenset[Cell]) -> tuple[list[Any], dict[
         boxes_trace(boxes, whole, color="#f0f0f0", hatched=True, name="diverged", told="diverged"),
         boxes_trace(boxes, part, color=CLEAR, hatched=True, name="some seeds diverged"),
         *_product_traces(info, values, bottoms),
-        _dots(boxes, running & boxes.keys()),
+        _dots(boxes, running & boxes.keys(), small=small),
         _rings(info, {c: (x + 0.5, y + 0.5) for c, (x, y) in boxes.items()}),
     ]
     if info.best is not None:
-        traces.append(boxes_trace(boxes, {info.best}, color=CLEAR, frame=3, name="best cell"))
-    stride = math.ceil(len(lefts) / MAX_TICKS)
+        frame = 2 if small else 3
+        traces.append(boxes_trace(boxes, {info.best}, color=CLEAR, frame=frame, name="best cell"))
+    stride = math.ceil(len(lefts) / ticks)
     kept = list(lefts.items())[::stride]
     down = [
         (wd, b)
         for i, (wd, b) in enumerate(bottoms.items())
-        if i % math.ceil(len(lows) / MAX_TICKS) == 0
+        if i % math.ceil(len(lows) / ticks) == 0
     ]
     layout = {
         "xaxis": plotly_axis(
@@ -136,7 +153,9 @@ def _grid(info: HeatmapInfo, running: frozenset[Cell]) -> tuple[list[Any], dict[
     return traces, layout
 
 
-def _points(info: HeatmapInfo, running: frozenset[Cell]) -> tuple[list[Any], dict[str, Any]]:
+def _points(
+    info: HeatmapInfo, running: frozenset[Cell], most: int, small: bool
+) -> tuple[list[Any], dict[str, Any]]:
     """Samples as points on logarithmic axes; those at weight_decay 0 below a dotted line."""
     cells = info.grid.cells
     x, y = LogPlace(cells["lr"], far=True), LogPlace(cells["weight_decay"], far=True)
@@ -146,7 +165,7 @@ def _points(info: HeatmapInfo, running: frozenset[Cell]) -> tuple[list[Any], dic
     keys = list(zip(known["lr"], known["weight_decay"], strict=True))
     told = [_told(info, c, float(v)) for c, v in zip(keys, known["value"], strict=True)]
     marker = {
-        "size": 11,
+        "size": 7 if small else 11,
         "line": {"width": 0.5, "color": "white"},
         "color": [_scaled(info, float(v)) for v in known["value"]],
         **_colours(info),
@@ -168,11 +187,16 @@ def _points(info: HeatmapInfo, running: frozenset[Cell]) -> tuple[list[Any], dic
     traces.append(marks_trace([at[c] for c in running if c in at], _DOT, name="in training"))
     traces.append(_rings(info, at))
     if info.best is not None:
-        square = {"symbol": "square-open", "size": 20, "color": INK, "line": {"width": 2.5}}
+        square = {
+            "symbol": "square-open",
+            "size": 13 if small else 20,
+            "color": INK,
+            "line": {"width": 2.5},
+        }
         traces.append(marks_trace([at[info.best]], square, name="best cell"))
     layout: dict[str, Any] = {"shapes": []}
     for name, axis in (("x", x), ("y", y)):
-        ticks = log_ticks(axis.low, axis.high) if axis.low < axis.high else [axis.low]
+        ticks = log_ticks(axis.low, axis.high, min(most, 8)) if axis.low < axis.high else [axis.low]
         ends = [math.log10(axis.ends[0]) - 0.12, math.log10(axis.ends[1]) + 0.12]
         words = [*axis.apart.values(), *map(number, ticks)]
         title = "lr" if name == "x" else "weight_decay"
@@ -237,9 +261,10 @@ def _rings(info: HeatmapInfo, at: Mapping[Cell, Box]) -> Any:
     return marks_trace([at[c] for c in info.rings if c in at], _RING, name=info.ringed)
 
 
-def _dots(boxes: Mapping[Cell, Box], cells: Iterable[Cell]) -> Any:
-    places = [(boxes[c][0] + 0.88, boxes[c][1] + 0.82) for c in sorted(cells)]
-    return marks_trace(places, _DOT, name="in training")
+def _dots(boxes: Mapping[Cell, Box], cells: Iterable[Cell], *, small: bool) -> Any:
+    x, y = (0.5, 0.5) if small else (0.88, 0.82)  # beside the number, where there is one
+    places = [(boxes[c][0] + x, boxes[c][1] + y) for c in sorted(cells)]
+    return marks_trace(places, {**_DOT, "size": 5} if small else _DOT, name="in training")
 
 
 def _product_traces(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 import pandas as pd
@@ -27,7 +27,7 @@ def live_note(
     target: int,
     state: str,
     command: str,
-    found: Landscape | None,
+    found: Landscape | Sequence[tuple[str, str]] | None,
 ) -> str:
     """Our part of the note, in Markdown without formulas.
 
@@ -37,7 +37,8 @@ def live_note(
         target: How many trials the study will have.
         state: `running`, `stopped` or `finished`.
         command: The command line that writes the report.
-        found: What the finished trials say; None where there is none.
+        found: What the finished trials say; None where there is none; of a study along a scale its
+            sentences, each with its numbers.
     """
     of = done_of(trials, target)
     lines = [HEADING, "", f"**{state}: {_counts(trials, of)}**, {datetime.now():%Y-%m-%d %H:%M:%S}"]
@@ -100,17 +101,23 @@ def _counts(trials: pd.DataFrame, of: str) -> str:
     return ", ".join([f"{of} done", *(f"{n:,} {word}" for word, n in others.items() if n)])
 
 
-def _sentences(found: Landscape | None, so_far: str) -> Iterator[str]:
+def _sentences(found: Landscape | Sequence[tuple[str, str]] | None, so_far: str) -> Iterator[str]:
     """What to do, each sentence with its numbers under it, and the verdict."""
-    if found is None:
+    if not found:
         yield from ("", "No trial has finished yet.")
+        return
+    if not isinstance(found, Landscape):
+        yield from ("", f"### What it says{so_far}", "")
+        yield from (_item(text, numbers) for text, numbers in found)
         return
     if found.advice:
         yield from ("", f"### What to do{so_far}", "")
-        for sentence in found.advice:
-            numbers = f"  \n  {escaped(sentence.numbers)}" if sentence.numbers else ""
-            yield f"- {escaped(sentence.text)}{numbers}"
+        yield from (_item(sentence.text, sentence.numbers) for sentence in found.advice)
     head = "### Numbers" if found.advice else f"### Verdict{so_far}"
     yield from ("", head, "")
     for sentence in found.verdict:
         yield f"- {escaped(sentence.text)}"
+
+
+def _item(text: str, numbers: str) -> str:
+    return f"- {escaped(text)}" + (f"  \n  {escaped(numbers)}" if numbers else "")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -15,7 +14,8 @@ import plotly.graph_objects as go
 from optuna_dashboard import get_note, save_note, save_plotly_graph_object
 
 from wdstudy.analysis.frames.cells import FINISHED, cell_grid, cells_of
-from wdstudy.analysis.frames.curves import curves_frame, series_at
+from wdstudy.analysis.frames.curves import curves_frame
+from wdstudy.analysis.frames.scale import scale_in
 from wdstudy.analysis.frames.study import record_of
 from wdstudy.analysis.frames.trials import trials_frame
 from wdstudy.analysis.numbers.findings import Landscape
@@ -23,12 +23,12 @@ from wdstudy.analysis.numbers.landscape import landscape_of_study
 from wdstudy.analysis.views.curve_grid import curve_grid_info
 from wdstudy.analysis.views.heatmap import heatmap_info
 from wdstudy.curves import DECAY_LOSS, FINAL_PREFIX, PRIMARY_LOSS
+from wdstudy.live.along import LOSSES, Kept, figures_along, sentences_along
 from wdstudy.live.curves import curves_figure
 from wdstudy.live.heatmap import heatmap_figure
-from wdstudy.live.note import HEADING, done_of, is_whole, live_note
-from wdstudy.record import GRID, StudyRecord
-
-LOSSES = (PRIMARY_LOSS, DECAY_LOSS)
+from wdstudy.live.note import HEADING, is_whole, live_note
+from wdstudy.live.sofar import rests_on, so_far, with_planned
+from wdstudy.record import StudyRecord
 
 POINTS = 40
 """Record points of a curve: a box of the curve grid is about as many pixels wide."""
@@ -67,7 +67,9 @@ def warm_up() -> None:
     live_note(trials, StudyRecord(), 4, "", "", found)
 
 
-def live_page(study: optuna.Study, target: int, state: str, command: str) -> Page:
+def live_page(
+    study: optuna.Study, target: int, state: str, command: str, kept: Kept | None = None
+) -> Page:
     """The page of a study as it is now.
 
     Args:
@@ -75,10 +77,20 @@ def live_page(study: optuna.Study, target: int, state: str, command: str) -> Pag
         target: How many trials it will have.
         state: `running`, `stopped` or `finished`.
         command: The command line that writes the report.
+        kept: Of a study along a scale, what the page before told of it; renewed here.
     """
     trials, record = trials_frame(study), record_of(study)
     names = {*LOSSES, str(trials.attrs["objective"])}
     curves = curves_frame(study, names, POINTS)
+    scale = scale_in(trials)
+    if scale is not None:
+        kept = kept or Kept()
+        kept.renew(trials, scale, last=state != "running")
+        return Page(
+            figures_along(trials, curves, record, target, scale),
+            live_note(trials, record, target, state, command,
+                      [*sentences_along(trials, scale, kept)]),
+        )  # fmt: skip
     found = _found(trials, record)
     return Page(
         _figures(trials, curves, record, target, found),
@@ -101,13 +113,13 @@ def _figures(
 ) -> dict[str, go.Figure]:
     """Those figures for which there is something to show."""
     objective = str(trials.attrs["objective"])
-    value = _with_planned(_so_far(trials, curves, objective, "value"), record)
-    decay = _with_planned(_so_far(trials, curves, DECAY_LOSS, FINAL_PREFIX + DECAY_LOSS), record)
+    value = with_planned(so_far(trials, curves, objective, "value"), record)
+    decay = with_planned(so_far(trials, curves, DECAY_LOSS, FINAL_PREFIX + DECAY_LOSS), record)
     running = frozenset(cells_of(trials[trials["state"] == "RUNNING"]))
     best = None if found is None else cell_grid(trials).best
     tied = () if found is None else found.best.tied
     diagnostic = " (a diagnostic)" if record.spec.decay_is_diagnostic else ""
-    note = _rests_on(trials, target)
+    note = rests_on(trials, target)
     whole = is_whole(trials, target)
     figures = {}
     for key, frame, column, more in (
@@ -124,44 +136,3 @@ def _figures(
         title = f"primary loss and decay loss{diagnostic} of every cell"
         figures["curves"] = curves_figure(lines, title, note)
     return figures
-
-
-def _so_far(trials: pd.DataFrame, curves: pd.DataFrame, series: str, column: str) -> pd.DataFrame:
-    """The trials as if those in training had ended with their newest value of a series.
-
-    A cell that has a finished trial shows only such: their values are final.
-    """
-    newest = pd.Series(math.nan, index=trials.index)
-    if curves.loc[curves["series"] == series, "value"].notna().any():
-        newest = series_at(trials, curves, series)[series].astype(float)
-    cells = pd.Series(cells_of(trials), index=trials.index, dtype=object)
-    final = set(cells[trials["state"].isin(FINISHED)])
-    counts = (trials["state"] == "RUNNING") & newest.notna() & ~cells.isin(final)
-    known = trials[column].astype(float) if column in trials else newest * math.nan
-    shown = trials.assign(**{column: known.where(~counts, newest)})
-    shown["state"] = trials["state"].where(~counts, "COMPLETE")
-    shown.attrs = trials.attrs
-    return shown
-
-
-def _with_planned(trials: pd.DataFrame, record: StudyRecord) -> pd.DataFrame:
-    """A row without a value for every cell of a grid: the plane is whole from the start."""
-    space = record.spec.space
-    if record.spec.sampler != GRID or space is None:
-        return trials
-    cells = product(space.lr, space.weight_decay)
-    rows = pd.DataFrame(cells, columns=["lr", "weight_decay"], dtype=float)
-    rows = rows.assign(state="PRUNED", diverged=False, seed=trials["seed"].min())
-    whole = pd.concat([trials, rows.reindex(columns=trials.columns)], ignore_index=True)
-    whole["diverged"] = whole["diverged"].astype(bool)
-    whole.attrs = trials.attrs
-    return whole
-
-
-def _rests_on(trials: pd.DataFrame, target: int) -> str:
-    """The line under a figure's title."""
-    seeds = int(trials["seed"].nunique())
-    parts = [done_of(trials, target)]
-    parts += [f"mean over {seeds} seeds"] if seeds > 1 else []
-    parts += [str(trials.attrs[key]) for key in ("optimizer", "decay") if trials.attrs.get(key)]
-    return html.escape(" · ".join(parts))

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from optuna._typing import JSONSerializable
 
+    from wdstudy.live.along import Kept
+
 EVERY = 15.0
 """Seconds between two pushes, at least."""
 
@@ -65,6 +67,7 @@ class LivePage:
         self.study: optuna.Study | None = None
         self._lease: Lease | None = None
         self._status: Status | None = None
+        self._kept: Kept | None = None
         self._on, self._warned = on, False
 
     def watch(self, study: optuna.Study) -> None:
@@ -104,6 +107,7 @@ class LivePage:
 
     def _push(self, state: str) -> None:
         """Push, if no other run of the study does. A failure is told once."""
+        from wdstudy.live.along import Kept
         from wdstudy.live.page import live_page, push
 
         assert self.study is not None
@@ -112,7 +116,10 @@ class LivePage:
         began = time.monotonic()
         try:
             if self._lease.take(time.time(), LEASE_SECONDS + 2 * self.budget.interval(began)):
-                push(self.study, live_page(self.study, self._status.total, state, self._command))
+                self._kept = self._kept or Kept()
+                total = self._status.total
+                page = live_page(self.study, total, state, self._command, self._kept)
+                push(self.study, page)
         except Exception as failure:  # whatever it is, the training matters more
             self._warn(failure)
         self.budget.spend(began, time.monotonic())
