@@ -59,7 +59,8 @@ def figures_along(
     """Those figures for which there is something to show.
 
     Args:
-        trials, curves: Of all values.
+        trials: As from `trials_frame`, of all values.
+        curves: As from `curves_frame`, of all values.
         record: As from `record_of`.
         target: How many trials the study will have.
         scale: The column of the scale.
@@ -138,9 +139,10 @@ def sentences_along(trials: pd.DataFrame, scale: str, kept: Kept) -> Iterator[tu
             continue
         lr, decay = grid.best
         loss = label_of(trials, "value").removesuffix(" at the end")
+        best = number(float(grid.ranked["value"].iloc[0]))
         yield (
             f"{scale} {number(at)}: the best of {counted(len(grid.ranked), 'cell')} is lr "
-            f"{number(lr)}, weight_decay {number(decay)} ({loss} {number(grid.ranked['value'].iloc[0])}).",
+            f"{number(lr)}, weight_decay {number(decay)} ({loss} {best}).",
             "",
         )
     if kept.found is None:

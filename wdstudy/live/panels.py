@@ -22,8 +22,9 @@ MOST = 9
 TICKS = (6, 5, 4)
 """How many ticks an axis has room for, where so many planes stand beside each other."""
 
-ACROSS, DOWN = 0.07, 0.15
-"""Between planes, as shares of the figure: room for ticks, and for a heading."""
+ACROSS, DOWN = (0.13, 0.03), (0.17, 0.11)
+"""Between planes, as shares of the figure: room for ticks and a heading; for less of them where all
+planes have the same axes."""
 
 
 def panels_figure(
@@ -46,18 +47,18 @@ def panels_figure(
         note = f"{note}<br>{len(shown)} of {len(planes)} values of {html.escape(scale)}"
     columns = min(len(shown), 3 if len(shown) > 4 else 2)
     rows = math.ceil(len(shown) / columns)
+    parts = [drawn(*planes[at], ticks=TICKS[columns - 1], small=True) for at in shown]
+    alike = all(own == parts[0][1] for _, own in parts)
     traces: list[Any] = []
     layout: dict[str, Any] = {"shapes": [], "annotations": []}
     named: set[str] = set()
-    for k, at in enumerate(shown):
-        info, running = planes[at]
-        some, own = drawn(info, running, ticks=TICKS[columns - 1], small=True)
-        last = k == len(shown) - 1
+    for k, (at, (some, own)) in enumerate(zip(shown, parts, strict=True)):
         for trace in some:
-            _placed(trace, k, named, coloured=last)
+            _placed(trace, k, named, coloured=k == len(shown) - 1)
         traces += some
-        box = _box(k, columns, rows)
-        _add_axes(layout, own, k, box, left=k % columns == 0, bottom=k + columns >= len(shown))
+        box = _box(k, columns, rows, alike=alike)
+        outer = {"x": k + columns >= len(shown), "y": k % columns == 0}
+        _add_axes(layout, own, k, box, outer, alike=alike)
         layout["annotations"].append(_heading(f"{scale} {number(at)}", box))
     head = headed(title, note)
     head["margin"]["t"] += 14  # the planes have headings of their own
@@ -73,7 +74,7 @@ def _some(planes: Mapping[float, Any]) -> list[float]:
 
 
 def _name(axis: str, k: int) -> str:
-    """What Plotly calls the axis of a plane: x, x2, x3, …"""
+    """What Plotly calls the axis of a plane: x, x2, x3 and so on."""
     return axis if k == 0 else f"{axis}{k + 1}"
 
 
@@ -84,18 +85,19 @@ def _placed(trace: Any, k: int, named: set[str], *, coloured: bool) -> None:
         trace.showscale = coloured
     elif getattr(trace.marker, "colorbar", None) is not None and trace.marker.cmin is not None:
         trace.marker.showscale = coloured
-    if trace.name and trace.showlegend:
+    if trace.name and trace.showlegend is not False:
         trace.legendgroup = trace.name
         trace.showlegend = trace.name not in named
         named.add(trace.name)
 
 
-def _box(k: int, columns: int, rows: int) -> tuple[float, float, float, float]:
+def _box(k: int, columns: int, rows: int, *, alike: bool) -> tuple[float, float, float, float]:
     """The left, right, lower and upper end of a plane, as shares of the figure."""
-    width = (1 - (columns - 1) * ACROSS) / columns
-    height = (1 - (rows - 1) * DOWN) / rows
-    left = k % columns * (width + ACROSS)
-    upper = 1 - k // columns * (height + DOWN)
+    across, down = ACROSS[alike], DOWN[alike]
+    width = (1 - (columns - 1) * across) / columns
+    height = (1 - (rows - 1) * down) / rows
+    left = k % columns * (width + across)
+    upper = 1 - k // columns * (height + down)
     return left, min(left + width, 1.0), max(upper - height, 0.0), upper
 
 
@@ -104,15 +106,16 @@ def _add_axes(
     own: dict[str, Any],
     k: int,
     box: tuple[float, float, float, float],
+    outer: Mapping[str, bool],
     *,
-    left: bool,
-    bottom: bool,
+    alike: bool,
 ) -> None:
-    for axis, ends, titled in (("x", box[:2], bottom), ("y", box[2:], left)):
+    """Add the axes of a plane; what they are called stands at the outer ones."""
+    for axis, ends in (("x", box[:2]), ("y", box[2:])):
         other = "y" if axis == "x" else "x"
         told = {**own[f"{axis}axis"], "domain": list(ends), "anchor": _name(other, k)}
-        if not titled:
-            told["title"] = {"text": ""}
+        if not outer[axis]:
+            told |= {"title": {"text": ""}, "showticklabels": not alike}
         layout[_name(axis, k).replace(axis, f"{axis}axis")] = told
     for shape in own.get("shapes", []):
         refs = {"xref": _name("x", k), "yref": _name("y", k)}
