@@ -14,8 +14,9 @@ from wdstudy.analysis.frames.cells import cells_of, finished_trials
 from wdstudy.analysis.frames.curves import curves_frame
 from wdstudy.analysis.frames.study import number_of, record_of
 from wdstudy.analysis.frames.trials import trials_frame
+from wdstudy.analysis.frames.valued import scale_attribute, valued
 from wdstudy.errors import StudyError, nearest
-from wdstudy.record import OTHER_PREFIX, RecordedSpec, StudyRecord
+from wdstudy.record import RecordedSpec, StudyRecord
 from wdstudy.space import LR, SEED, WEIGHT_DECAY
 from wdstudy.words import counted, number
 
@@ -64,7 +65,7 @@ def scaled_frame(
         raise StudyError(f"the scale is '{scale}', which every sweep has; name another")
     told = _told([study.study_name for study in several], scale, values)
     parts = [
-        _with_scale(
+        valued(
             study, trials_frame(study), scale, told.get(study.study_name), alone=len(several) == 1
         )
         for study in several
@@ -165,89 +166,6 @@ def _told(names: Sequence[str], scale: str, values: Values | None) -> dict[str, 
     return {name: float(value) for name, value in told.items()}
 
 
-def _with_scale(
-    study: optuna.Study, trials: pd.DataFrame, scale: str, told: float | None, *, alone: bool
-) -> pd.DataFrame:
-    """The trials of one study with the column of a scale."""
-    own = (trials.attrs.get("scale") or {}).get("name")
-    if own not in (None, scale) or (own and told is not None):
-        remedy = nearest(scale, [own]) if alone else f"read it alone, along {own}"
-        raise StudyError(f"the study '{study.study_name}' is along '{own}' by itself; {remedy}")
-    record = record_of(study)
-    column = next((c for c in (scale, OTHER_PREFIX + scale) if c in trials.columns), None)
-    if told is not None:
-        at = pd.Series(told, trials.index)
-    elif column is not None:
-        at = pd.to_numeric(trials[column], errors="coerce").astype(float)
-        if at.isna().all() and len(at):
-            raise StudyError(
-                f"'{scale}' of the study '{study.study_name}' holds no numbers, which a scale is"
-            )
-    else:
-        at = pd.Series(
-            _recorded(study.study_name, record, trials, scale, alone=alone), trials.index
-        )
-    frame = trials.assign(**_sizes(trials, record), **{scale: at})
-    frame = frame.drop(columns=OTHER_PREFIX + scale, errors="ignore")
-    others = {name: v for name, v in trials.attrs.get("others", {}).items() if name != scale}
-    frame.attrs = {**trials.attrs, "others": others, "scale": _scale(scale, at)}
-    return frame
-
-
-def _scale(name: str, at: pd.Series) -> dict[str, Any]:
-    return {"name": name, "values": sorted(at.dropna().unique().tolist())}
-
-
-def _recorded(
-    name: str, record: StudyRecord, trials: pd.DataFrame, scale: str, *, alone: bool
-) -> float:
-    """The value of a scale as the study's record has it.
-
-    Raises:
-        StudyError: it has none.
-    """
-    spec = record.spec
-    known = {f.name: number_of(getattr(spec, f.name)) for f in fields(RecordedSpec)
-             if not isinstance(getattr(spec, f.name), bool)}  # fmt: skip
-    known |= {key: _as_number(value) for key, value in spec.optimizer_options.items()}
-    known |= {key: _as_number(value) for key, value in spec.settings.items()}
-    known |= {"parameters": number_of(record.parameters.get("total"))}
-    found = {key: value for key, value in known.items() if value > 0}
-    if scale in found:
-        return found[scale]
-    others = {c.removeprefix(OTHER_PREFIX) for c in trials.columns if c.startswith(OTHER_PREFIX)}
-    if alone:
-        varied = trials.attrs.get("others", {})
-        hint = nearest(scale, varied) if varied else "it varies lr, weight_decay and seed alone"
-        raise StudyError(f"the study '{name}' has no '{scale}' to be a scale; {hint}")
-    raise StudyError(
-        f"the study '{name}' does not tell its {scale}; {nearest(scale, {*found, *others})}; or "
-        f"give the values, one a study in the order of the names: --scale {scale}=64,128 "
-        "(values=[64, 128])"
-    )
-
-
-def _as_number(value: Any) -> float:
-    """A number, also one that was written as text, as settings are."""
-    if isinstance(value, bool):
-        return math.nan
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return math.nan
-
-
-def _sizes(trials: pd.DataFrame, record: StudyRecord) -> dict[str, float]:
-    """How long a trial is and how large its model, where only the record says."""
-    epoch, epochs = record.steps_per_epoch or math.nan, record.spec.epochs or math.nan
-    told = {
-        "steps": epoch * epochs,
-        "steps_per_epoch": epoch,
-        "parameters": record.parameters.get("total", math.nan),
-    }
-    return {n: float(v) for n, v in told.items() if math.isfinite(v) and n not in trials.columns}
-
-
 def _one_of(
     studies: Sequence[optuna.Study], parts: Sequence[pd.DataFrame], scale: str
 ) -> pd.DataFrame:
@@ -267,7 +185,7 @@ def _one_of(
         **{key: value for key, value in parts[0].attrs.items() if key != "design"},
         "study": joined_name(studies),
         "others": {n: which for part in parts for n, which in part.attrs["others"].items()},
-        "scale": _scale(scale, frame[scale]),
+        "scale": scale_attribute(scale, frame[scale]),
         "notes": [*notes, *_also_differ(studies, scale)],
     }
     return frame
