@@ -13,8 +13,8 @@ from wdstudy.analysis.numbers.nextsweep import NextSweep
 from wdstudy.analysis.numbers.prediction import Prediction
 from wdstudy.analysis.numbers.spoken import amount
 from wdstudy.analysis.numbers.transferfindings import Transfer
+from wdstudy.analysis.numbers.windows import Follow, Window
 from wdstudy.record import StudyRecord
-from wdstudy.space import SearchSpace
 from wdstudy.words import number, signed
 
 AS_CLOSE = 1.3
@@ -59,8 +59,11 @@ def command_of(ahead: Prediction, record: StudyRecord) -> tuple[str, ...]:
     if not record.command or not record.spec.scale:
         return ()
     decay = ahead.weight_decay.value if ahead.weight_decay.known else 0.0
-    space = SearchSpace([_three(ahead.lr.value)], [_three(decay)], _seeds(record))
-    return command_at(record, ahead.scale, [ahead.value], space)
+    follow, seeds = Follow.of(record), record.spec.space and record.spec.space.seed_list
+    lr = follow.written("lr", _three(ahead.lr.value), ahead.value)
+    decay = follow.written("weight_decay", _three(decay), ahead.value)
+    window = Window((lr,), (decay,), len(seeds or (0,)))
+    return command_at(record, ahead.scale, [ahead.value], window)
 
 
 def prediction_data(
@@ -76,11 +79,6 @@ def prediction_data(
         "narrower": _narrower(found, ahead, then),
         "command": line or None,
     }
-
-
-def _seeds(record: StudyRecord) -> int:
-    space = record.spec.space
-    return 1 if space is None else len(space.seed_list)
 
 
 def _three(value: float) -> float:

@@ -12,35 +12,27 @@ import pandas as pd
 from wdstudy.analysis.frames.scale import along
 from wdstudy.analysis.numbers.banks import Banks
 from wdstudy.analysis.numbers.heldout import WITHIN
-from wdstudy.analysis.numbers.nextsweep import NextSweep, flag, lacking, seconds_a_trial, without
-from wdstudy.analysis.numbers.scaled import Part
+from wdstudy.analysis.numbers.nextsweep import NextSweep, flag, lacking, seconds_a_trial
 from wdstudy.analysis.numbers.spoken import percent
 from wdstudy.analysis.numbers.transferadvice import HARDLY
 from wdstudy.analysis.numbers.transferfindings import Transfer
+from wdstudy.analysis.numbers.windows import (
+    Follow,
+    Window,
+    beyond,
+    beyond_largest,
+    shifted,
+    window_of,
+)
 from wdstudy.record import StudyRecord
-from wdstudy.space import SearchSpace, log_range
+from wdstudy.space import SearchSpace
 from wdstudy.words import number
-
-FURTHER = 2
-"""Steps of the grid by which a window is moved beyond an edge."""
 
 MORE = 4
 """So many times the seeds halve what the noise hides."""
 
-MOST, FEW = 16, 7
-"""More values of an axis than the first are scattered; a window has the second of them."""
-
 TOWARDS: dict[Banks, str] = {"low": "larger", "high": "smaller"}
 """Where the loss rises → on which side of what was tried the best lies."""
-
-
-@dataclass(frozen=True)
-class Window:
-    """The axes that were tried at a value of the scale, and how many seeds of each cell."""
-
-    lr: tuple[float, ...]
-    weight_decay: tuple[float, ...]
-    seeds: int
 
 
 def next_along(found: Transfer, record: StudyRecord, trials: pd.DataFrame) -> NextSweep:
@@ -55,7 +47,7 @@ def next_along(found: Transfer, record: StudyRecord, trials: pd.DataFrame) -> Ne
         The first of what is open, the others being named among the reasons; without a command
         where the study has its answer.
     """
-    asker = _Asker(found, record, along(trials, found.scale))
+    asker = _Asker(found, record, Follow.of(record), along(trials, found.scale))
     options = [*asker.unfinished(), *asker.open()]
     if not options:
         return NextSweep(("you have your answer", *(s.text for s in found.advice)))
@@ -84,6 +76,7 @@ class _Asker:
 
     found: Transfer
     record: StudyRecord
+    follow: Follow
     by_value: dict[float, pd.DataFrame]
 
     def unfinished(self) -> Iterator[NextSweep]:
@@ -142,13 +135,13 @@ class _Asker:
         groups: dict[tuple[str, Banks, Window], list[float]] = {}
         for part, banks in zip(self.found.parts.parts, self.found.followed.banks, strict=True):
             lr, decay = banks
-            window = window_of(part)
+            window = window_of(part, self.follow)
             if lr in TOWARDS:
                 groups.setdefault(("lr", lr, window), []).append(part.value)
             elif decay == "low":
                 groups.setdefault(("weight_decay", decay, window), []).append(part.value)
         for (axis, bank, window), values in sorted(groups.items(), key=lambda item: -len(item[1])):
-            wider = _beyond(window, axis, bank)
+            wider = beyond(window, axis, bank)
             where = ", ".join(map(number, values))
             why = (
                 f"at {self.found.scale} {where} the best lies towards {TOWARDS[bank]} {axis} than "
@@ -168,14 +161,16 @@ class _Asker:
     def another(self, why: str) -> NextSweep:
         """One more value, beyond the largest, with a window about what is foretold there."""
         values, scale = self.found.values, self.found.scale
-        value = _beyond_largest(values)
-        window = window_of(self.found.parts.parts[-1])
+        value = beyond_largest(values)
+        window = window_of(self.found.parts.parts[-1], self.follow)
         law = self.found.followed.law
         if law is not None:
             distance = self.found.parts.place(value) - self.found.parts.parts[-1].t
-            shifts = [*(distance * law.drift.slope), 0.0]
+            powers = [self.follow.powers.get(axis, 0.0) for axis in ("lr", "weight_decay")]
+            slopes = law.drift.slope - powers[: len(law.drift.slope)]  # what follow leaves
+            shifts = [*(distance * slopes), 0.0]
             window = Window(
-                _shifted(window.lr, shifts[0]), _shifted(window.weight_decay, shifts[1]),
+                shifted(window.lr, shifts[0]), shifted(window.weight_decay, shifts[1]),
                 window.seeds,
             )  # fmt: skip
         return self._made((f"{why}: {scale} {number(value)}",), [value], window)
@@ -184,7 +179,7 @@ class _Asker:
         """More seeds, where the noise hides all."""
         why = self.found.followed.why_lr
         parts = self.found.parts.parts
-        windows = [window_of(part) for part in parts]
+        windows = [window_of(part, self.follow) for part in parts]
         known = any(part.cells.noise.known for part in parts)
         times = MORE if known and max(w.seeds for w in windows) > 1 else 2
         for window, values in _alike(windows, self.found.values):
@@ -193,19 +188,26 @@ class _Asker:
 
     def _made(self, why: tuple[str, ...], values: Sequence[float], window: Window) -> NextSweep:
         """The command that trains a window at some values, and its price."""
-        space = SearchSpace(window.lr, window.weight_decay, window.seeds)
-        new = {v: lacking(space.cells(), self._of(v)) for v in values}
+        spaces = {v: self._space(window, v) for v in values}
+        new = {v: lacking(space.cells(), self._of(v)) for v, space in spaces.items()}
+        first = spaces[values[0]]
         return NextSweep(
             why,
-            tuple(space.lr),
-            tuple(space.weight_decay),
+            tuple(first.lr),
+            tuple(first.weight_decay),
             window.seeds,
-            command=command_at(self.record, self.found.scale, values, space),
+            command=command_at(self.record, self.found.scale, values, window),
             trials=sum(new.values()),
             seconds=sum(count * self._seconds(v) for v, count in new.items()),
             scale=self.found.scale,
             at=tuple(values),
         )
+
+    def _space(self, window: Window, value: float) -> SearchSpace:
+        """A window as it stands at a value."""
+        lrs = [self.follow.moved("lr", lr, value) for lr in window.lr]
+        decays = [self.follow.moved("weight_decay", d, value) for d in window.weight_decay]
+        return SearchSpace(lrs, decays, window.seeds)
 
     def _of(self, value: float) -> pd.DataFrame | None:
         near = [part for v, part in self.by_value.items() if math.isclose(v, value, rel_tol=1e-6)]
@@ -222,33 +224,13 @@ class _Asker:
 
 
 def command_at(
-    record: StudyRecord, scale: str, values: Sequence[float], space: SearchSpace
+    record: StudyRecord, scale: str, values: Sequence[float], window: Window
 ) -> tuple[str, ...]:
-    """The command that trains a space at some values of a scale, in the study that there is."""
-    command = list(record.command or ("STUDY_FILE",))
-    for one in ("--scale", "--lr", "--weight-decay", "--seeds"):
-        command = without(one, command)
+    """The command that trains a window at some values of a scale, in the study that there is."""
     which = ",".join(f"{value:.6g}" for value in values)
-    axes = ("--lr", flag(space.lr), "--weight-decay", flag(space.weight_decay))
-    seeds = ("--seeds", str(len(space.seed_list)))
-    return ("run", *command, "--scale", f"{scale}={which}", *axes, *seeds)
-
-
-def window_of(part: Part) -> Window:
-    """What was tried at a value of the scale."""
-    table = part.cells.table
-    lrs, decays = (_axis(table[axis]) for axis in ("lr", "weight_decay"))
-    return Window(lrs, decays, max(1, round(float(table["seeds"].median()))))
-
-
-def _axis(tried: pd.Series) -> tuple[float, ...]:
-    """The values of an axis; of scattered ones a few that span them."""
-    values = sorted(float(v) for v in tried.unique())
-    positive = [v for v in values if v > 0]
-    if len(positive) > MOST:
-        ends = _tidy(positive[0]), _tidy(positive[-1])
-        return (*values[: len(values) - len(positive)], *log_range(*ends, FEW))
-    return tuple(values)
+    axes = ("--lr", flag(window.lr), "--weight-decay", flag(window.weight_decay))
+    command = record.command or ("STUDY_FILE",)
+    return ("run", *command, "--at", f"{scale}={which}", *axes, "--seeds", str(window.seeds))
 
 
 def _among(value: float, values: Iterable[float]) -> bool:
@@ -263,34 +245,6 @@ def _alike(
         yield window, [v for v, own in zip(values, windows, strict=True) if own == window]
 
 
-def _beyond(window: Window, axis: str, bank: Banks) -> Window:
-    """What lies beyond a window, on the side where the best must be."""
-    tried = sorted(v for v in (window.lr if axis == "lr" else window.weight_decay) if v > 0)
-    end, before = (tried[-1], tried[-2]) if bank == "low" else (tried[0], tried[1])
-    new = tuple(sorted(_tidy(end * (end / before) ** (k + 1)) for k in range(FURTHER)))
-    return replace(window, lr=new) if axis == "lr" else replace(window, weight_decay=new)
-
-
 def _what(window: Window, axis: str) -> str:
     values = window.lr if axis == "lr" else window.weight_decay
     return f"{axis} {' and '.join(map(number, values))}"
-
-
-def _beyond_largest(values: Sequence[float]) -> float:
-    """The next value of a scale: as far beyond the largest as that is from the one before."""
-    value = values[-1] * values[-1] / values[-2]
-    return float(round(value)) if all(v == round(v) for v in values) else _tidy(value)
-
-
-def _shifted(axis: Sequence[float], decades: float) -> tuple[float, ...]:
-    """An axis moved by whole steps of its own; 0 stays."""
-    zero, rest = [v for v in axis if v == 0], [v for v in axis if v > 0]
-    if len(rest) < 2:
-        return tuple(axis)
-    step = math.log10(rest[-1] / rest[0]) / (len(rest) - 1)
-    moved = round(decades / step) * step
-    return (*zero, *(_tidy(v * 10**moved) for v in rest))
-
-
-def _tidy(value: float) -> float:
-    return float(f"{value:.6g}")
