@@ -13,15 +13,16 @@ from wdstudy.analysis.frames.scale import along
 from wdstudy.analysis.numbers.banks import Banks
 from wdstudy.analysis.numbers.heldout import WITHIN
 from wdstudy.analysis.numbers.nextsweep import NextSweep, flag, lacking, seconds_a_trial
+from wdstudy.analysis.numbers.prediction import spoken_at
 from wdstudy.analysis.numbers.spoken import percent
 from wdstudy.analysis.numbers.transferadvice import HARDLY
 from wdstudy.analysis.numbers.transferfindings import Transfer
 from wdstudy.analysis.numbers.windows import (
     Follow,
     Window,
+    about,
     beyond,
     beyond_largest,
-    shifted,
     window_of,
 )
 from wdstudy.record import StudyRecord
@@ -165,15 +166,22 @@ class _Asker:
         window = window_of(self.found.parts.parts[-1], self.follow)
         law = self.found.followed.law
         if law is not None:
-            distance = self.found.parts.place(value) - self.found.parts.parts[-1].t
-            powers = [self.follow.powers.get(axis, 0.0) for axis in ("lr", "weight_decay")]
-            slopes = law.drift.slope - powers[: len(law.drift.slope)]  # what follow leaves
-            shifts = [*(distance * slopes), 0.0]
-            window = Window(
-                shifted(window.lr, shifts[0]), shifted(window.weight_decay, shifts[1]),
-                window.seeds,
-            )  # fmt: skip
+            lr, decay = self._best_at(value)
+            window = replace(
+                window, lr=about(window.lr, lr), weight_decay=about(window.weight_decay, decay)
+            )
         return self._made((f"{why}: {scale} {number(value)}",), [value], window)
+
+    def _best_at(self, value: float) -> tuple[float, float]:
+        """The pair that is foretold at a value, as a window is written; NaN what is not."""
+        law, t = self.found.followed.law, self.found.parts.place(value)
+        assert law is not None
+        pair = [spoken_at(law, t, "lr").value, math.nan]
+        if law.follows_decay:
+            pair[1] = spoken_at(law, t, "weight_decay").value
+        lr, decay = (self.follow.written(axis, v, value)
+                     for axis, v in zip(("lr", "weight_decay"), pair, strict=True))  # fmt: skip
+        return lr, decay
 
     def noise(self) -> Iterator[NextSweep]:
         """More seeds, where the noise hides all."""

@@ -92,13 +92,17 @@ def beyond_largest(values: Sequence[float]) -> float:
     return float(round(value)) if all(v == round(v) for v in values) else tidy(value)
 
 
-def shifted(axis: Sequence[float], decades: float) -> tuple[float, ...]:
-    """An axis moved by whole steps of its own; 0 stays."""
+def about(axis: Sequence[float], best: float) -> tuple[float, ...]:
+    """An axis moved by whole steps of its own until its middle is near `best`; 0 stays.
+
+    best: NaN where it is not known: then nothing is moved.
+    """
     zero, rest = [v for v in axis if v == 0], [v for v in axis if v > 0]
-    if len(rest) < 2:
+    if len(rest) < 2 or math.isnan(best):
         return tuple(axis)
     step = math.log10(rest[-1] / rest[0]) / (len(rest) - 1)
-    moved = round(decades / step) * step
+    middle = math.log10(rest[-1] * rest[0]) / 2
+    moved = round((math.log10(best) - middle) / step) * step
     return (*zero, *(tidy(v * 10**moved) for v in rest))
 
 
