@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from torch.utils.data import Dataset, Subset
-
 from wdstudy.space import SearchSpace
+from wdstudy.study.examples import first_examples
 from wdstudy.study.spec import StudySpec
 
 SUFFIX = "-quick"
@@ -60,12 +59,4 @@ def _first(data: Callable[[], Any], examples: int) -> Any:
     halves = data()
     if not isinstance(halves, tuple | list):
         return halves
-    return tuple(_shortened(half, examples) for half in halves)
-
-
-def _shortened(half: Any, examples: int) -> Any:
-    if isinstance(half, Dataset) and isinstance(half, Sized):
-        return Subset(half, range(min(len(half), examples)))
-    if isinstance(half, tuple | list):
-        return tuple(part[:examples] for part in half)
-    return half
+    return tuple(first_examples(half, examples) for half in halves)

@@ -65,7 +65,7 @@ def try_first_batch(spec: StudySpec, data: TaskData, device: torch.device) -> No
     """
     assert spec.task is not None
     schedule = resolve_schedule(spec.schedule, spec.warmup)
-    check_schedule(schedule, spec.epochs * data.train.steps)
+    check_schedule(schedule, spec.total_steps(data.train.steps))
     try:
         with torch.random.fork_rng():
             model, batches = _built(spec.task).to(device), _first_batches(data)
@@ -110,7 +110,7 @@ def choose_lanes(
     mode, reason = lane_mode(spec) if most > 1 else ("together", None)
     measured = _worth_measuring(spec, data, trials)
     alone = _seconds_a_step(spec, data, device, 1, measured)
-    left = BUDGET * alone * spec.epochs * data.train.steps * trials
+    left = BUDGET * alone * spec.total_steps(data.train.steps) * trials
     if most > 1 and reason is None:
         reason = why_not_stacked(spec, data, device)
     if most == 1 or reason is not None:
@@ -152,7 +152,8 @@ def seconds_a_trial(
     training = _a_training(spec, data, device, choice.lanes, apart=choice.apart)
     validating = min(_timed(device, training.some_validation, batches) for _ in range(2))
     point = validating / choice.lanes * data.val.steps / batches
-    return spec.epochs * data.train.steps * step + spec.record_points(data.train.steps) * point
+    steps = data.train.steps
+    return spec.total_steps(steps) * step + spec.record_points(steps) * point
 
 
 def lane_mode(spec: StudySpec) -> tuple[LaneMode, str | None]:
@@ -211,7 +212,7 @@ def _lanes_that_fit(spec: StudySpec, device: torch.device) -> int:
 
 def _worth_measuring(spec: StudySpec, data: TaskData, trials: int) -> int:
     """How many steps to measure: a small part of those of the whole run."""
-    whole = spec.epochs * data.train.steps * trials
+    whole = spec.total_steps(data.train.steps) * trials
     return min(_MEASURED_STEPS, max(_LEAST_STEPS, int(BUDGET * whole)))
 
 
@@ -236,7 +237,7 @@ def _a_training(
 ) -> Training:
     """One of so many equal lanes, to measure with. Not compiled: each size would take a minute."""
     low = TrialParams(spec.space.lr[0], spec.space.weight_decay[0])
-    enough = replace(spec, epochs=max(spec.epochs, 1 + _MEASURED_STEPS), compile=False)
+    enough = replace(spec, epochs=max(spec.epochs, 1 + _MEASURED_STEPS), steps=None, compile=False)
     return Training(enough, [low] * lanes, data, device, apart=apart)
 
 
