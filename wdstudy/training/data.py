@@ -122,6 +122,17 @@ class TaskData:
         return [part for half in halves for part in (half.x, half.y)]
 
 
+def on_device(halves: Any, device: torch.device) -> Any:
+    """The data with its tensors on the device, so that several `TaskData` share them."""
+    if not isinstance(halves, tuple | list):
+        return halves
+    moved = [half.tensors if isinstance(half, TensorDataset) else half for half in halves]
+    return tuple(
+        tuple(_to(part, device) for part in half) if isinstance(half, tuple | list) else half
+        for half in moved
+    )
+
+
 def _batches(
     half: str, data: Any, batch_size: int, device: torch.device, *, train: bool
 ) -> Batches:
