@@ -44,8 +44,8 @@ HOUSE = {
         "curves errors words space record analysis.frames analysis.numbers design analysis.views"
     ),
     "run": (
-        "curves directions errors fingerprints words workers decay space storage trackers meter "
-        "record recorder study training design"
+        "curves directions errors fingerprints words workers decay scale space storage trackers "
+        "meter record recorder study training design"
     ),
     "sources": "curves directions errors words decay space storage record",
     "__init__": "analysis.figures",
