@@ -59,8 +59,8 @@ HOUSE = {
         "analysis.numbers analysis.views run analysis.report"
     ),
     "cli": (
-        "errors words space storage trackers design analysis.frames analysis.numbers study run "
-        "sources analysis.report launchers live"
+        "errors words scale space storage trackers design analysis.frames analysis.numbers study "
+        "run sources analysis.report launchers live"
     ),
     "__main__": "errors words cli",
 }

@@ -13,6 +13,7 @@ from wdstudy.design.design import Design
 from wdstudy.record import StudyRecord
 from wdstudy.run.cells import DONE
 from wdstudy.run.prepared import Prepared
+from wdstudy.space import Clock
 from wdstudy.training.probe import LaneChoice, seconds_a_trial
 from wdstudy.words import briefly, counted, lasting, sized
 
@@ -35,6 +36,7 @@ class Forecast:
         choice: How many lanes each trains together, and why.
         workers: What these are. at_once: so many have room at the same time.
         design: What a study that designs itself is asked: how many trials it takes, it finds out.
+        clock: How many steps τ has, where it is swept: who leads from afar has no data to tell.
     """
 
     trials: int
@@ -46,6 +48,7 @@ class Forecast:
     workers: str = "processes"
     at_once: float = math.inf
     design: Design | None = None
+    clock: Clock | None = None
 
     @classmethod
     def of(cls, prepared: Prepared, left: int, choice: LaneChoice, most: int) -> Forecast:
@@ -73,7 +76,8 @@ class Forecast:
                     )  # fmt: skip
         jobs = max(1, min(most, -(-left // choice.lanes)))
         steps = sum(n * part.total_steps for part, n in shares if not part.refused)
-        return cls(left, steps, seconds, size, jobs, choice, design=prepared.plan.design)
+        design, clock = prepared.plan.design, prepared.spec.space.clock
+        return cls(left, steps, seconds, size, jobs, choice, design=design, clock=clock)
 
     @property
     def each(self) -> float | None:

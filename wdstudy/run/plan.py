@@ -33,14 +33,15 @@ class Plan:
         self._sampler = spec.sampler if named else type(spec.sampler).__name__
         self._sampled = spec.trials or len(spec.space)
         self.with_seed = self.design is not None or len(spec.space.seed_list) > 1
-        gridded = spec.sampler == GRID and self.design is None
-        self.grid = spec.space.cells() if gridded else None
+        self._gridded = spec.sampler == GRID and self.design is None
+        known = not spec.space.tau or spec.space.clock is not None
+        self.grid = spec.space.cells() if self._gridded and known else None
         self._wanted = None if self.grid is None else {params.key for params in self.grid}
 
     def __str__(self) -> str:
         if self.design is not None:
             return asked_of(self.design)
-        if self.grid is not None:
+        if self._gridded:
             return str(self._space)
         lrs, decays = self._space.lr, [d for d in self._space.weight_decay if d] or [0.0]
         text = (

@@ -114,8 +114,8 @@ class Prepared:
         for line in told:
             say(line)
         known = {value: choice for value, choice in each.items() if value is not None}
-        if known:
-            return LaneChoice.of_values(known)
+        if known and self.spec.scale is not None:
+            return LaneChoice.of_values(known, self.spec.scale.name)
         return each.get(None, ONE_LANE)
 
     def _lanes(

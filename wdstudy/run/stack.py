@@ -187,7 +187,7 @@ class StackTrainer:
         value = stack[0].params.scale
         if value not in self._warned:
             self._warned.add(value)
-            self._display.warn(f"its trials fail, and the others are trained: {reason}")
+            self._display.warn(f"trials of {reason}; they fail, and the others are trained")
         for log in _unfinished(stack):
             self._note(log, log.fail(reason))
 

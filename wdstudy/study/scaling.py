@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from wdstudy.errors import SpecError, WdstudyError, fault
+from wdstudy.errors import FlagError, SpecError, WdstudyError, fault
 from wdstudy.record import GRID
 from wdstudy.scale import BUILT_IN, Scale, exact
 from wdstudy.space import SearchSpace
@@ -56,6 +56,41 @@ def check_scaled(space: SearchSpace, *, loop: bool, sampler: object) -> None:
             f"Scale('{scale.name}', […], model=lambda {scale.name}: …), or one of the built-in "
             f"{', '.join(BUILT_IN)}"
         )
+
+
+def with_axes(space: SearchSpace, axes: Mapping[str, Any]) -> SearchSpace:
+    """A space with what the command line says of it.
+
+    Args:
+        space: As the study file has it.
+        axes: Its fields `lr`, `weight_decay`, `seeds`, `only` and `tau`; `scale`, a name and its
+            values; `follow`, powers by axis.
+
+    Raises:
+        FlagError: the file has another scale, or none where one is needed.
+        SpaceError: an axis can't be trained with.
+    """
+    fields, scale = {n: v for n, v in axes.items() if n not in ("scale", "follow")}, space.scale
+    if "scale" in axes:
+        name, values = axes["scale"]
+        if scale is not None and scale.name != name:
+            raise FlagError(
+                f"--scale {name}: the study file has the scale {scale.name}, and a study has one; "
+                f"give values of {scale.name}, or each of them a study file of its own"
+            )
+        scale = Scale(name, values) if scale is None else replace(scale, values=values)
+    if "follow" in axes:
+        if scale is None:
+            raise FlagError("--follow: only along a scale; add --scale, or leave it out")
+        scale = replace(scale, follow={**scale.follow, **axes["follow"]})
+    if "tau" in fields:
+        for name, flag in (("weight_decay", "--weight-decay"), ("only", "--cells")):
+            if name in fields:
+                raise FlagError(f"--tau sweeps instead of {flag}: give one of them")
+        fields["weight_decay"] = ()
+    elif "weight_decay" in fields:
+        fields["tau"] = ()
+    return replace(space, scale=scale, **fields)
 
 
 def made_at(task: Task | None, scale: Scale, value: float) -> dict[str, Any]:

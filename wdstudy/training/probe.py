@@ -46,7 +46,8 @@ class LaneChoice:
     Attributes:
         seconds: The time of a step divided by the lanes; 0 where it was not measured.
         apart: Whether each lane needs an optimizer of its own.
-        each: Along a scale the choice of each value; this one is then the largest of them.
+        each: Along a scale the choice of each value; this one is then the largest of them. scale:
+            its name.
     """
 
     lanes: int
@@ -54,24 +55,25 @@ class LaneChoice:
     seconds: float = 0.0
     apart: bool = False
     each: Mapping[float, LaneChoice] = field(default_factory=dict)
+    scale: str = ""
 
     def of(self, value: float | None) -> LaneChoice:
         """The choice of a value of the scale."""
         return self if value is None else self.each.get(value, self)
 
     def __str__(self) -> str:
-        """`7 lanes: 1.5 times one at a time`; along a scale `lanes by value: 64: 7, 128: 4`."""
+        """`7 lanes: 1.5 times one at a time`; along a scale `lanes by width: 7 at 64, 4 at 128`."""
         numbers = {choice.lanes for choice in self.each.values()}
         if len(numbers) < 2:
             return f"{self.lanes} lanes: {self.reason}"
         by = ", ".join(f"{choice.lanes} at {value:g}" for value, choice in self.each.items())
-        return f"lanes: {by}"
+        return f"lanes by {self.scale}: {by}"
 
     @classmethod
-    def of_values(cls, each: Mapping[float, LaneChoice]) -> LaneChoice:
+    def of_values(cls, each: Mapping[float, LaneChoice], scale: str) -> LaneChoice:
         """The choice of a study along a scale, from those of its values."""
         largest = max(each.values(), key=lambda choice: choice.lanes)
-        return replace(largest, each=dict(each))
+        return replace(largest, each=dict(each), scale=scale)
 
 
 ONE_LANE = LaneChoice(1, "one lane at a time")
