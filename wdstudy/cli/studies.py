@@ -61,6 +61,9 @@ def list_studies(
         if row["also_varies"]:
             told = f"'{row['study']}' varies {row['also_varies']} as well: its cells mix them"
             typer.echo(printable(told))
+        if row["scale"]:
+            told = f"'{row['study']}' is along a scale: its best cell is that of {row['scale']}"
+            typer.echo(printable(told))
         if row["damage"]:
             typer.echo(f"damaged: {printable(row['damage'])}", err=True)
 

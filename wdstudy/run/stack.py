@@ -47,6 +47,7 @@ class StackTrainer:
         self._refused = {value: part.refused for value, part in prepared.parts.items()}
         self._warned: set[float | None] = set()
         self._told = False
+        self._seen: dict[tuple[float | str, ...], float] = {}
         self._choice, self._fewer = choice, dict[float | None, int]()
         self._compiles = prepared.spec.compile
 
@@ -134,11 +135,12 @@ class StackTrainer:
             )
         self._note(log, log.complete())
         self._tell_what_is_not_swept(params, recorder)
+        self._tell_what_is_the_same(log)
 
     def _tell_what_is_not_swept(self, params: _Noticing, recorder: LossRecorder) -> None:
         """A loop that overlooks its parameters makes a map of nothing: said once."""
-        found = [f"never uses params.{name}" for name in ("lr", "weight_decay")
-                 if name not in params.used]  # fmt: skip
+        swept = ["lr", "weight_decay", *([params.scale_name] if params.scale_name else [])]
+        found = [f"never uses params.{name}" for name in swept if name not in params.used]
         if not found:
             groups = [group for each in recorder.optimizers for group in each.param_groups]
             decays = {float(group.get("weight_decay", 0.0)) for group in groups}
@@ -152,6 +154,20 @@ class StackTrainer:
         if found and not self._told:
             self._told = True
             self._display.warn(f"the loop {' and '.join(found)}: is the map one of what it trains?")
+
+    def _tell_what_is_the_same(self, log: TrialLog) -> None:
+        """A loop that reads the value of a scale and does nothing with it: said once."""
+        own, name = log.params, log.params.scale_name
+        if own.scale is None:
+            return
+        found = repr({series: log.curves[series] for series in sorted(log.curves)})
+        same = self._seen.setdefault((*own.cell, own.seed, found), own.scale)
+        if same != own.scale and not self._told:
+            self._told = True
+            self._display.warn(
+                f"the loop trains the same, to the last digit, at {name} {same:g} and "
+                f"{own.scale:g}: does it use params.{name}?"
+            )
 
     def _mend(self, stack: list[TrialLog], error: BaseException) -> None:
         """After an error in a stack: a smaller one if memory ran out, one that is not compiled if
@@ -244,8 +260,14 @@ class _Noticing(TrialParams):
 
     def __getattribute__(self, name: str) -> Any:
         value = super().__getattribute__(name)
-        if name in ("lr", "weight_decay"):
-            super().__getattribute__("__dict__").setdefault("read", set()).add(name)
+        if name in ("lr", "weight_decay", "scale"):
+            known = super().__getattribute__("__dict__")
+            known.setdefault("read", set()).add(name if name != "scale" else known["scale_name"])
+        return value
+
+    def __getattr__(self, name: str) -> float:
+        value = super().__getattr__(name)  # only what is no field: the scale by its own name
+        self.__dict__.setdefault("read", set()).add(name)
         return value
 
     @property

@@ -11,10 +11,10 @@ from optuna.trial import TrialState
 
 from wdstudy.analysis.frames.cells import CellGrid, gather
 from wdstudy.analysis.frames.design import design_attribute
-from wdstudy.analysis.frames.study import record_of
+from wdstudy.analysis.frames.study import record_of, scale_of_record
 from wdstudy.analysis.frames.trials import trials_frame
 from wdstudy.errors import StudyError
-from wdstudy.record import DESIGN
+from wdstudy.record import DESIGN, StudyRecord
 from wdstudy.storage.opening import open_storage
 from wdstudy.words import counted, number
 
@@ -29,7 +29,7 @@ STATES = {
 
 COLUMNS = ("study", "cells", "trials", *STATES, "metric", "direction", "best", "lr",
            "weight_decay", "optimizer", "design", "started", "size", "also_varies",
-           "damage")  # fmt: skip
+           "scale", "damage")  # fmt: skip
 
 _OF_BEST = {"best": "value", "lr": "lr", "weight_decay": "weight_decay"}
 
@@ -42,8 +42,9 @@ def studies_frame(url: str | None = None) -> pd.DataFrame:
         `design` is why it stopped, or `open`. `complete` to `waiting`: how many trials are
         in each state. `best`: the mean over seeds of the best cell, as a report names it; NaN
         where there is none. `size`: bytes of what its trials hold. `also_varies`: the other
-        parameters that its cells mix. `damage`: what can't be read of it, None where all can be;
-        of a study that can't be read at all, nothing else but its name is known.
+        parameters that its cells mix. `scale`: of a study along one, `width=256`, the largest value
+        that has a result, whose best cell is told. `damage`: what can't be read of it, None where
+        all can be; of a study that can't be read at all, nothing else but its name is known.
 
     Raises:
         StorageError: the storage can't be read at all.
@@ -71,13 +72,14 @@ def _row(name: str, storage: BaseStorage) -> dict[str, Any]:
             "direction": judged.direction,
             **{key: best.get(column) for key, column in _OF_BEST.items()},
             "also_varies": judged.others or None,
+            "scale": judged.scale or None,
         }
     started = min((t.datetime_start for t in trials if t.datetime_start), default=None)
     space, design = record.spec.space, design_attribute(study, record)
     damage = f"the record of the study '{name}': {'; '.join(record.damage)}"
     return {
         **row,
-        "cells": None if space is None or record.spec.sampler == DESIGN else str(space),
+        "cells": None if space is None or record.spec.sampler == DESIGN else _cells(record),
         "trials": len(trials),
         **{column: sum(t.state == state for t in trials) for column, state in STATES.items()},
         "optimizer": record.spec.optimizer,
@@ -88,8 +90,17 @@ def _row(name: str, storage: BaseStorage) -> dict[str, Any]:
     }
 
 
+def _cells(record: StudyRecord) -> str:
+    """The space of a study in words, its scale included."""
+    scale = scale_of_record(record)
+    along = f" × {len(scale['values'])} {scale['name']}" if scale else ""
+    return f"{record.spec.space}{along}"
+
+
 def best_line(study: optuna.Study) -> str:
-    """The best cell of a study, as its report names it; empty where there is none."""
+    """The best cell of a study, as its report names it, along a scale that of the largest value;
+    empty where there is none.
+    """
     judged = _judged(study)
     if judged is None or judged.grid.best is None:
         return ""
@@ -98,16 +109,20 @@ def best_line(study: optuna.Study) -> str:
     lr, weight_decay = (number(float(value)) for value in judged.grid.best)
     of = f", mean of {counted(int(best['seeds']), 'seed')}" if grid.seeds > 1 else ""
     found = f"{judged.direction[:3]} {judged.metric} {best['value']:.4g}{of}"
-    return f"best cell: lr {lr}, weight_decay {weight_decay} ({found})"
+    at = f" at {judged.scale}" if judged.scale else ""
+    return f"best cell{at}: lr {lr}, weight_decay {weight_decay} ({found})"
 
 
 class _Judged(NamedTuple):
-    """What a study is judged by: metric and direction, its cells, and what these mix."""
+    """What a study is judged by: metric and direction, its cells, and what these mix; `scale` is
+    the value of the scale at which these cells stand, as `width=256`.
+    """
 
     metric: str
     direction: str
     grid: CellGrid
     others: str
+    scale: str
 
 
 def _judged(study: optuna.Study) -> _Judged | None:
@@ -116,7 +131,14 @@ def _judged(study: optuna.Study) -> _Judged | None:
         trials = trials_frame(study)
     except StudyError:
         return None
-    low = bool(trials.attrs["minimize"])
+    low, at = bool(trials.attrs["minimize"]), ""
+    if scale := trials.attrs.get("scale"):  # unlike values make no cells together
+        known = trials.loc[trials["value"].notna(), scale["name"]]
+        if known.notna().any():
+            trials = trials[trials[scale["name"]] == known.max()]
+            at = f"{scale['name']}={known.max():g}"
     grid = gather(trials, "value", minimize=low)
     direction = "minimize" if low else "maximize"
-    return _Judged(trials.attrs["objective"], direction, grid, ", ".join(trials.attrs["others"]))
+    return _Judged(
+        trials.attrs["objective"], direction, grid, ", ".join(trials.attrs["others"]), at
+    )
