@@ -113,8 +113,9 @@ class RecordedSpec:
             if f.name not in may
         }
         if self.scale and now.scale:  # its values may grow
-            held = [{**scale, "values": None} for scale in (self.scale, now.scale)]
-            pairs["scale"] = held[0], held[1]
+            del pairs["scale"]
+            for part in ("follow", "budget"):
+                pairs[f"{part} of the scale"] = self.scale.get(part), now.scale.get(part)
         return [f"{name}={a!r}, now {b!r}" for name, (a, b) in sorted(pairs.items()) if a != b]
 
 

@@ -121,7 +121,7 @@ class SearchSpace:
     clock: Clock | None = field(default=None, kw_only=True, repr=False)
 
     def __post_init__(self) -> None:
-        if isinstance(self.scale, Sequence):
+        if isinstance(self.scale, list | tuple):
             raise SpaceError(
                 f"scale= holds {len(self.scale)} scales; give one, and each of the others a study "
                 "of its own"
@@ -278,12 +278,13 @@ class SearchSpace:
                 "tau= and weight_decay= say the same thing twice; give one of them: a tau of "
                 "infinity is the baseline without weight decay"
             )
+        found = set(self.weight_decay)
         if self.clock is not None and self.clock.units:
-            found: set[float] = set()
-            for value in self.values:
-                space = self.at(value)
-                found |= {space._decay(lr, tau) for lr in space.lr for tau in space.tau}
-            object.__setattr__(self, "weight_decay", tuple(sorted(found)))
+            each = [self.at(value) for value in self.values]
+            found = {
+                space._decay(lr, tau) for space in each for lr in space.lr for tau in space.tau
+            }
+        object.__setattr__(self, "weight_decay", axis_of("weight_decay", found) if found else ())
 
     def _check_follow(self) -> None:
         """The axes that move are there, and stay where one can train."""

@@ -116,13 +116,21 @@ def load_parts(spec: StudySpec, device: torch.device) -> tuple[StudySpec, Parts]
 
 
 def check_that_it_matters(spec: StudySpec, parts: Parts, device: torch.device) -> None:
-    """Refuse a scale whose functions make the same of its least and of its largest value.
+    """Refuse a scale whose functions make the same of its least and of its largest value, or two
+    kinds of weight decay.
 
     Raises:
         SpecError: they do.
     """
     if spec.task is None or spec.scale is None or not spec.scale.makes:
         return
+    kinds = {part.spec.decay_kind for part in parts.values()}
+    if len(kinds) > 1:
+        told = " here and ".join(sorted(kinds))
+        raise SpecError(
+            f"optimizer= of the scale {spec.scale.name} makes weight decay {told} there, which are "
+            "two things; give optimizers of one kind"
+        )
     usable = sorted(
         value for value, part in parts.items() if not part.refused and value is not None
     )

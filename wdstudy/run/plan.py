@@ -14,7 +14,7 @@ from wdstudy.design.design import Design
 from wdstudy.record import GRID
 from wdstudy.run.cells import TAKEN, params_of
 from wdstudy.run.status import Status
-from wdstudy.space import TrialParams
+from wdstudy.space import TrialParams, rounded
 from wdstudy.study.spec import StudySpec
 from wdstudy.words import counted, lasting
 
@@ -82,8 +82,10 @@ class Plan:
         return params.key in self._wanted
 
     def _lists(self, value: float | None) -> bool:
-        """Whether the scale's values are those of a trial; without a scale, any."""
-        return self._space.scale is None or value in self._space.scale.values
+        """Whether a trial stands at a value of the scale; without a scale, any does."""
+        values = self._space.values if self._space.scale is not None else ()
+        known = {rounded(listed) for listed in values if listed is not None}
+        return self._space.scale is None or (value is not None and rounded(value) in known)
 
     def cells(self, study: optuna.Study) -> list[TrialParams]:
         """The cells known so far: the grid; or a sampler's baseline, and replicas of its points.
@@ -107,7 +109,8 @@ class Plan:
         for such a cell itself where it wants it.
         """
         if self.design is None:
-            return True
+            known = params_of(trial)
+            return known is None or self._lists(known.scale)
         params, (low, high) = params_of(trial), self.design.lr
         return (
             BATCH in trial.user_attrs

@@ -16,7 +16,7 @@ from wdstudy.run.opening import open_or_create, parameter_counts, study_record
 from wdstudy.run.parts import Part, Parts, check_that_it_matters, load_parts
 from wdstudy.run.plan import Plan
 from wdstudy.run.sampling import resolve_pruner, resolve_sampler
-from wdstudy.space import TrialParams
+from wdstudy.space import TrialParams, rounded
 from wdstudy.storage.opening import open_storage
 from wdstudy.storage.patient import PatientStorage, patient
 from wdstudy.storage.url import resolve_url
@@ -69,8 +69,13 @@ class Prepared:
         return next(iter(self.parts.values()))
 
     def part(self, params: TrialParams) -> Part:
-        """What a trial trains. One that a larger scale left waiting is of no part: the first's."""
-        return self.parts.get(params.scale, self.first)
+        """What a trial trains, also where a database rounded its value."""
+        if params.scale is None:
+            return self.first
+        at = rounded(params.scale)
+        return next(
+            part for value, part in self.parts.items() if value is not None and rounded(value) == at
+        )
 
     @property
     def data(self) -> TaskData | None:

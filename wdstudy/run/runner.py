@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from contextlib import suppress
+from dataclasses import replace
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
@@ -266,6 +267,8 @@ class Runner:
 
     def _begin(self, trial: optuna.Trial) -> TrialLog:
         params = suggest(trial, self.spec.space, designed=self._plan.design is not None)
+        part = self._prepared.part(params)
+        params = replace(params, scale=part.value)
         self._heartbeat.add(id_of_trial(trial), self._worker)
         return TrialLog(
             trial,
@@ -275,7 +278,7 @@ class Runner:
             reporting=reports(trial.number, self._plan.target),
             diverged_factor=self.spec.diverged_factor,
             runs=self.tracking.trial(trial.number, self._hyperparameters(params)),
-            sizes=self._prepared.part(params).sizes(params),
+            sizes=part.sizes(params),
         )
 
     def _hyperparameters(self, params: TrialParams) -> dict[str, float | str]:

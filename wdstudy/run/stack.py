@@ -18,7 +18,7 @@ from wdstudy.run.prepared import Prepared
 from wdstudy.run.progress import Display
 from wdstudy.run.status import Status
 from wdstudy.run.triallog import TrialLog
-from wdstudy.space import TrialParams
+from wdstudy.space import Key, TrialParams
 from wdstudy.study.spec import StudySpec
 from wdstudy.training.data import TaskData
 from wdstudy.training.devices import is_out_of_memory, release_memory
@@ -47,7 +47,7 @@ class StackTrainer:
         self._refused = {value: part.refused for value, part in prepared.parts.items()}
         self._warned: set[float | None] = set()
         self._told = False
-        self._seen: dict[tuple[float | str, ...], float] = {}
+        self._seen: dict[Key, float] = {}
         self._choice, self._fewer = choice, dict[float | None, int]()
         self._compiles = prepared.spec.compile
 
@@ -160,7 +160,7 @@ class StackTrainer:
         own, name = log.params, log.params.scale_name
         if own.scale is None:
             return
-        found = repr({series: log.curves[series] for series in sorted(log.curves)})
+        found = hash(repr({series: log.curves[series] for series in sorted(log.curves)}))
         same = self._seen.setdefault((*own.cell, own.seed, found), own.scale)
         if same != own.scale and not self._told:
             self._told = True

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from wdstudy.errors import SpecError, fault, nearest
+from wdstudy.errors import FlagError, SpecError, fault, nearest
 from wdstudy.study.designed import ranges_unused, with_design
 from wdstudy.study.quick import SUFFIX, quick
 from wdstudy.study.scaling import with_axes
@@ -101,6 +101,9 @@ class SpecSource:
         along = {name: axes[name] for name in ALONG if name in axes}
         if along:
             spec = replace(spec, space=with_axes(spec.space, along))
+        if spec.scale is not None and spec.scale.name in self.changes:
+            name, given = spec.scale.name, self.changes[spec.scale.name]
+            raise FlagError(f"--{name} {given}: the scale {name} decides that; leave out --{name}")
         small = quick(spec) if self.quick else spec
         others = {name: axis for name, axis in axes.items() if name not in along}
         changed = replace(

@@ -266,7 +266,8 @@ class StudySpec:
         """Its space is the study's, and so many trials are its budget."""
         if not isinstance(design, Design):
             raise SpecError(f"design={design!r}; give what is asked: design=Design(best=0.02)")
-        if self.space is not None and (self.space.scale is not None or self.space.tau):
+        space = self.space
+        if isinstance(space, SearchSpace) and (space.scale is not None or space.tau):
             what = "tau=" if self.space.scale is None else f"scale='{self.space.scale.name}'"
             raise SpecError(
                 f"{what} in a study that designs itself, which knows one plane of lr and "
