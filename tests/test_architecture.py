@@ -23,8 +23,10 @@ HOUSE = {
     "workers": "",
     "decay": "errors",
     "directions": "errors",
+    "axes": "errors",
     "images": "errors",
-    "space": "errors",
+    "scale": "curves errors axes",
+    "space": "errors axes scale",
     "trackers": "curves errors workers",
     "meter": "curves decay",
     "record": "errors space",
@@ -34,7 +36,7 @@ HOUSE = {
     "integrations": "curves errors trackers recorder",
     "analysis.numbers": "curves errors words space record analysis.frames",
     "design": "errors words space analysis.frames analysis.numbers",
-    "study": "directions errors words decay space record recorder design",
+    "study": "directions errors words decay scale space record recorder design",
     "analysis.views": "curves errors words space analysis.frames analysis.numbers design",
     "training": "curves errors decay space meter study",
     "design.sampler": "errors space storage design",
@@ -42,8 +44,8 @@ HOUSE = {
         "curves errors words space record analysis.frames analysis.numbers design analysis.views"
     ),
     "run": (
-        "curves directions errors fingerprints words workers decay space storage trackers meter "
-        "record recorder study training design"
+        "curves directions errors fingerprints words workers decay scale space storage trackers "
+        "meter record recorder study training design"
     ),
     "sources": "curves directions errors words decay space storage record",
     "__init__": "analysis.figures",
@@ -57,8 +59,8 @@ HOUSE = {
         "analysis.numbers analysis.views run analysis.report"
     ),
     "cli": (
-        "errors words space storage trackers design analysis.frames analysis.numbers study run "
-        "sources analysis.report launchers live"
+        "errors words scale space storage trackers design analysis.frames analysis.numbers study "
+        "run sources analysis.report launchers live"
     ),
     "__main__": "errors words cli",
 }

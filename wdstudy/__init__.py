@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from wdstudy.analysis.numbers.transfer import transfer as transfer
     from wdstudy.analysis.report.comparison import write_reports as write_reports
     from wdstudy.analysis.report.page import write_report as write_report
+    from wdstudy.axes import log_range as log_range
     from wdstudy.curves import LossCurves as LossCurves
     from wdstudy.decay import decay_kind as decay_kind
     from wdstudy.decay import decay_loss as decay_loss
@@ -30,10 +31,10 @@ if TYPE_CHECKING:
     from wdstudy.design.sampler import LandscapeSampler as LandscapeSampler
     from wdstudy.recorder import LossRecorder as LossRecorder
     from wdstudy.run.alone import run_study as run_study
+    from wdstudy.scale import Scale as Scale
     from wdstudy.sources.reading import read as read
     from wdstudy.space import SearchSpace as SearchSpace
     from wdstudy.space import TrialParams as TrialParams
-    from wdstudy.space import log_range as log_range
     from wdstudy.storage.opening import open_study as open_study
     from wdstudy.study.metrics import Metric as Metric
     from wdstudy.study.spec import StudySpec as StudySpec
@@ -45,6 +46,7 @@ _HOMES = {
     "LossCurves": "curves",
     "LossRecorder": "recorder",
     "Metric": "study.metrics",
+    "Scale": "scale",
     "SearchSpace": "space",
     "StudySpec": "study.spec",
     "Task": "study.task",
@@ -53,7 +55,7 @@ _HOMES = {
     "decay_kind": "decay",
     "decay_loss": "decay",
     "landscape": "analysis.numbers.landscape",
-    "log_range": "space",
+    "log_range": "axes",
     "open_study": "storage.opening",
     "predict": "analysis.numbers.transfer",
     "read": "sources.reading",

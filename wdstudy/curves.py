@@ -86,11 +86,22 @@ WORKER = "worker"
 LAST_SEEN = "last_seen"
 ENQUEUED_BY = "enqueued_by"
 ERROR = "error"
+STEPS, STEPS_PER_EPOCH = "steps", "steps_per_epoch"
+PARAMETERS, EXAMPLES_SEEN = "parameters", "examples_seen"
+TAU_EPOCHS, TAU_SHARE = "tau_epochs", "tau_share"
+SIZES = (STEPS, STEPS_PER_EPOCH, PARAMETERS, EXAMPLES_SEEN, TAU_EPOCHS, TAU_SHARE)
+"""How long a trial's whole run is and how large its model, and what weight decay remembers of it: τ
+is 1 / (lr · weight_decay) steps, and of independent decay 1 / weight_decay."""
+
 STAGE, REASON, BATCH = "stage", "reason", "batch"
 """What a design placed a trial for, why, in a line, and the number of the batch it came with."""
 
 BATCH_TRIALS = "batch_trials"
 """How many trials a batch holds, on the first of them: the others may be on their way still."""
+
+TRIAL_FACTS = (DECAY_SHARE, LR_X_WD, INITIAL_LOSS, DIVERGED_AT, TRAIN_SECONDS, WORKER, LAST_SEEN,
+               ENQUEUED_BY, ERROR, *SIZES, STAGE, REASON, BATCH, BATCH_TRIALS)  # fmt: skip
+"""Attributes of a trial beside its series."""
 
 THINNED = "curves_thinned"
 """Present when only every n-th record point was stored; holds n."""

@@ -105,12 +105,17 @@ class RecordedSpec:
         a design, or a design by a grid: cells are cells, whoever places them.
         """
         may = {"space", "design"}
+        may |= {self.scale["name"]} if self.scale and now.scale else set()  # of the first value
         may |= {"sampler"} if {self.sampler, now.sampler} <= {GRID, DESIGN} else set()
         pairs = {
             f.name: (_plain(getattr(self, f.name)), _plain(getattr(now, f.name)))
             for f in fields(self)
             if f.name not in may
         }
+        if self.scale and now.scale:  # its values may grow
+            del pairs["scale"]
+            for part in ("follow", "budget"):
+                pairs[f"{part} of the scale"] = self.scale.get(part), now.scale.get(part)
         return [f"{name}={a!r}, now {b!r}" for name, (a, b) in sorted(pairs.items()) if a != b]
 
 
@@ -192,12 +197,15 @@ class StudyRecord:
         mine = self.spec.space
         if mine is None:
             return self
-        grown = SearchSpace(
-            sorted({*mine.lr, *space.lr}),
-            sorted({*mine.weight_decay, *space.weight_decay}),
-            sorted({*mine.seed_list, *space.seed_list}),
-        )
-        return replace(self, spec=replace(self.spec, space=grown))
+        return replace(self, spec=replace(self.spec, space=mine.grown(space)))
+
+    def with_scale(self, other: StudyRecord) -> StudyRecord:
+        """The same study with the values of another's scale after its own."""
+        mine, more = self.spec.scale, other.spec.scale
+        if not mine or not more:
+            return self
+        values = [*dict.fromkeys([*mine["values"], *more["values"]])]
+        return replace(self, spec=replace(self.spec, scale={**mine, "values": values}))
 
 
 def _known(part: StudyRecord | RecordedSpec) -> dict[str, Any]:
@@ -238,7 +246,7 @@ def _typed(hint: Any, value: Any) -> Any:
     kind = kinds[0]
     name = str(hint)
     if kind is SearchSpace:
-        return SearchSpace(value["lr"], value["weight_decay"], value.get("seeds", (0,)))
+        return SearchSpace.of_data(value)
     if "tuple" in name and "Mapping" in name:
         if not isinstance(value, list) or not all(isinstance(v, Mapping) for v in value):
             raise TypeError(name)

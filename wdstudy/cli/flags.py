@@ -62,6 +62,30 @@ LR = Annotated[str | None, Option("--lr", metavar="AXIS", help="Values, ranges: 
 WeightDecay = Annotated[
     str | None, Option(metavar="AXIS", help="Values, ranges: 0,1e-5:1e-1:6; 0 is the baseline.")
 ]
+Tau = Annotated[
+    str | None,
+    Option(
+        metavar="AXIS",
+        help="Instead of weight decay, how long it remembers: 1/(lr·weight_decay) steps, as shares "
+        "of the run: 0.01:1:5.",
+    ),
+]
+Scales = Annotated[
+    list[str] | None,
+    Option(
+        "--scale",
+        metavar="NAME=VALUES",
+        help="A third axis: batch_size, epochs, train_examples, or the file's own Scale: "
+        "batch_size=32,64,128,256.",
+    ),
+]
+Follow = Annotated[
+    str | None,
+    Option(
+        metavar="AXIS=POWER",
+        help="Along a scale, move the window of lr or weight_decay by this power of it: lr=0.5.",
+    ),
+]
 Cells = Annotated[
     str | None,
     Option(

@@ -23,6 +23,7 @@ from wdstudy.cli.flags import (
     Devices,
     DryRun,
     Epochs,
+    Follow,
     GpusPerJob,
     Jobs,
     Lanes,
@@ -38,10 +39,12 @@ from wdstudy.cli.flags import (
     Quiet,
     Same,
     Sampler,
+    Scales,
     Seeds,
     Settings,
     StorageURL,
     StudyFile,
+    Tau,
     Track,
     Trials,
     Until,
@@ -71,6 +74,9 @@ def run(
     only: Only = "",
     lr: LR = None,
     weight_decay: WeightDecay = None,
+    tau: Tau = None,
+    scale: Scales = None,
+    follow: Follow = None,
     cells: Cells = None,
     seeds: Seeds = None,
     epochs: Epochs = None,
@@ -104,6 +110,8 @@ def run(
     Example: wdstudy run studies/resnet.py --lr 1e-2:1:5 --weight-decay 0,1e-4:1e-2:5 --seeds 3
 
     Where you know no ranges: wdstudy run mine.py --design --budget 20m
+
+    How the best pair moves: wdstudy run mine.py --scale batch_size=32,64,128,256
     """
     from wdstudy.run.progress import display_in
 
@@ -134,6 +142,8 @@ def run(
             "lr": _axis("--lr", lr, limits=design),
             "weight_decay": _axis("--weight-decay", weight_decay, limits=design),
             "seeds": seeds,
+            "tau": _axis("--tau", tau, limits=False),
+            **_along(scale, follow),
         }
         if cells is not None:
             if lr is not None or weight_decay is not None:
@@ -233,6 +243,22 @@ def _axis(flag: str, text: str | None, *, limits: bool) -> tuple[float, ...] | N
         return None
     ends = limits and text.count(":") == 1 and "," not in text
     return parse_axis(flag, text.replace(":", ",") if ends else text)
+
+
+def _along(scales: list[str] | None, follow: str | None) -> dict[str, Any]:
+    """What flags say of a third axis."""
+    from wdstudy.scale import parse_follow, parse_scale
+
+    if scales is not None and len(scales) > 1:
+        names = " and ".join(text.partition("=")[0] for text in scales)
+        raise FlagError(
+            f"--scale is given for {names}, and a study has one scale: run each as a study of its "
+            "own, with --name"
+        )
+    return {
+        "scale": None if scales is None else parse_scale(scales[0]),
+        "follow": None if follow is None else parse_follow(follow),
+    }
 
 
 def _asked(until: str | None, minutes: float | None, budget: str | None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from wdstudy.analysis.frames.cells import DIVERGED_SHARE
 from wdstudy.analysis.numbers.cells import Cells, measured
 from wdstudy.design.lattice import has_near
 from wdstudy.design.outcomes import Outcome, frame_of
-from wdstudy.space import TrialParams, rounded
+from wdstudy.space import Key, TrialParams, rounded
 
 HARM = math.log(1.25)
 """Log loss above that without weight decay from which on it is harm."""
@@ -90,7 +90,7 @@ class Plane:
     scouts: tuple[Outcome, ...]
     pending: tuple[Outcome, ...]
     minimize: bool = True
-    keys: frozenset[tuple[float, float, int]] = field(default_factory=frozenset)
+    keys: frozenset[Key] = field(default_factory=frozenset)
 
     @classmethod
     def of(cls, outcomes: Sequence[Outcome], *, minimize: bool = True) -> Plane:

@@ -126,7 +126,8 @@ class _Jobs:
         room: int,
     ) -> None:
         self._job, self._folder = job, folder
-        self._plan, self._display, self._room = Plan(spec), display, room
+        self._spec, self._plan = spec, Plan(spec)
+        self._display, self._room = display, room
         self._base = self._plan.status(job.until)
         # A queue is an actor: on our own node, no other node's death takes it along.
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
@@ -151,6 +152,9 @@ class _Jobs:
                 if not found:
                     raise StudyError(self._what_was_lost())
                 forecast: Forecast = replace(found[0], at_once=self._room, workers="Ray jobs")
+                if forecast.clock is not None:  # now it is known which cells there are
+                    timed = replace(self._spec.space, clock=forecast.clock)
+                    self._plan = Plan(replace(self._spec, space=timed))
                 choice, jobs = forecast.choice, forecast.jobs if forecast.trials else 0
                 self._tell(forecast)
                 storage = open_storage(self._job.storage, say=self._display.warn)

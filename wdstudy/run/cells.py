@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
 from wdstudy.curves import ERROR
-from wdstudy.space import LR, SEED, WEIGHT_DECAY, TrialParams
+from wdstudy.scale import exact
+from wdstudy.space import LR, SEED, WEIGHT_DECAY, Key, TrialParams
 
 DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 TAKEN = (*DONE, TrialState.RUNNING, TrialState.WAITING)
@@ -26,18 +29,37 @@ MAX_LOST = 3
 
 
 def params_of(trial: FrozenTrial) -> TrialParams | None:
-    """The trial's lr, weight_decay and seed; None where it has not got them yet.
+    """The trial's lr, weight_decay, seed and value of a scale; None where it has not got them yet.
 
     A study of one seed has no parameter for it: an attribute tells which it was, so that
     seeds can be added later. Where these are no numbers, the trial stands in no cell either.
     """
-    fixed = trial.system_attrs.get(FIXED_PARAMS)
-    values = {**(fixed if isinstance(fixed, Mapping) else {}), **trial.params}
+    values = _values_of(trial)
     seed = values.get(SEED, trial.user_attrs.get(SEED, 0))
+    at = scale_of(trial)
     try:
-        return TrialParams(float(values[LR]), float(values[WEIGHT_DECAY]), int(seed))
+        return TrialParams(float(values[LR]), float(values[WEIGHT_DECAY]), int(seed), *at)
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
+
+
+def scale_of(trial: FrozenTrial) -> tuple[float, str] | tuple[()]:
+    """The value of the scale that a trial stands at, and the scale's name; nothing without one.
+
+    A study of ours has no parameter beside its axes, its seeds and a scale.
+    """
+    others = {n: v for n, v in _values_of(trial).items() if n not in (LR, WEIGHT_DECAY, SEED)}
+    if len(others) != 1:
+        return ()
+    ((name, value),) = others.items()
+    known = isinstance(value, int | float) and math.isfinite(value)
+    return (exact(value), name) if known else ()
+
+
+def _values_of(trial: FrozenTrial) -> dict[str, Any]:
+    """What a trial was enqueued with, and what it has by now."""
+    fixed = trial.system_attrs.get(FIXED_PARAMS)
+    return {**(fixed if isinstance(fixed, Mapping) else {}), **trial.params}
 
 
 def missing(trials: Iterable[FrozenTrial], cells: Iterable[TrialParams]) -> list[TrialParams]:
@@ -51,7 +73,7 @@ def left_behind(trials: Sequence[FrozenTrial], cells: Iterable[TrialParams]) -> 
 
     A cell at which the training itself failed waits for the next run, so that a run ends.
     """
-    reason: dict[tuple[float, float, int], str] = {}
+    reason: dict[Key, str] = {}
     for trial in trials:
         params = params_of(trial)
         if trial.state == TrialState.FAIL and params is not None:
@@ -77,7 +99,7 @@ def given_up(trials: Iterable[FrozenTrial], cells: Iterable[TrialParams]) -> lis
 
 def spare(trials: Iterable[FrozenTrial]) -> set[int]:
     """The numbers of waiting trials whose cell an earlier trial has: runs that began at once."""
-    holder: dict[tuple[float, float, int], int] = {}
+    holder: dict[Key, int] = {}
     found = set()
     for trial in sorted(trials, key=lambda t: t.number):
         params = params_of(trial)

@@ -30,6 +30,7 @@ from wdstudy.run.progress import Display
 from wdstudy.run.queue import ENQUEUE_SECONDS
 from wdstudy.run.status import Status
 from wdstudy.run.timebudget import TimeBudget
+from wdstudy.space import TrialParams
 from wdstudy.training.probe import LaneChoice
 from wdstudy.words import counted
 
@@ -175,7 +176,7 @@ class Designer:
         held = sum(batch_of(t) == newest and t.state in TAKEN for t in trials) if newest else lanes
         return max(1, min(lanes, -(-held // self._jobs)))
 
-    def sample(self) -> None:
+    def sample(self, like: TrialParams | None = None) -> None:
         """A design enqueues all that it wants."""
 
     def ask(self, trials: list[FrozenTrial], *, scouts: bool = False) -> Batch | Stop | None:

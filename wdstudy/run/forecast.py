@@ -13,6 +13,7 @@ from wdstudy.design.design import Design
 from wdstudy.record import StudyRecord
 from wdstudy.run.cells import DONE
 from wdstudy.run.prepared import Prepared
+from wdstudy.space import Clock
 from wdstudy.training.probe import LaneChoice, seconds_a_trial
 from wdstudy.words import briefly, counted, lasting, sized
 
@@ -35,6 +36,7 @@ class Forecast:
         choice: How many lanes each trains together, and why.
         workers: What these are. at_once: so many have room at the same time.
         design: What a study that designs itself is asked: how many trials it takes, it finds out.
+        clock: How many steps τ has, where it is swept: who leads from afar has no data to tell.
     """
 
     trials: int
@@ -46,6 +48,7 @@ class Forecast:
     workers: str = "processes"
     at_once: float = math.inf
     design: Design | None = None
+    clock: Clock | None = None
 
     @classmethod
     def of(cls, prepared: Prepared, left: int, choice: LaneChoice, most: int) -> Forecast:
@@ -58,17 +61,23 @@ class Forecast:
             most: How many processes there may be.
         """
         each, size = _seconds_of(prepared.study.get_trials(deepcopy=False, states=DONE)), None
+        seconds = None if each is None else left * (each + _TRIAL_SECONDS)
+        shares = [(prepared.parts[value], n) for value, n in prepared.left(left).items()]
         if prepared.data is not None:
-            size = left * (_TRIAL_BYTES + _VALUE_BYTES * prepared.values)
+            size = sum(n * (_TRIAL_BYTES + _VALUE_BYTES * part.numbers) for part, n in shares)
             with suppress(Exception):  # what is wrong will show again, in a trial
                 if left:
-                    each = seconds_a_trial(
-                        prepared.spec, prepared.data, prepared.device, choice, left
-                    )
-        seconds = None if each is None else left * (each + _TRIAL_SECONDS)
+                    seconds = sum(
+                        n * (seconds_a_trial(part.spec, part.data, prepared.device, own, n)
+                             + _TRIAL_SECONDS)
+                        for part, n in shares
+                        if n and part.data is not None and not part.refused
+                        for own in [choice.of(part.value)]
+                    )  # fmt: skip
         jobs = max(1, min(most, -(-left // choice.lanes)))
-        steps, design = left * prepared.total_steps, prepared.plan.design
-        return cls(left, steps, seconds, size, jobs, choice, design=design)
+        steps = sum(n * part.total_steps for part, n in shares if not part.refused)
+        design, clock = prepared.plan.design, prepared.spec.space.clock
+        return cls(left, steps, seconds, size, jobs, choice, design=design, clock=clock)
 
     @property
     def each(self) -> float | None:
@@ -90,8 +99,7 @@ class Forecast:
             parts = [unknown if self.each is None else f"a trial takes about {briefly(self.each)}"]
             parts += self._allowed()
         parts += [f"{self.jobs} {self.workers}"] if self.jobs > 1 else []
-        lanes = self.choice.lanes
-        parts += [f"{lanes} lanes: {self.choice.reason}"] if lanes > 1 else []
+        parts += [str(self.choice)] if self.choice.lanes > 1 else []
         return " · ".join(parts)
 
     def _allowed(self) -> list[str]:
@@ -118,11 +126,26 @@ def what_is_trained(prepared: Prepared) -> str:
     spec, counts = record.spec, record.parameters
     if prepared.data is None:
         return f"each trial: the loop {spec.train}(params, recorder), on {prepared.device}"
+    if prepared.spec.scale is not None:
+        return _along_the_scale(prepared, prepared.spec.scale.name, record)
     return (
         f"each trial: {spec.model} of {counted(counts['total'], 'parameter')}, of which "
         f"{counts['decayed']:,} decay; {spec.optimizer}; {counted(prepared.spec.epochs, 'epoch')} "
         f"of {counted(prepared.data.train.steps, 'step')}; on {prepared.device}"
     )
+
+
+def _along_the_scale(prepared: Prepared, name: str, record: StudyRecord) -> str:
+    """What is trained at each value of the scale."""
+    each = [
+        f"{name} {value:g}: {counted(part.parameters['total'], 'parameter')}, "
+        f"{counted(part.total_steps, 'step')}"
+        if not part.refused
+        else f"{name} {value:g}: can't be trained"
+        for value, part in prepared.parts.items()
+    ]
+    told = f"{record.spec.model}; {record.spec.optimizer}; on {prepared.device}"
+    return "; ".join([f"each trial: {told}", *each])
 
 
 def _seconds_of(done: list[FrozenTrial]) -> float | None:

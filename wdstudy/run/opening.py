@@ -16,9 +16,10 @@ from optuna.storages import BaseStorage
 from wdstudy.curves import DECAY_LOSS, PRIMARY_LOSS, VAL_LOSS, VAL_PREFIX
 from wdstudy.decay import decayed_weights
 from wdstudy.directions import Direction
-from wdstudy.errors import DataError, SpecError, StorageError, StudyError, WdstudyError, fault
+from wdstudy.errors import SpecError, StorageError, StudyError, WdstudyError, fault
 from wdstudy.fingerprints import FINGERPRINT, parts_changed
-from wdstudy.record import SCHEMA, STUDY_KEY, StudyRecord
+from wdstudy.record import SCHEMA, STUDY_KEY, RecordedSpec, StudyRecord
+from wdstudy.run.parts import Part
 from wdstudy.run.provenance import provenance
 from wdstudy.run.sampling import is_adaptive
 from wdstudy.storage.ids import storage_of
@@ -27,32 +28,13 @@ from wdstudy.study.optimizers import build_optimizer
 from wdstudy.study.spec import StudySpec
 from wdstudy.training.data import TaskData
 from wdstudy.training.fingerprint import fingerprint
-from wdstudy.training.randomness import seeded
-
-
-def load_data(spec: StudySpec, device: torch.device) -> TaskData | None:
-    """The task's data on the device; None for a study with a loop of its own.
-
-    Raises:
-        DataError: it can't be loaded, or not be trained on; the message says where and why.
-    """
-    if spec.task is None:
-        return None
-    try:
-        with seeded(0):  # or what is random in it would differ from worker to worker
-            halves = spec.task.data()
-    except WdstudyError:
-        raise
-    except Exception as error:
-        raise DataError(f"the data can't be loaded: {fault(error)}") from error
-    return TaskData(halves, spec.batch_size, device)
 
 
 def study_record(
-    spec: StudySpec, data: TaskData | None, device: torch.device, *, joins: bool = False
+    spec: StudySpec, part: Part, device: torch.device, *, joins: bool = False
 ) -> StudyRecord:
     """What the study says about itself: spec, sizes, provenance, and a fingerprint of what is
-    trained.
+    trained; along a scale, sizes and fingerprint of its first value, which is `part`.
 
     Of a worker that joins a run the fingerprint is only there to be compared with the leader's:
     its study file is the leader's, whatever stands in it now, but what that imports and reads is
@@ -68,6 +50,7 @@ def study_record(
     """
     if not spec.name:
         raise SpecError("the study has no name; give StudySpec(name=...)")
+    data = part.data
     if data is not None:
         _check_objective(spec)
     record = StudyRecord(
@@ -76,8 +59,8 @@ def study_record(
         adaptive=spec.design is not None or is_adaptive(spec.sampler),
         command=spec.command,
         steps_per_epoch=data.train.steps if data is not None else None,
-        parameters=_parameter_counts(spec) if data is not None else {},
-        fingerprint=_fingerprint(spec, data, device, joins=joins),
+        parameters=parameter_counts(part.spec) if data is not None else {},
+        fingerprint=_fingerprint(part.spec, data, device, joins=joins),
         **({} if joins else provenance(device)),
     )
     try:
@@ -107,15 +90,21 @@ def open_or_create(
     Raises:
         StudyError: there is such a study, and it was recorded with another spec or other code.
     """
-    said = ""
+    said: list[str] = []
     if spec.name in study_names(storage):
         study = optuna.load_study(
             study_name=spec.name, storage=storage, sampler=sampler, pruner=pruner
         )
         if record.fingerprint and lacks_fingerprint(study):
-            said = (
+            said.append(
                 f"'{spec.name}' was recorded before there were fingerprints: whether its code has "
                 "changed since then can't be told; from now on it can"
+            )
+        if gone := values_left_out(StudyRecord.of(study.user_attrs), record):
+            assert spec.scale is not None
+            listed = ", ".join(f"{value:g}" for value in gone)
+            said.append(
+                f"'{spec.name}' has trials of {spec.scale.name} {listed} as well: they are kept"
             )
         record = _continued(spec, study, record, joins=joins)
     else:
@@ -129,7 +118,7 @@ def open_or_create(
         )
     if StudyRecord.of(study.user_attrs) != record:
         _describe(study, record)
-    return study, said
+    return study, "; ".join(said)
 
 
 def _describe(study: optuna.Study, record: StudyRecord) -> None:
@@ -164,6 +153,7 @@ def _continued(
             f"the record of the study '{name}' is damaged ({told}), so nothing can be added to "
             "it; give this one another --name"
         )
+    _check_scale(name, recorded.spec, record.spec)
     found = recorded.spec.differences(record.spec)
     for part in ("steps_per_epoch", "parameters"):
         was, now = getattr(recorded, part), getattr(record, part)
@@ -179,7 +169,48 @@ def _continued(
         raise StudyError(_OTHER_CODE[joins].format(name, told))
     if record.fingerprint and (changed or not recorded.fingerprint):
         recorded = replace(recorded, fingerprint=record.fingerprint)
-    return recorded.with_maker(record).with_design(record).with_space(record.spec.space)
+    grown = recorded.with_maker(record).with_design(record).with_scale(record)
+    return grown.with_space(record.spec.space)
+
+
+def _check_scale(name: str, recorded: RecordedSpec, now: RecordedSpec) -> None:
+    """Whether trials of both scales stand on one axis, and mean the same there.
+
+    Raises:
+        StudyError: they don't, with what to do instead.
+    """
+    was, is_ = recorded.scale, now.scale
+    if was is None and is_ is None:
+        return
+    if was is None or is_ is None:
+        scale = (was or is_ or {})["name"]
+        told = f"along {scale}, and this has no scale"
+        if was is None:
+            told = f"without a scale, and this has {scale}"
+        raise StudyError(f"the study '{name}' was recorded {told}; give this one another --name")
+    if was["name"] != is_["name"]:
+        raise StudyError(
+            f"the study '{name}' was recorded along {was['name']}, and this is {is_['name']}: one "
+            "study has one scale; give this one another --name"
+        )
+    mine, more = was["values"], is_["values"]
+    if mine[0] != more[0]:
+        raise StudyError(
+            f"the first value of {was['name']} in the study '{name}' is {mine[0]:g}, for which its "
+            f"window and its fingerprint are meant, and not {more[0]:g}; list {mine[0]:g} first: "
+            "its finished trials are kept"
+        )
+    if (min(mine) > 0) != (min([*mine, *more]) > 0):
+        raise StudyError(
+            f"{was['name']} of the study '{name}' is stored by its logarithm, which 0 has not; "
+            "leave out the 0, or give this one another --name"
+        )
+
+
+def values_left_out(recorded: StudyRecord, now: StudyRecord) -> list[float]:
+    """The values of a study's scale that a spec lists no more."""
+    was, is_ = recorded.spec.scale, now.spec.scale
+    return [] if not was or not is_ else [v for v in was["values"] if v not in is_["values"]]
 
 
 _OTHER_CODE = {
@@ -222,7 +253,12 @@ def _check_objective(spec: StudySpec) -> None:
         )
 
 
-def _parameter_counts(spec: StudySpec) -> dict[str, int]:
+def parameter_counts(spec: StudySpec) -> dict[str, int]:
+    """How many weights a task has: `total`, `trained`, `decayed`.
+
+    Raises:
+        WdstudyError: the model or the optimizer can't be built.
+    """
     assert spec.task is not None
     try:
         with torch.random.fork_rng():

@@ -11,10 +11,10 @@ from optuna.trial import FrozenTrial, TrialState
 from wdstudy.errors import StudyError, fault
 from wdstudy.run.cells import left_behind, missing
 from wdstudy.run.prepared import Prepared
-from wdstudy.run.queue import enqueue, enqueue_once
+from wdstudy.run.queue import begin_at, enqueue, enqueue_once
 from wdstudy.run.sampling import suggest
 from wdstudy.run.status import Status
-from wdstudy.space import SEED
+from wdstudy.space import SEED, TrialParams
 from wdstudy.training.probe import LaneChoice
 
 
@@ -56,8 +56,11 @@ class Placer(Protocol):
         """How many of its lanes a worker is to fill, so that others have something as well."""
         ...
 
-    def sample(self) -> optuna.Trial | None:
-        """A new trial that nobody enqueued, now ours; None where there is none to make."""
+    def sample(self, like: TrialParams | None = None) -> optuna.Trial | None:
+        """A new trial that nobody enqueued, now ours; None where there is none to make.
+
+        `like`: one at its value of a scale.
+        """
         ...
 
     def end(self) -> None:
@@ -107,11 +110,19 @@ class SpecPlacer:
         """All of them: a grid has enough for others."""
         return lanes
 
-    def sample(self) -> optuna.Trial | None:
-        """A new trial of the sampler, its replicas enqueued; None when there are enough."""
+    def sample(self, like: TrialParams | None = None) -> optuna.Trial | None:
+        """A new trial of the sampler, its replicas enqueued; None when there are enough.
+
+        The values of a scale have their turn, and lr and weight_decay are drawn.
+        """
         if self._plan.grid is not None or not self._plan.wants_sample(self._study):
             return None
-        trial = self._study.ask()
+        scale = self._spec.scale
+        value = self._plan.next_value(self._study) if like is None else like.scale
+        if value is None or scale is None:
+            trial = self._study.ask()
+        else:
+            trial = begin_at(self._study, value, scale.name)
         try:
             params = suggest(trial, self._spec.space)
         except Exception as error:

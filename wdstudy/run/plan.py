@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from dataclasses import replace
 
 import optuna
 from optuna.trial import FrozenTrial
@@ -12,7 +14,7 @@ from wdstudy.design.design import Design
 from wdstudy.record import GRID
 from wdstudy.run.cells import TAKEN, params_of
 from wdstudy.run.status import Status
-from wdstudy.space import TrialParams
+from wdstudy.space import TrialParams, rounded
 from wdstudy.study.spec import StudySpec
 from wdstudy.words import counted, lasting
 
@@ -31,20 +33,23 @@ class Plan:
         self._sampler = spec.sampler if named else type(spec.sampler).__name__
         self._sampled = spec.trials or len(spec.space)
         self.with_seed = self.design is not None or len(spec.space.seed_list) > 1
-        gridded = spec.sampler == GRID and self.design is None
-        self.grid = spec.space.cells() if gridded else None
+        self._gridded = spec.sampler == GRID and self.design is None
+        known = not spec.space.tau or spec.space.clock is not None
+        self.grid = spec.space.cells() if self._gridded and known else None
         self._wanted = None if self.grid is None else {params.key for params in self.grid}
 
     def __str__(self) -> str:
         if self.design is not None:
             return asked_of(self.design)
-        if self.grid is not None:
+        if self._gridded:
             return str(self._space)
         lrs, decays = self._space.lr, [d for d in self._space.weight_decay if d] or [0.0]
         text = (
             f"{self._sampled} trials of {self._sampler} over lr {min(lrs):g} … {max(lrs):g}, "
             f"weight_decay {min(decays):g} … {max(decays):g}"
         )
+        if (scale := self._space.scale) is not None:
+            text += f", at {len(scale.values)} {scale.name} in turn"
         baseline = len(self._baseline())
         return f"{text}, and {baseline} without weight_decay" if baseline else text
 
@@ -72,7 +77,15 @@ class Plan:
 
     def wants(self, params: TrialParams) -> bool:
         """Whether a trial with these parameters counts towards the target."""
-        return self._wanted is None or params.key in self._wanted
+        if self._wanted is None:
+            return self._lists(params.scale)
+        return params.key in self._wanted
+
+    def _lists(self, value: float | None) -> bool:
+        """Whether a trial stands at a value of the scale; without a scale, any does."""
+        values = self._space.values if self._space.scale is not None else ()
+        known = {rounded(listed) for listed in values if listed is not None}
+        return self._space.scale is None or (value is not None and rounded(value) in known)
 
     def cells(self, study: optuna.Study) -> list[TrialParams]:
         """The cells known so far: the grid; or a sampler's baseline, and replicas of its points.
@@ -84,8 +97,9 @@ class Plan:
         if self.grid is not None:
             return self.grid
         trials = study.get_trials(deepcopy=False, states=TAKEN)
-        points = {(p.lr, p.weight_decay): None for t in trials if (p := params_of(t)) is not None}
-        replicas = [TrialParams(*point, s) for point in points for s in self._space.seed_list]
+        known = [p for t in trials if (p := params_of(t)) is not None and self._lists(p.scale)]
+        points = dict.fromkeys(replace(p, seed=0) for p in known)
+        replicas = [replace(point, seed=s) for point in points for s in self._space.seed_list]
         return self._baseline() + [params for params in replicas if params.weight_decay]
 
     def takes(self, trial: FrozenTrial) -> bool:
@@ -95,7 +109,8 @@ class Plan:
         for such a cell itself where it wants it.
         """
         if self.design is None:
-            return True
+            known = params_of(trial)
+            return known is None or self._lists(known.scale)
         params, (low, high) = params_of(trial), self.design.lr
         return (
             BATCH in trial.user_attrs
@@ -105,14 +120,32 @@ class Plan:
 
     def wants_sample(self, study: optuna.Study) -> bool:
         """Whether the sampler has made too few trials yet."""
-        if self.design is not None:
-            return False
+        return self.design is None and sum(self._made(study).values()) < self._sampled
+
+    def next_value(self, study: optuna.Study) -> float | None:
+        """The value of the scale that a sampler has dealt the fewest trials; None without one."""
+        if self._space.scale is None:
+            return None
+        made = self._made(study)
+        return min(self._space.scale.values, key=lambda value: made[value])
+
+    def _made(self, study: optuna.Study) -> Counter[float | None]:
+        """How many trials a sampler has made at each value."""
         trials = study.get_trials(deepcopy=False, states=TAKEN)
-        return sum(bool(p.weight_decay) for t in trials if (p := params_of(t))) < self._sampled
+        known = [p for t in trials if (p := params_of(t)) is not None and p.weight_decay]
+        return Counter(p.scale for p in known if self._lists(p.scale))
 
     def _baseline(self) -> list[TrialParams]:
-        lrs = self._space.lr if 0 in self._space.weight_decay else ()
-        return [TrialParams(lr, 0.0, seed) for seed in self._space.seed_list for lr in lrs]
+        if 0 not in self._space.weight_decay:
+            return []
+        each = [(self._space.at(value).lr, value) for value in self._space.values]
+        name = "" if self._space.scale is None else self._space.scale.name
+        return [
+            TrialParams(lrs[i], 0.0, seed, value, name)
+            for seed in self._space.seed_list
+            for i in range(len(self._space.lr))
+            for lrs, value in each
+        ]
 
 
 def asked_of(design: Design) -> str:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import optuna
 import torch
 from optuna.storages import BaseStorage, get_storage
 
-from wdstudy.curves import MAX_POINTS, SERIES
 from wdstudy.errors import fault
-from wdstudy.run.opening import load_data, open_or_create, study_record
+from wdstudy.run.cells import DONE, missing
+from wdstudy.run.opening import open_or_create, parameter_counts, study_record
+from wdstudy.run.parts import Part, Parts, check_that_it_matters, load_parts
 from wdstudy.run.plan import Plan
 from wdstudy.run.sampling import resolve_pruner, resolve_sampler
+from wdstudy.space import TrialParams, rounded
 from wdstudy.storage.opening import open_storage
 from wdstudy.storage.patient import PatientStorage, patient
 from wdstudy.storage.url import resolve_url
@@ -27,7 +30,6 @@ from wdstudy.training.probe import (
     choose_lanes,
     choose_threads,
     lane_mode,
-    try_first_batch,
     why_not_stacked,
 )
 
@@ -45,7 +47,7 @@ class Prepared:
         spec: What to train.
         plan: Which trials that is.
         device: Where.
-        data: The task's data on the device; None for a loop of its own.
+        parts: What trials train, by the value of the scale.
         study, storage: Where trials are recorded. `url`: the storage's, None for an object.
         trackers: Where every trial is a run as well; each can be used.
         said: What is to be said of the study once.
@@ -54,7 +56,7 @@ class Prepared:
     spec: StudySpec
     plan: Plan
     device: torch.device
-    data: TaskData | None
+    parts: Parts
     study: optuna.Study
     storage: PatientStorage
     url: str | None
@@ -62,20 +64,38 @@ class Prepared:
     said: str = ""
 
     @property
-    def total_steps(self) -> int:
-        """Optimizer steps of one trial; 0 where a loop of its own decides."""
-        return self.spec.epochs * self.data.train.steps if self.data is not None else 0
+    def first(self) -> Part:
+        """What is trained at the first value of the scale; without one, what is trained."""
+        return next(iter(self.parts.values()))
+
+    def part(self, params: TrialParams) -> Part:
+        """What a trial trains, also where a database rounded its value."""
+        if params.scale is None:
+            return self.first
+        at = rounded(params.scale)
+        return next(
+            part for value, part in self.parts.items() if value is not None and rounded(value) == at
+        )
 
     @property
-    def values(self) -> int:
-        """Numbers that one trial's series hold; 0 where a loop of its own decides."""
-        if self.data is None or self.spec.task is None:
-            return 0
-        always = [row.name for row in SERIES.values() if not row.derived]
-        unless = not self.spec.angular_update
-        series = len(always) - unless + len(self.spec.task.metrics)
-        points = self.spec.record_points(self.data.train.steps)
-        return series * points // -(-points // MAX_POINTS)  # beyond, every n-th is stored
+    def data(self) -> TaskData | None:
+        """The task's data on the device, at the first value; None for a loop of its own."""
+        return self.first.data
+
+    @property
+    def total_steps(self) -> int:
+        """Optimizer steps of one trial, at the first value; 0 where a loop of its own decides."""
+        return self.first.total_steps
+
+    def left(self, trials: int) -> dict[float | None, int]:
+        """Of so many trials that are left to train, how many stand at each value of the scale."""
+        if len(self.parts) == 1:
+            return dict.fromkeys(self.parts, trials)
+        if self.plan.grid is None:
+            return dict.fromkeys(self.parts, -(-trials // len(self.parts)))
+        undone = missing(self.study.get_trials(deepcopy=False, states=DONE), self.plan.grid)
+        found = Counter(params.scale for params in undone)
+        return {value: found[value] for value in self.parts}
 
     def lanes(
         self, left: int, wanted: int | None, jobs: int = 1, *, say: Callable[[str], None]
@@ -90,18 +110,36 @@ class Prepared:
         """
         if self.data is None or left <= 0 or wanted == 1:
             return ONE_LANE
+        told: dict[str, None] = {}  # once, however many values say it
+        each = {
+            value: self._lanes(self.parts[value], here, wanted, jobs, told)
+            for value, here in self.left(left).items()
+            if here and not self.parts[value].refused
+        }
+        for line in told:
+            say(line)
+        known = {value: choice for value, choice in each.items() if value is not None}
+        if known and self.spec.scale is not None:
+            return LaneChoice.of_values(known, self.spec.scale.name)
+        return each.get(None, ONE_LANE)
+
+    def _lanes(
+        self, part: Part, left: int, wanted: int | None, jobs: int, told: dict[str, None]
+    ) -> LaneChoice:
+        """The choice of one part."""
+        assert part.data is not None
         if wanted is None:
             most = -(-left // (jobs * len(self.spec.space.seed_list)))
             if self.plan.design is not None:  # which looks at a batch before it places the next
                 most = min(most, max(LANES_A_BATCH, TRIALS_A_BATCH // jobs))
             try:
-                return choose_lanes(self.spec, self.data, self.device, left, most)
+                return choose_lanes(part.spec, part.data, self.device, left, most)
             except Exception as error:  # what is wrong will show again, in a trial
                 return LaneChoice(1, fault(error))
-        mode, alone = lane_mode(self.spec)
-        reason = alone or why_not_stacked(self.spec, self.data, self.device)
+        mode, alone = lane_mode(part.spec)
+        reason = alone or why_not_stacked(part.spec, part.data, self.device)
         if reason is not None:
-            say(f"lanes can't be stacked, so they train one at a time: {reason}")
+            told[f"lanes can't be stacked, so they train one at a time: {reason}"] = None
             return LaneChoice(1, reason)
         own = ", each with an optimizer of its own" if mode == "apart" else ""
         return LaneChoice(wanted, f"as asked for{own}", apart=mode == "apart")
@@ -111,7 +149,7 @@ class Prepared:
         if self.data is None or left <= 0:
             return most
         try:
-            return choose_threads(self.spec, self.data, self.device, left, most)
+            return choose_threads(self.first.spec, self.data, self.device, left, most)
         except Exception:  # what is wrong will show again, in a trial
             return 1
 
@@ -140,15 +178,27 @@ def prepare(
     for tracker in trackers:
         tracker.check()
     device = resolve_device(spec.device)
-    data = load_data(spec, device)
-    if data is not None:
-        try_first_batch(spec, data, device)
+    spec, parts = load_parts(spec, device)
     sampler = resolve_sampler(spec.sampler, spec.space, seed=0)
-    pruner = resolve_pruner(spec.pruner)
-    record = study_record(spec, data, device, joins=joins)
+    pruner = resolve_pruner(spec.pruner, scaled=spec.scale is not None)
+    first = next(iter(parts.values()))
+    record = study_record(spec, first, device, joins=joins)
+    parts = _with_sizes(parts, record.parameters)
+    if not joins:
+        check_that_it_matters(spec, parts, device)
     if isinstance(storage, BaseStorage):
         url, opened = None, patient(get_storage(storage))
     else:
         url, opened = resolve_url(storage), open_storage(storage, say=say)
     study, said = open_or_create(spec, opened, record, sampler, pruner, joins=joins)
-    return Prepared(spec, Plan(spec), device, data, study, opened, url, tuple(trackers), said)
+    return Prepared(spec, Plan(spec), device, parts, study, opened, url, tuple(trackers), said)
+
+
+def _with_sizes(parts: Parts, first: Mapping[str, int]) -> Parts:
+    """The parts with how many weights each has; those of the first are known."""
+    sized = {}
+    for number, (value, part) in enumerate(parts.items()):
+        known = part.data is not None and not part.refused
+        counts = first if not number else parameter_counts(part.spec) if known else {}
+        sized[value] = replace(part, parameters=counts)
+    return sized

@@ -8,7 +8,7 @@ workers train cells twice with it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -47,6 +47,8 @@ def enqueue(
         values: dict[str, float] = {LR: params.lr, WEIGHT_DECAY: params.weight_decay}
         if with_seed:
             values[SEED] = params.seed
+        if params.scale is not None:
+            values[params.scale_name] = params.scale
         templates.append(
             create_trial(
                 state=TrialState.WAITING,
@@ -56,6 +58,16 @@ def enqueue(
         )
     if templates:
         patient(storage_of(study)).create_trials(id_of_study(study), templates)
+
+
+def begin_at(study: optuna.Study, value: float, name: str) -> optuna.Trial:
+    """A new trial at a value of a scale, now running and ours; the rest a sampler is to say.
+
+    `Study.ask` asks the sampler before it could be told the value.
+    """
+    template = create_trial(state=TrialState.RUNNING, system_attrs={FIXED_PARAMS: {name: value}})
+    trial_id = storage_of(study).create_new_trial(id_of_study(study), template_trial=template)
+    return optuna.Trial(study, trial_id)
 
 
 def enqueue_once(
@@ -124,11 +136,14 @@ class Queue:
         self._storage = storage
         self._cells = None if cells is None else {params.key for params in cells}
         self._takes = takes
-        self._waiting: Iterator[FrozenTrial] = iter(())
+        self._waiting: dict[int, FrozenTrial] = {}
 
-    def claim(self) -> optuna.Trial | None:
-        """The next waiting trial, now running and ours; None when no more are waiting."""
-        return self._claim_next() or (self._claim_next() if self._refill() else None)
+    def claim(self, like: TrialParams | None = None) -> optuna.Trial | None:
+        """The next waiting trial, now running and ours; None when no more are waiting.
+
+        `like`: one of its seed and its value of a scale comes first, where there is one.
+        """
+        return self._claim_next(like) or (self._claim_next(like) if self._refill() else None)
 
     def _refill(self) -> bool:
         trials = self._study.get_trials(deepcopy=False)
@@ -138,7 +153,7 @@ class Queue:
                 self._end(id_of_trial(trial), SPARE)  # its cell another trial has
         waiting = [t for t in trials if t.state == TrialState.WAITING and self._is_wanted(t)]
         wanted = [t for t in waiting if t.number not in late]
-        self._waiting = iter(wanted)
+        self._waiting = {t.number: t for t in wanted}
         return bool(wanted)
 
     def give_back(self, trial: optuna.Trial) -> None:
@@ -157,8 +172,9 @@ class Queue:
             return False
         return self._cells is None or params.key in self._cells
 
-    def _claim_next(self) -> optuna.Trial | None:
-        for trial in self._waiting:
+    def _claim_next(self, like: TrialParams | None) -> optuna.Trial | None:
+        while self._waiting:
+            trial = self._waiting.pop(self._next(like))
             try:
                 ours = self._storage.set_trial_state_values(id_of_trial(trial), TrialState.RUNNING)
             except UpdateFinishedTrialError:
@@ -166,3 +182,12 @@ class Queue:
             if ours:
                 return optuna.Trial(self._study, id_of_trial(trial))
         return None
+
+    def _next(self, like: TrialParams | None) -> int:
+        """The number of the trial to try for."""
+        if like is not None:
+            for number, trial in self._waiting.items():
+                params = params_of(trial)
+                if params is not None and (params.seed, params.scale) == (like.seed, like.scale):
+                    return number
+        return next(iter(self._waiting))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import replace
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
@@ -200,7 +200,7 @@ class Runner:
                 while True:
                     self.tend()
                     self._placer.set_size(trainer.lanes, jobs)
-                    if stack := self._next_stack(self._placer.fair(trainer.lanes)):
+                    if stack := self._next_stack(trainer):
                         trainer.train(stack)
                         for log in stack:
                             self._heartbeat.remove(id_of_trial(log.trial))
@@ -225,23 +225,31 @@ class Runner:
             kept = counted(self.status.done, "finished trial")
             self._display.say(f"'{self.spec.name}': {kept} kept{left}")
 
-    def _next_stack(self, size: int) -> list[TrialLog]:
-        """At most so many trials, of one seed; none when nothing is left."""
+    def _next_stack(self, trainer: StackTrainer) -> list[TrialLog]:
+        """As many trials as train together, of one seed and one value of a scale; none when nothing
+        is left.
+        """
         stack: list[TrialLog] = []
+        size = 1
         while len(stack) < size:
-            log, self._held = self._held or self._next_trial(), None
-            if log is not None and stack and log.params.seed != stack[0].params.seed:
-                self._held = log  # it begins the next stack
-                break
+            first = stack[0].params if stack else None
+            log, self._held = self._held or self._next_trial(first), None
             if log is None:
                 break
+            if first is not None and not _may_be_lanes(log.params, first):
+                self._held = log  # it begins the next stack
+                break
             stack.append(log)
+            if first is None:
+                size = self._placer.fair(trainer.lanes_at(log.params.scale))
         return stack
 
-    def _next_trial(self) -> TrialLog | None:
+    def _next_trial(self, like: TrialParams | None) -> TrialLog | None:
+        if self.spec.scale is None:
+            like = None  # the queue has its order
         while not self._placer.is_closed:
             with uninterrupted():  # or a trial would be running, and nobody's
-                trial = self._queue.claim() or self._placer.sample()
+                trial = self._queue.claim(like) or self._placer.sample(like)
                 if trial is None:
                     return None
                 try:
@@ -259,6 +267,8 @@ class Runner:
 
     def _begin(self, trial: optuna.Trial) -> TrialLog:
         params = suggest(trial, self.spec.space, designed=self._plan.design is not None)
+        part = self._prepared.part(params)
+        params = replace(params, scale=part.value)
         self._heartbeat.add(id_of_trial(trial), self._worker)
         return TrialLog(
             trial,
@@ -268,9 +278,15 @@ class Runner:
             reporting=reports(trial.number, self._plan.target),
             diverged_factor=self.spec.diverged_factor,
             runs=self.tracking.trial(trial.number, self._hyperparameters(params)),
+            sizes=part.sizes(params),
         )
 
     def _hyperparameters(self, params: TrialParams) -> dict[str, float | str]:
         """What trackers know a trial by; without the decay's kind where a loop decides it."""
         kind = {"decay_kind": self.spec.decay_kind} if self.spec.task is not None else {}
-        return {**asdict(params), **kind}
+        return {**params.as_dict(), **kind}
+
+
+def _may_be_lanes(some: TrialParams, other: TrialParams) -> bool:
+    """Whether two trials can train as one model."""
+    return (some.seed, some.scale) == (other.seed, other.scale)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import math
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any, cast
 
@@ -19,6 +20,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from wdstudy.errors import MissingPackageError, SpecError, nearest
 from wdstudy.record import GRID, NOT_ADAPTIVE
+from wdstudy.run.cells import scale_of
+from wdstudy.scale import Scale, exact
 from wdstudy.space import LR, SEED, WEIGHT_DECAY, SearchSpace, TrialParams
 
 _SAMPLERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -42,14 +45,25 @@ def suggest(trial: optuna.Trial, space: SearchSpace, *, designed: bool = False) 
     The distributions are chosen so that the space can grow later and hold a 0: categorical
     ones never change again, and logarithmic ones have no 0. So lr is logarithmic, and
     weight_decay is linear from 0, whatever it holds today; `LogDecaySampler` shows it to
-    samplers on a logarithmic scale.
+    samplers on a logarithmic scale. A scale has more room than its values, for those to come.
     """
+    at: tuple[float, str] | tuple[()] = ()
+    if space.scale is not None:
+        at = exact(trial.suggest_float(space.scale.name, **_room(space.scale))), space.scale.name
+        space = space.at(at[0])
     lr = trial.suggest_float(LR, space.lr[0], space.lr[-1], log=True)
     weight_decay = trial.suggest_float(WEIGHT_DECAY, 0.0, space.weight_decay[-1])
     seeds = (0, MOST_SEED) if designed else space.seed_list
     if len(seeds) == 1:
-        return TrialParams(lr, weight_decay, seeds[0])
-    return TrialParams(lr, weight_decay, trial.suggest_int(SEED, min(seeds), max(seeds)))
+        return TrialParams(lr, weight_decay, seeds[0], *at)
+    return TrialParams(lr, weight_decay, trial.suggest_int(SEED, min(seeds), max(seeds)), *at)
+
+
+def _room(scale: Scale) -> dict[str, Any]:
+    """The axis of a scale in Optuna: whole decades, by its logarithm where all values have one."""
+    decades = [math.log10(value) for value in scale.values if value > 0]
+    low, high = 10.0 ** math.floor(min(decades)), 10.0 ** math.ceil(max(decades))
+    return {"low": low if scale.logarithmic else 0.0, "high": high, "log": scale.logarithmic}
 
 
 def resolve_sampler(choice: str | BaseSampler, space: SearchSpace, seed: int) -> BaseSampler:
@@ -61,6 +75,8 @@ def resolve_sampler(choice: str | BaseSampler, space: SearchSpace, seed: int) ->
     """
     if choice == GRID:
         return RandomSampler(seed)  # never asked: every cell of a grid is enqueued by its values
+    if space.scale is not None:
+        return _sampler_of_values(choice, space, seed)
     if isinstance(choice, BruteForceSampler | GridSampler):
         raise SpecError(
             f"the sampler {type(choice).__name__} walks a grid of its own, and the axes of a study "
@@ -82,6 +98,17 @@ def resolve_sampler(choice: str | BaseSampler, space: SearchSpace, seed: int) ->
     return LogDecaySampler(sampler, space)
 
 
+def _sampler_of_values(choice: str | BaseSampler, space: SearchSpace, seed: int) -> BaseSampler:
+    """A sampler for each value of a scale, which learns from the trials of its own value alone."""
+    each: dict[float, BaseSampler] = {}
+    for number, value in enumerate(space.scale.values if space.scale is not None else ()):
+        own = choice if isinstance(choice, str) else copy.deepcopy(choice)
+        if isinstance(own, BaseSampler):
+            own.reseed_rng()  # or all values would be given the same places
+        each[value] = resolve_sampler(own, space.at(value), seed + number)
+    return SamplerOfValues(each)
+
+
 def is_adaptive(choice: str | BaseSampler) -> bool:
     """Whether a sampler looks at results; a class that is not Optuna's own is taken to."""
     if isinstance(choice, str):
@@ -90,14 +117,18 @@ def is_adaptive(choice: str | BaseSampler) -> bool:
     return not (kind.__module__.startswith("optuna.") and kind.__name__ in NOT_ADAPTIVE)
 
 
-def resolve_pruner(choice: str | BasePruner | None) -> BasePruner:
+def resolve_pruner(choice: str | BasePruner | None, *, scaled: bool = False) -> BasePruner:
     """The pruner of this name (`median` for `MedianPruner`), or the object itself.
+
+    `scaled`: of a study along a scale, whose trials it compares at one value only.
 
     Raises:
         SpecError: the name is unknown, or the pruner needs arguments.
     """
     if choice is None:
         return NopPruner()
+    if scaled:
+        return PrunerOfValues(resolve_pruner(choice))
     if isinstance(choice, BasePruner):
         return choice
     known = {
@@ -179,15 +210,94 @@ class LogDecaySampler(BaseSampler):
         self._sampler.after_trial(self._view(study), trial, state, values)
 
     def _view(self, study: Study) -> Study:
-        return cast(Study, _LogView(study, self._space))
+        return cast(Study, _View(study, self._seen))
+
+    def _seen(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
+        seen = []
+        for trial in trials:
+            if trial.params.get(WEIGHT_DECAY) == 0:
+                continue
+            trial = copy.copy(trial)
+            trial.params = {k: v for k, v in trial.params.items() if k in self._space}
+            trial.distributions = {k: self._space[k] for k in trial.params}
+            seen.append(trial)
+        return seen
 
 
-class _LogView:
-    """A study whose trials carry the sampler's space; everything else is the study's own."""
+class SamplerOfValues(BaseSampler):
+    """One sampler for each value of a scale: what is good at one is not at another.
 
-    def __init__(self, study: Study, space: dict[str, BaseDistribution]) -> None:
+    Which value a trial has is said before it is asked for, as for a trial that is enqueued.
+    """
+
+    def __init__(self, each: Mapping[float, BaseSampler]) -> None:
+        self._each = each
+
+    def reseed_rng(self) -> None:
+        """As the samplers do."""
+        for sampler in self._each.values():
+            sampler.reseed_rng()
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """As the sampler of the trial's value."""
+        return self._of(trial).infer_relative_search_space(alike(study, trial), trial)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """As the sampler of the trial's value, by the trials of that value."""
+        return self._of(trial).sample_relative(alike(study, trial), trial, search_space)
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, distribution: BaseDistribution
+    ) -> Any:
+        """As the sampler of the trial's value, by the trials of that value."""
+        own = alike(study, trial)
+        return self._of(trial).sample_independent(own, trial, param_name, distribution)
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """As the sampler of the trial's value."""
+        self._of(trial).before_trial(alike(study, trial), trial)
+
+    def after_trial(
+        self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
+    ) -> None:
+        """As the sampler of the trial's value."""
+        self._of(trial).after_trial(alike(study, trial), trial, state, values)
+
+    def _of(self, trial: FrozenTrial) -> BaseSampler:
+        at = scale_of(trial)
+        first = next(iter(self._each.values()))  # of a trial that a larger scale left behind
+        return self._each.get(at[0], first) if at else first
+
+
+class PrunerOfValues(BasePruner):
+    """A pruner that compares a trial with others of its value of a scale alone."""
+
+    def __init__(self, pruner: BasePruner) -> None:
+        self._pruner = pruner
+
+    def prune(self, study: Study, trial: FrozenTrial) -> bool:
+        """As the pruner does, in a study of the trials of this value."""
+        return self._pruner.prune(alike(study, trial), trial)
+
+
+def alike(study: Study, trial: FrozenTrial) -> Study:
+    """The study with the trials of one value of its scale alone."""
+    at = scale_of(trial)
+    return cast(Study, _View(study, lambda trials: [t for t in trials if scale_of(t) == at]))
+
+
+class _View:
+    """A study some of whose trials are seen, in some form; everything else is the study's own."""
+
+    def __init__(
+        self, study: Study, seen: Callable[[list[FrozenTrial]], list[FrozenTrial]]
+    ) -> None:
         self._study = study
-        self._space = space
+        self._seen = seen
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._study, name)
@@ -203,14 +313,3 @@ class _LogView:
     # read by another way they would see weight_decay on its linear axis, and a test would fail.
     def _get_trials(self, *args: Any, **kwargs: Any) -> list[FrozenTrial]:
         return self._seen(self._study._get_trials(*args, **kwargs))
-
-    def _seen(self, trials: list[FrozenTrial]) -> list[FrozenTrial]:
-        seen = []
-        for trial in trials:
-            if trial.params.get(WEIGHT_DECAY) == 0:
-                continue
-            trial = copy.copy(trial)
-            trial.params = {k: v for k, v in trial.params.items() if k in self._space}
-            trial.distributions = {k: self._space[k] for k in trial.params}
-            seen.append(trial)
-        return seen

@@ -141,9 +141,8 @@ class Status:
         """The best so far, and what went wrong, in a line."""
         parts = []
         if self.best_params is not None:
-            lr, weight_decay = self.best_params.lr, self.best_params.weight_decay
             parts.append(f"best trial so far: {self.objective} {self.best:.4g}")
-            parts[-1] += f" at lr {lr:g}, weight_decay {weight_decay:g}"
+            parts[-1] += f" at {self.best_params}"
         if self.diverged:
             parts.append(f"{self.diverged} diverged")
         if self.failed:
@@ -153,5 +152,5 @@ class Status:
     def describe(self, params: TrialParams, point: Mapping[str, float]) -> None:
         """Note the newest record point of a trial that runs."""
         losses = [f"{n.removesuffix('_loss')} {point[n]:.4g}" for n in _SHOWN if n in point]
-        cell = f"lr {params.lr:g} · weight_decay {params.weight_decay:g}"
+        cell = str(params).replace(", ", " · ")
         self.now = f"{cell} · loss: {', '.join(losses)}"

@@ -65,7 +65,7 @@ class Tally:
             lacking = failed_in(trials, self._run or run)
         for params in given_up(trials, lacking):
             display.warn(
-                f"given up: lr {params.lr:g}, weight_decay {params.weight_decay:g}, seed "
-                f"{params.seed}, with which {MAX_LOST} workers were lost; is memory short?"
+                f"given up: {params}, seed {params.seed}, with which {MAX_LOST} workers were lost; "
+                "is memory short?"
             )
         self.status.failed = len(lacking)

@@ -63,6 +63,7 @@ class TrialLog:
         diverged_factor: The multiple of the initial loss beyond which a loss is not reported,
             but to a pruner.
         runs: The trial's runs in trackers, if it has any.
+        sizes: Of its run and its model, stored when it ends.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class TrialLog:
         reporting: bool = True,
         diverged_factor: float = math.inf,
         runs: TrialRuns | None = None,
+        sizes: Mapping[str, float] | None = None,
     ) -> None:
         self.trial = trial
         self.params = params
@@ -87,6 +89,7 @@ class TrialLog:
         self._eager, self._reporting = eager, eager or reporting
         self._factor = math.inf if eager else diverged_factor
         self._runs = runs or TrialRuns(tuple)
+        self._sizes = sizes or {}
         self._growth = REPORT_GROWTH if eager else SHOWN_GROWTH
         self._next_report = 1
         self._reported_step = -1
@@ -143,7 +146,7 @@ class TrialLog:
         return TrialState.FAIL
 
     def _end(self, state: TrialState, share: float) -> TrialState:
-        scalars = self.curves.scalars(self.params.lr, self.params.weight_decay)
+        scalars = {**self.curves.scalars(self.params.lr, self.params.weight_decay), **self._sizes}
         scalars[INITIAL_LOSS] = self.initial_loss
         scalars[TRAIN_SECONDS] = round((time.monotonic() - self._started) * share, 3)
         if self.diverged_at:

@@ -53,6 +53,14 @@ def with_design(
     other = "--design: it"
     if not wanted:
         other = "the study file, by which the study designs itself: it"
+    for name in ("scale", "follow", "tau"):
+        if name in space:
+            remedy = "give --lr and --weight-decay ranges instead of --design"
+            if not wanted:
+                remedy = "give it a space: SearchSpace(lr=..., weight_decay=...)"
+            raise FlagError(
+                f"--{name} contradicts {other} looks at one plane of lr and weight_decay; {remedy}"
+            )
     for name, why in _CONTRADICTIONS.items():
         if name in changes or name in space:
             flag = "--cells" if name == "only" else f"--{name}"

@@ -11,10 +11,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from wdstudy.errors import SpecError, fault, nearest
+from wdstudy.errors import FlagError, SpecError, fault, nearest
 from wdstudy.study.designed import ranges_unused, with_design
 from wdstudy.study.quick import SUFFIX, quick
+from wdstudy.study.scaling import with_axes
 from wdstudy.study.spec import StudySpec
+
+ALONG = ("scale", "follow")
+"""What of the space a quick study takes from the command line, and makes small."""
 
 OF_THE_LOOP = {"optimizer", "epochs", "compile"}
 """What a study with a loop of its own can't be told on the command line."""
@@ -28,7 +32,7 @@ class SpecSource:
         path: The study file.
         settings: As in `load_specs`.
         changes: Fields of every spec to replace.
-        space: Axes of every space to replace: `lr`, `weight_decay`, `seeds`.
+        space: Axes of every space to replace, as in `with_axes`.
         quick: Make every study a small one, with a name of its own; what `changes` and `space`
             ask for still holds.
         only: Names of studies in the file, divided by commas; all of them where it is empty.
@@ -93,11 +97,18 @@ class SpecSource:
                 "let the loop read it from a keyword of def study(...), and give it with --set"
             )
         spec = with_design(spec, self.design, self.changes, self.space, wanted=self.designs)
-        small = quick(spec) if self.quick else spec
         axes = self.space if spec.design is None else {}  # of a design they are limits
+        along = {name: axes[name] for name in ALONG if name in axes}
+        if along:
+            spec = replace(spec, space=with_axes(spec.space, along))
+        if spec.scale is not None and spec.scale.name in self.changes:
+            name, given = spec.scale.name, self.changes[spec.scale.name]
+            raise FlagError(f"--{name} {given}: the scale {name} decides that; leave out --{name}")
+        small = quick(spec) if self.quick else spec
+        others = {name: axis for name, axis in axes.items() if name not in along}
         changed = replace(
             small,
-            space=replace(small.space, **axes),
+            space=with_axes(small.space, others),
             command=self._command(spec.name if one_of_several else ""),
             **self.changes,
         )
@@ -112,6 +123,12 @@ class SpecSource:
             for key, value in self.changes.items()
             if key != "same"  # it is said once
         ]
+        if "scale" in self.space:
+            name, values = self.space["scale"]
+            flags.append(("--scale", f"{name}={','.join(f'{value:g}' for value in values)}"))
+        if "follow" in self.space:
+            powers = (f"{axis}={power:g}" for axis, power in self.space["follow"].items())
+            flags.append(("--follow", ",".join(powers)))
         quick = ["--quick"] if self.quick else []
         named = (part for pair in (*settings, *flags) for part in pair)
         return (self.path, *chosen, *named, *quick)

@@ -12,6 +12,7 @@ from wdstudy.design.design import Design
 from wdstudy.directions import direction_of
 from wdstudy.errors import SpecError, nearest
 from wdstudy.record import DESIGN, GRID, MAX_NAME, RecordedSpec
+from wdstudy.scale import Scale
 from wdstudy.space import SearchSpace, TrialParams
 from wdstudy.study.optimizers import (
     NoDecay,
@@ -20,6 +21,7 @@ from wdstudy.study.optimizers import (
     optimizer_name,
     optimizer_options,
 )
+from wdstudy.study.scaling import check_scaled, made_at
 from wdstudy.study.schedules import Schedule, resolve_schedule
 from wdstudy.study.task import Task
 from wdstudy.words import abridged
@@ -121,6 +123,8 @@ class StudySpec:
     diverged_factor: float = 10.0
     angular_update: bool = False
     same: bool = False
+    steps: int | None = None
+    """Optimizer steps of a trial, whatever `epochs` says; filled by a scale that holds them."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The keywords that `def study(...)` was called with; filled by the loader."""
     command: tuple[str, ...] = ()
@@ -167,6 +171,25 @@ class StudySpec:
         if not self.diverged_factor > 1:
             raise SpecError(f"diverged_factor={self.diverged_factor!r}; give a number above 1")
         resolve_schedule(self.schedule, self.warmup)
+        if self.scale is not None or self.space.tau:
+            check_scaled(self.space, loop=self.train is not None, sampler=self.sampler)
+
+    @property
+    def scale(self) -> Scale | None:
+        """What is scaled beside lr and weight_decay, if anything is."""
+        return self.space.scale
+
+    def at(self, value: float | None) -> StudySpec:
+        """The spec of one value of the scale, without the scale; itself where it is None.
+
+        Where the scale holds the number of steps, that is not known before the data is.
+
+        Raises:
+            SpecError: a function of the scale fails at this value.
+        """
+        if value is None or self.scale is None:
+            return self
+        return replace(self, space=self.space.at(value), **made_at(self.task, self.scale, value))
 
     @property
     def decay_kind(self) -> DecayKind:
@@ -176,6 +199,8 @@ class StudySpec:
             OptimizerError: there is no weight decay to sweep, or its kind is not known.
             SpecError: the independent form is asked of a coupled optimizer.
         """
+        if self.scale is not None:
+            return self.at(self.scale.first).decay_kind
         kind = optimizer_kind(self.optimizer)
         if self.decay == "independent" and kind != "decoupled":
             raise SpecError(
@@ -184,9 +209,14 @@ class StudySpec:
             )
         return kind
 
+    def total_steps(self, steps_per_epoch: int) -> int:
+        """Optimizer steps of a trial of the task."""
+        return self.epochs * steps_per_epoch if self.steps is None else self.steps
+
     def record_points(self, steps_per_epoch: int) -> int:
         """How many record points a trial of the task has."""
-        return -(-self.epochs * steps_per_epoch // (self.record_every or steps_per_epoch))
+        every = self.record_every or steps_per_epoch
+        return -(-self.total_steps(steps_per_epoch) // every)
 
     def recorded(self) -> RecordedSpec:
         """The spec as plain data: what a study's record holds and reports read.
@@ -201,25 +231,30 @@ class StudySpec:
             pruner=_described(self.pruner),
             design={} if self.design is None else self.design.as_data(),
             settings=dict(self.settings),
+            scale=None if self.scale is None else self.scale.as_data(),
         )
         if self.train is not None:
             return replace(swept, train=_described(self.train))
         assert self.task is not None  # __post_init__: one of the two
+        first = self if self.scale is None else self.at(self.scale.first)
+        makers = (
+            {name: getattr(self.scale, name) for name in self.scale.makes} if self.scale else {}
+        )
         return replace(
             swept,
-            model=_described(self.task.model),
-            data=_described(self.task.data),
-            loss=_described(self.task.loss),
+            model=_described(makers.get("model", self.task.model)),
+            data=_described(makers.get("data", self.task.data)),
+            loss=_described(makers.get("loss", self.task.loss)),
             metrics=tuple(sorted(self.task.metrics)),
             augment=_described(self.task.augment),
-            optimizer=optimizer_name(self.optimizer),
-            optimizer_options=optimizer_options(self.optimizer),
+            optimizer=optimizer_name(first.optimizer),
+            optimizer_options=optimizer_options(first.optimizer),
             decay=self.decay,
             decay_kind=self.decay_kind,
             no_decay=_described(self.no_decay),
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            schedule=_described(self.schedule),
+            epochs=first.epochs,
+            batch_size=first.batch_size,
+            schedule=_described(makers.get("schedule", self.schedule)),
             warmup=self.warmup,
             record_every=self.record_every,
             precision=self.precision,
@@ -231,6 +266,14 @@ class StudySpec:
         """Its space is the study's, and so many trials are its budget."""
         if not isinstance(design, Design):
             raise SpecError(f"design={design!r}; give what is asked: design=Design(best=0.02)")
+        space = self.space
+        if isinstance(space, SearchSpace) and (space.scale is not None or space.tau):
+            what = "tau=" if self.space.scale is None else f"scale='{self.space.scale.name}'"
+            raise SpecError(
+                f"{what} in a study that designs itself, which knows one plane of lr and "
+                "weight_decay; leave out the design and give ranges: lr=log_range(1e-3, 1, 7), "
+                "weight_decay=[0, *log_range(1e-5, 1e-1, 5)]"
+            )
         for name, wanted in (("sampler", GRID), ("pruner", None)):
             value = getattr(self, name)
             if value != wanted:
@@ -258,6 +301,11 @@ class StudySpec:
             raise SpecError(f"space={self.space!r} is not a SearchSpace(lr=..., weight_decay=...)")
         if self.task is not None and not isinstance(self.task, Task):
             raise SpecError(f"task={self.task!r} is not a Task(model=, data=, loss=)")
+        if self.task is not None:
+            made = () if self.space.scale is None else self.space.scale.makes
+            for name in ("model", "data", "loss"):
+                if getattr(self.task, name) is None and name not in made:
+                    raise SpecError(f"the task has no {name}; give Task({name}=...)")
 
     def _check_choice(self, name: str, choices: tuple[str, ...]) -> None:
         value = getattr(self, name)

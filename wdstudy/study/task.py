@@ -29,16 +29,21 @@ class Task:
             score needs them, and so is an object with `update` and `compute` (torchmetrics).
         augment: `augment(x, generator)`: changes a training batch, on the device, drawing only
             from the generator.
+
+    What a `Scale` makes by a function of its value (`Scale("width", …, model=…)`), a task need not
+    have.
     """
 
-    model: Callable[[], nn.Module]
-    data: Callable[[], tuple[Any, Any]]
-    loss: LossFunction
+    model: Callable[[], nn.Module] = None  # type: ignore[assignment]  # a scale may make it
+    data: Callable[[], tuple[Any, Any]] = None  # type: ignore[assignment]
+    loss: LossFunction = None  # type: ignore[assignment]
     metrics: Mapping[str, BatchFunction | Metric | Accumulates] = field(default_factory=dict)
     augment: Callable[[Tensor, Generator], Tensor] | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.model, nn.Module) or not callable(self.model):
+        if self.model is not None and (
+            isinstance(self.model, nn.Module) or not callable(self.model)
+        ):
             name = type(self.model).__name__
             raise SpecError(
                 f"model= is a {name}, and every trial needs a fresh one: give what builds it, "
@@ -49,7 +54,7 @@ class Task:
             if isinstance(part, type) and issubclass(part, nn.Module):
                 kind = part.__name__
                 raise SpecError(f"{name}={kind} is a class; give an object of it: {name}={kind}()")
-            if not callable(part) and not (name == "augment" and part is None):
+            if not callable(part) and part is not None:
                 raise SpecError(f"{name}={part!r} is no function, and is called to train")
         if not isinstance(self.metrics, Mapping) or not all(
             isinstance(name, str) for name in self.metrics

@@ -19,6 +19,10 @@ class Batches(Protocol):
 
     steps: int
 
+    def seen(self, steps: int) -> int | None:
+        """How many examples so many steps look at; None where a loader doesn't tell."""
+        ...
+
     def epoch(self, generator: Generator) -> Iterator[Batch]:
         """The batches of one epoch, on the device; training order is drawn from the generator."""
         ...
@@ -37,6 +41,12 @@ class TensorBatches:
         self._batch_size = batch_size
         self._train = train
         self.steps = len(x) // batch_size if train else -(-len(x) // batch_size)
+
+    def seen(self, steps: int) -> int:
+        """How many examples so many steps look at."""
+        epochs, rest = divmod(steps, self.steps)
+        each = self.steps * self._batch_size if self._train else len(self.x)
+        return epochs * each + rest * self._batch_size
 
     def epoch(self, generator: Generator) -> Iterator[Batch]:
         """One pass, shuffled by the generator for training, in order for validation."""
@@ -65,6 +75,15 @@ class LoaderBatches:
             ) from error
         self._loader = loader
         self._device = device
+
+    def seen(self, steps: int) -> int | None:
+        """How many examples so many steps look at; None where batches are of any size."""
+        size, loader = self._loader.batch_size, self._loader
+        if size is None or not isinstance(loader.sampler, Sized):
+            return None
+        epochs, rest = divmod(steps, self.steps)
+        each = self.steps * size if loader.drop_last else len(loader.sampler)
+        return epochs * each + rest * size
 
     def epoch(self, generator: Generator) -> Iterator[Batch]:
         """One pass over the loader. A loader without a generator draws from the global one."""
@@ -101,6 +120,17 @@ class TaskData:
         """The data that lies in memory: x and y of each half that is a pair of tensors."""
         halves = [half for half in (self.train, self.val) if isinstance(half, TensorBatches)]
         return [part for half in halves for part in (half.x, half.y)]
+
+
+def on_device(halves: Any, device: torch.device) -> Any:
+    """The data with its tensors on the device, so that several `TaskData` share them."""
+    if not isinstance(halves, tuple | list):
+        return halves
+    moved = [half.tensors if isinstance(half, TensorDataset) else half for half in halves]
+    return tuple(
+        tuple(_to(part, device) for part in half) if isinstance(half, tuple | list) else half
+        for half in moved
+    )
 
 
 def _batches(

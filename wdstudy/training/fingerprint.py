@@ -21,7 +21,8 @@ from torch import Generator, Tensor
 
 from wdstudy.space import TrialParams
 from wdstudy.study.metrics import split
-from wdstudy.study.optimizers import build_optimizer
+from wdstudy.study.optimizers import build_optimizer, optimizer_name, optimizer_options
+from wdstudy.study.schedules import resolve_schedule
 from wdstudy.study.spec import StudySpec
 from wdstudy.training.data import TaskData
 from wdstudy.training.randomness import seeded
@@ -66,6 +67,45 @@ def fingerprint(spec: StudySpec, data: TaskData | None, device: torch.device) ->
     return found
 
 
+def trains_the_same(
+    one: tuple[StudySpec, TaskData | None],
+    other: tuple[StudySpec, TaskData | None],
+    device: torch.device,
+) -> bool:
+    """Whether two specs train the same, as far as can be seen without training them: the same
+    data, weights, losses, with dropout as well, optimizer and schedule.
+    """
+    (a, data), (b, others) = one, other
+    assert data is not None
+    assert others is not None
+    if data.train.steps != others.train.steps or a.total_steps(1) != b.total_steps(1):
+        return False
+    if optimizer_name(a.optimizer) != optimizer_name(b.optimizer):
+        return False
+    if optimizer_options(a.optimizer) != optimizer_options(b.optimizer):
+        return False
+    steps = max(a.total_steps(data.train.steps), 2)
+    rates = [
+        [
+            resolve_schedule(spec.schedule, spec.warmup)(step, steps)
+            for step in range(0, steps, -(-steps // 64))
+        ]
+        for spec in (a, b)
+    ]
+    if rates[0] != rates[1] or fingerprint(a, data, device) != fingerprint(b, others, device):
+        return False
+    return _noisy_losses(a, data, device) == _noisy_losses(b, others, device)
+
+
+def _noisy_losses(spec: StudySpec, data: TaskData, device: torch.device) -> list[float]:
+    """The losses of a few steps as they are trained, whatever is random in them seeded."""
+    assert spec.task is not None
+    with seeded(0):
+        model = spec.task.model().to(device)
+        x, y = next(iter(data.train.epoch(Generator().manual_seed(0))))
+        return _losses(spec, model, x, y, device, noisy=True)
+
+
 def sketch(tensor: Any) -> list[Any]:
     """A tensor's shape and content: a checksum of whole numbers, projections of others."""
     if not isinstance(tensor, Tensor):
@@ -90,13 +130,22 @@ def _some(flat: Tensor, most: int) -> Tensor:
 
 
 def _losses(
-    spec: StudySpec, model: torch.nn.Module, x: Any, y: Any, device: torch.device
+    spec: StudySpec,
+    model: torch.nn.Module,
+    x: Any,
+    y: Any,
+    device: torch.device,
+    *,
+    noisy: bool = False,
 ) -> list[float]:
-    """Of a few steps on one batch, without dropout: the same wherever random numbers differ."""
+    """Of a few steps on one batch, without dropout: the same wherever random numbers differ.
+
+    noisy: with it, as it is trained.
+    """
     assert spec.task is not None
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     optimizer = build_optimizer(spec.optimizer, [named], [_PARAMS])
-    model.eval()
+    model.train(noisy)
     losses = []
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=spec.precision == "bfloat16")
     for _ in range(_STEPS):

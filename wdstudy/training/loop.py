@@ -75,7 +75,7 @@ class Training:
         self._schedule = resolve_schedule(spec.schedule, spec.warmup)
         self._batches = _training_batches(data.train, spec, params[0].seed, device)
         self._meter = LossMeter(spec.diverged_factor)
-        whole = spec.epochs * data.train.steps
+        whole = spec.total_steps(data.train.steps)
         self.total_steps = whole if steps is None else min(steps, whole)
 
     def __iter__(self) -> Iterator[Measurement]:
@@ -169,7 +169,7 @@ def _training_batches(
     order = Generator().manual_seed(seed)
     drawn = Generator(device).manual_seed(seed)
     augment = spec.task.augment if spec.task else None
-    for _ in range(spec.epochs):
+    for _ in range(-(-spec.total_steps(batches.steps) // batches.steps)):
         for x, y in batches.epoch(order):
             yield (x if augment is None else augment(x, drawn)), y
 

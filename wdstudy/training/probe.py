@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Generator, Tensor, nn
@@ -46,12 +46,34 @@ class LaneChoice:
     Attributes:
         seconds: The time of a step divided by the lanes; 0 where it was not measured.
         apart: Whether each lane needs an optimizer of its own.
+        each: Along a scale the choice of each value; this one is then the largest of them. scale:
+            its name.
     """
 
     lanes: int
     reason: str
     seconds: float = 0.0
     apart: bool = False
+    each: Mapping[float, LaneChoice] = field(default_factory=dict)
+    scale: str = ""
+
+    def of(self, value: float | None) -> LaneChoice:
+        """The choice of a value of the scale."""
+        return self if value is None else self.each.get(value, self)
+
+    def __str__(self) -> str:
+        """`7 lanes: 1.5 times one at a time`; along a scale `lanes by width: 7 at 64, 4 at 128`."""
+        numbers = {choice.lanes for choice in self.each.values()}
+        if len(numbers) < 2:
+            return f"{self.lanes} lanes: {self.reason}"
+        by = ", ".join(f"{choice.lanes} at {value:g}" for value, choice in self.each.items())
+        return f"lanes by {self.scale}: {by}"
+
+    @classmethod
+    def of_values(cls, each: Mapping[float, LaneChoice], scale: str) -> LaneChoice:
+        """The choice of a study along a scale, from those of its values."""
+        largest = max(each.values(), key=lambda choice: choice.lanes)
+        return replace(largest, each=dict(each), scale=scale)
 
 
 ONE_LANE = LaneChoice(1, "one lane at a time")
@@ -65,7 +87,7 @@ def try_first_batch(spec: StudySpec, data: TaskData, device: torch.device) -> No
     """
     assert spec.task is not None
     schedule = resolve_schedule(spec.schedule, spec.warmup)
-    check_schedule(schedule, spec.epochs * data.train.steps)
+    check_schedule(schedule, spec.total_steps(data.train.steps))
     try:
         with torch.random.fork_rng():
             model, batches = _built(spec.task).to(device), _first_batches(data)
@@ -110,7 +132,7 @@ def choose_lanes(
     mode, reason = lane_mode(spec) if most > 1 else ("together", None)
     measured = _worth_measuring(spec, data, trials)
     alone = _seconds_a_step(spec, data, device, 1, measured)
-    left = BUDGET * alone * spec.epochs * data.train.steps * trials
+    left = BUDGET * alone * spec.total_steps(data.train.steps) * trials
     if most > 1 and reason is None:
         reason = why_not_stacked(spec, data, device)
     if most == 1 or reason is not None:
@@ -152,7 +174,8 @@ def seconds_a_trial(
     training = _a_training(spec, data, device, choice.lanes, apart=choice.apart)
     validating = min(_timed(device, training.some_validation, batches) for _ in range(2))
     point = validating / choice.lanes * data.val.steps / batches
-    return spec.epochs * data.train.steps * step + spec.record_points(data.train.steps) * point
+    steps = data.train.steps
+    return spec.total_steps(steps) * step + spec.record_points(steps) * point
 
 
 def lane_mode(spec: StudySpec) -> tuple[LaneMode, str | None]:
@@ -211,7 +234,7 @@ def _lanes_that_fit(spec: StudySpec, device: torch.device) -> int:
 
 def _worth_measuring(spec: StudySpec, data: TaskData, trials: int) -> int:
     """How many steps to measure: a small part of those of the whole run."""
-    whole = spec.epochs * data.train.steps * trials
+    whole = spec.total_steps(data.train.steps) * trials
     return min(_MEASURED_STEPS, max(_LEAST_STEPS, int(BUDGET * whole)))
 
 
@@ -236,7 +259,7 @@ def _a_training(
 ) -> Training:
     """One of so many equal lanes, to measure with. Not compiled: each size would take a minute."""
     low = TrialParams(spec.space.lr[0], spec.space.weight_decay[0])
-    enough = replace(spec, epochs=max(spec.epochs, 1 + _MEASURED_STEPS), compile=False)
+    enough = replace(spec, epochs=max(spec.epochs, 1 + _MEASURED_STEPS), steps=None, compile=False)
     return Training(enough, [low] * lanes, data, device, apart=apart)
 
 

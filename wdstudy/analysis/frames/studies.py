@@ -12,10 +12,10 @@ from optuna.trial import TrialState
 from wdstudy.analysis.frames.cells import CellGrid, gather
 from wdstudy.analysis.frames.design import design_attribute
 from wdstudy.analysis.frames.scale import along, scale_in
-from wdstudy.analysis.frames.study import record_of
+from wdstudy.analysis.frames.study import record_of, scale_of_record
 from wdstudy.analysis.frames.trials import trials_frame
 from wdstudy.errors import StudyError
-from wdstudy.record import DESIGN
+from wdstudy.record import DESIGN, StudyRecord
 from wdstudy.storage.opening import open_storage
 from wdstudy.words import counted, number
 
@@ -82,7 +82,7 @@ def _row(name: str, storage: BaseStorage) -> dict[str, Any]:
     damage = f"the record of the study '{name}': {'; '.join(record.damage)}"
     return {
         **row,
-        "cells": None if space is None or record.spec.sampler == DESIGN else str(space),
+        "cells": None if space is None or record.spec.sampler == DESIGN else _cells(record),
         "trials": len(trials),
         **{column: sum(t.state == state for t in trials) for column, state in STATES.items()},
         "optimizer": record.spec.optimizer,
@@ -91,6 +91,13 @@ def _row(name: str, storage: BaseStorage) -> dict[str, Any]:
         "size": sum(len(str(t.user_attrs)) + len(str(t.intermediate_values)) for t in trials),
         "damage": damage if record.damage else None,
     }
+
+
+def _cells(record: StudyRecord) -> str:
+    """The space of a study in words, its scale included."""
+    scale = scale_of_record(record)
+    rest = f" × {len(scale['values'])} {scale['name']}" if scale else ""
+    return f"{record.spec.space}{rest}"
 
 
 def _best_of(grid: CellGrid) -> dict[str, float]:
