@@ -49,6 +49,7 @@ class Scale:
         follow: How the window moves: `{"lr": 0.5}` multiplies it by (value / first) ** 0.5.
         budget: What is held along the scale: the number of `"epochs"`, or of optimizer `"steps"`,
             which are then those of the first value.
+        only: Values at which trials are trained, if at no others; all if empty.
 
     Raises:
         SpaceError: one of these can't be used; the message names it.
@@ -63,6 +64,7 @@ class Scale:
     schedule: Callable[[Any], Any] | None = field(default=None, kw_only=True)
     follow: Mapping[str, float] = field(default_factory=dict, kw_only=True)
     budget: Literal["epochs", "steps"] = field(default="epochs", kw_only=True)
+    only: Sequence[float] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
         _check_name(self.name)
@@ -88,11 +90,22 @@ class Scale:
                 "leave out budget="
             )
         self._check_follow()
+        object.__setattr__(self, "only", tuple(exact(float(value)) for value in self.only))
+        for value in self.only:
+            if value not in self.values:
+                raise SpaceError(
+                    f"only={value:g} is none of the values of the scale {self.name}; list it there"
+                )
 
     @property
     def makes(self) -> tuple[str, ...]:
         """What its functions make."""
         return tuple(part for part in MAKES if getattr(self, part) is not None)
+
+    @property
+    def trained(self) -> Sequence[float]:
+        """The values at which trials are trained."""
+        return self.only or self.values
 
     @property
     def first(self) -> float:
@@ -142,7 +155,7 @@ def exact(value: float) -> float:
     return int(value) if value == int(value) else float(value)
 
 
-def parse_scale(text: str) -> tuple[str, tuple[float, ...]]:
+def parse_scale(text: str, flag: str = "--scale") -> tuple[str, tuple[float, ...]]:
     """A scale as written on the command line: its name and its values, in their order.
 
     >>> parse_scale("batch_size=32,16,64")
@@ -150,8 +163,8 @@ def parse_scale(text: str) -> tuple[str, tuple[float, ...]]:
     """
     name, is_, values = text.partition("=")
     if not is_ or not name or not values:
-        raise SpaceError(f"--scale {text}: write name=values, like batch_size=32,64,128,256")
-    return name, tuple(v for item in values.split(",") for v in parse_axis("--scale", item))
+        raise SpaceError(f"{flag} {text}: write name=values, like batch_size=32,64,128,256")
+    return name, tuple(v for item in values.split(",") for v in parse_axis(flag, item))
 
 
 def parse_follow(text: str) -> dict[str, float]:

@@ -146,7 +146,7 @@ class SearchSpace:
     def __len__(self) -> int:
         rows = len(self.tau) or len(self.weight_decay)
         each = (len(self.only) or len(self.lr) * rows) * len(self.seed_list)
-        return each * len(self.values)
+        return each * (1 if self.scale is None else len(self.scale.trained))
 
     def __str__(self) -> str:
         seeds = len(self.seed_list)
@@ -155,7 +155,7 @@ class SearchSpace:
         if self.only:
             text = f"{len(self.only)} of the grid's cells"
         if self.scale is not None:
-            text = f"{text} × {len(self.values)} {self.scale.name}"
+            text = f"{text} × {len(self.scale.trained)} {self.scale.name}"
         return text if seeds == 1 else f"{text} × {seeds} seeds"
 
     @property
@@ -202,7 +202,7 @@ class SearchSpace:
             name = self.scale.name
             each = [
                 [replace(params, scale=v, scale_name=name) for params in self.at(v).cells()]
-                for v in self.scale.values
+                for v in self.scale.trained
             ]
             return [params for together in zip(*each, strict=True) for params in together]
         wanted = {(rounded(lr), rounded(weight_decay)) for lr, weight_decay in self.only}

@@ -86,6 +86,14 @@ Follow = Annotated[
         help="Along a scale, move the window of lr or weight_decay by this power of it: lr=0.5.",
     ),
 ]
+OnlyAt = Annotated[
+    str | None,
+    Option(
+        "--at",
+        metavar="NAME=VALUES",
+        help="Along a scale, train at these values alone; new ones join it: batch_size=512.",
+    ),
+]
 Cells = Annotated[
     str | None,
     Option(

@@ -33,6 +33,7 @@ from wdstudy.cli.flags import (
     Minutes,
     Name,
     Only,
+    OnlyAt,
     OptimizerName,
     Pruner,
     Quick,
@@ -77,6 +78,7 @@ def run(
     tau: Tau = None,
     scale: Scales = None,
     follow: Follow = None,
+    at: OnlyAt = None,
     cells: Cells = None,
     seeds: Seeds = None,
     epochs: Epochs = None,
@@ -143,7 +145,7 @@ def run(
             "weight_decay": _axis("--weight-decay", weight_decay, limits=design),
             "seeds": seeds,
             "tau": _axis("--tau", tau, limits=False),
-            **_along(scale, follow),
+            **_along(scale, follow, at),
         }
         if cells is not None:
             if lr is not None or weight_decay is not None:
@@ -245,7 +247,7 @@ def _axis(flag: str, text: str | None, *, limits: bool) -> tuple[float, ...] | N
     return parse_axis(flag, text.replace(":", ",") if ends else text)
 
 
-def _along(scales: list[str] | None, follow: str | None) -> dict[str, Any]:
+def _along(scales: list[str] | None, follow: str | None, at: str | None) -> dict[str, Any]:
     """What flags say of a third axis."""
     from wdstudy.scale import parse_follow, parse_scale
 
@@ -258,6 +260,7 @@ def _along(scales: list[str] | None, follow: str | None) -> dict[str, Any]:
     return {
         "scale": None if scales is None else parse_scale(scales[0]),
         "follow": None if follow is None else parse_follow(follow),
+        "at": None if at is None else parse_scale(at, "--at"),
     }
 
 

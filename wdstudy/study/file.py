@@ -17,7 +17,7 @@ from wdstudy.study.quick import SUFFIX, quick
 from wdstudy.study.scaling import with_axes
 from wdstudy.study.spec import StudySpec
 
-ALONG = ("scale", "follow")
+ALONG = ("scale", "follow", "at")
 """What of the space a quick study takes from the command line, and makes small."""
 
 OF_THE_LOOP = {"optimizer", "epochs", "compile"}

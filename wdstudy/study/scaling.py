@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -40,6 +40,11 @@ def check_scaled(space: SearchSpace, *, loop: bool, sampler: object) -> None:
             raise SpecError("tau= is swept by a grid; leave out sampler=, or give weight_decay=")
     if scale is None:
         return
+    if scale.only and sampler != GRID:
+        raise SpecError(
+            "--at (only= of a Scale) is for a grid: a sampler goes from value to value by itself; "
+            "leave it out"
+        )
     if loop:
         for part in scale.makes:
             raise SpecError(
@@ -64,13 +69,15 @@ def with_axes(space: SearchSpace, axes: Mapping[str, Any]) -> SearchSpace:
     Args:
         space: As the study file has it.
         axes: Its fields `lr`, `weight_decay`, `seeds`, `only` and `tau`; `scale`, a name and its
-            values; `follow`, powers by axis.
+            values; `follow`, powers by axis; `at`, a name and the values to train at alone, of
+            which the scale need not hold all yet.
 
     Raises:
         FlagError: the file has another scale, or none where one is needed.
         SpaceError: an axis can't be trained with.
     """
-    fields, scale = {n: v for n, v in axes.items() if n not in ("scale", "follow")}, space.scale
+    along = ("scale", "follow", "at")
+    fields, scale = {n: v for n, v in axes.items() if n not in along}, space.scale
     if "scale" in axes:
         name, values = axes["scale"]
         if scale is not None and scale.name != name:
@@ -83,6 +90,8 @@ def with_axes(space: SearchSpace, axes: Mapping[str, Any]) -> SearchSpace:
         if scale is None:
             raise FlagError("--follow: only along a scale; add --scale, or leave it out")
         scale = replace(scale, follow={**scale.follow, **axes["follow"]})
+    if "at" in axes:
+        scale = _only_at(scale, *axes["at"])
     if "tau" in fields:
         for name, flag in (("weight_decay", "--weight-decay"), ("only", "--cells")):
             if name in fields:
@@ -91,6 +100,17 @@ def with_axes(space: SearchSpace, axes: Mapping[str, Any]) -> SearchSpace:
     elif "weight_decay" in fields:
         fields["tau"] = ()
     return replace(space, scale=scale, **fields)
+
+
+def _only_at(scale: Scale | None, name: str, values: Sequence[float]) -> Scale:
+    """A scale with more values, of which these alone are trained."""
+    if scale is None:
+        raise FlagError(f"--at {name}: only along a scale; give it, as --scale {name}=32,64,128")
+    if scale.name != name:
+        raise FlagError(f"--at {name}: the study is along {scale.name}; give values of that")
+    known = {float(value) for value in scale.values}
+    more = [value for value in values if value not in known]
+    return replace(scale, values=[*scale.values, *more], only=values)
 
 
 def made_at(task: Task | None, scale: Scale, value: float) -> dict[str, Any]:

@@ -95,11 +95,14 @@ def _stake(found: Transfer, ahead: Prediction) -> str:
     pair = f"lr {number(lr)}"
     if math.isfinite(decay):
         pair += f", weight_decay {number(decay)}"
-    least = "at least " if ahead.stake.reason.startswith("at least") else ""
-    cost = amount(ahead.stake, logarithmic=found.parts.parts[0].cells.logarithmic)
+    cells = found.parts.parts[0].cells
+    cost = amount(ahead.stake, logarithmic=cells.logarithmic)
+    if ahead.stake.reason.startswith("at least"):  # what lies beyond the basin is not measured
+        lowest = Estimate(ahead.stake.low)
+        cost = f"at least {amount(lowest, logarithmic=cells.logarithmic)}"
     return (
         f"the pair of {found.scale} {number(found.values[0])} ({pair}), kept, makes the loss "
-        f"{least}{cost} higher"
+        f"{cost} higher"
     )
 
 
