@@ -120,3 +120,13 @@ def test_what_a_trial_takes_is_foretold_from_the_values_that_are_done() -> None:
     trials["train_seconds"] = trials["batch_size"] / 32  # 1 s and 4 s
     found = asked(trials)
     assert found.seconds == pytest.approx(16 * found.trials)
+
+
+def test_a_value_at_which_one_pair_was_trained_sets_no_window() -> None:
+    trials = swept(bowl(0.5, -0.5), values=(32, 64, 128, 256), noise=0.1)
+    alone = (trials["batch_size"] == 256) & (trials["lr"] == trials["lr"].median())
+    some = trials[(trials["batch_size"] < 256) | (alone & (trials["weight_decay"] == 1e-3))]
+    assert 0 < (some["batch_size"] == 256).sum() < 3
+    found = asked(some)
+    assert flag(found, "--at") == "batch_size=512"
+    assert (len(found.lr), len(found.weight_decay)) == (9, 10)

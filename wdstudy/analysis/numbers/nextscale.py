@@ -163,7 +163,9 @@ class _Asker:
         """One more value, beyond the largest, with a window about what is foretold there."""
         values, scale = self.found.values, self.found.scale
         value = beyond_largest(values)
-        window = window_of(self.found.parts.parts[-1], self.follow)
+        windows = [window_of(part, self.follow) for part in self.found.parts.parts]
+        swept = [one for one in windows if min(len(one.lr), len(one.weight_decay)) > 2]
+        window = (swept or windows)[-1]  # at a value of one pair nothing was swept
         law = self.found.followed.law
         if law is not None:
             lr, decay = self._best_at(value)
