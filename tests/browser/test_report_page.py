@@ -375,3 +375,17 @@ def test_a_page_of_a_scale_is_no_wider_than_the_screen_and_opens_each_value(
     shut.click()
     assert page.locator("details[open]").count() == 2
     assert page.get_by_text("Train with lr").first.is_visible()
+
+
+def test_the_optimum_by_the_law_of_all_goes_along_the_scale(
+    open_page: Any, reports: Reports
+) -> None:
+    """lr goes with the root of the batch, and weight_decay against it: right and down."""
+    page = open_page(reports["along"])
+    places = []
+    for k in (0, 1, 2):
+        page.locator("[data-part=scale]").fill(str(k))
+        dot = page.locator("[data-part=optimum]")
+        places.append([float(dot.get_attribute(name)) for name in ("cx", "cy")])
+    assert places == sorted(places)
+    assert [y for _, y in places] == sorted(y for _, y in places)

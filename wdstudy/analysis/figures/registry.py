@@ -87,7 +87,7 @@ class Drawing:
     draw: Callable[[], Axes | Figure]
     wide: bool = False
     about: tuple[str, ...] = ()
-    narrow: Callable[[], Figure] | None = None
+    narrow: Callable[[], Axes | Figure] | None = None
 
 
 def planned_figures(read: Read, design: DesignInfo | None = None) -> Iterator[Drawing]:
@@ -188,45 +188,43 @@ def planned_figures(read: Read, design: DesignInfo | None = None) -> Iterator[Dr
 
 def scale_figures(along: Along) -> Iterator[Drawing]:
     """The figures of a study along a scale. Drawing one may raise StudyError."""
-    from wdstudy.analysis.figures.drift import draw_drift
-    from wdstudy.analysis.figures.memory import plot_memory
-    from wdstudy.analysis.figures.planes import plot_planes
-    from wdstudy.analysis.figures.runs import plot_runs
+    from wdstudy.analysis.figures import drift, memory, planes, runs
     from wdstudy.analysis.views.drift import drift_info
 
     trials, curves, found, scale = along.trials, along.curves, along.found, along.scale
-    drift = drift_info(found)
+    moving = drift_info(found)
     yield Drawing(
         "planes",
         f"The planes of all {scale}, on one scale of colours. The frame is the best cell that was "
         "trained; the orange mark is where the best lies by the law of all of them, which noise "
         "moves less, and the line is its way there.",
-        lambda: plot_planes(trials, found),
+        lambda: planes.plot_planes(trials, found),
         wide=True,
         about=("test",),
-        narrow=lambda: plot_planes(trials, found, columns=2),
+        narrow=lambda: planes.plot_planes(trials, found, columns=2),
     )
     yield Drawing(
         "drift",
         f"What moves with {scale}, and by which power. Dots are what each value shows alone; the "
         "law goes through all of them. Thin lines are what published rules ask for: pale and "
         "dashed, they are rejected.",
-        lambda: draw_drift(drift, found, trials),
-        wide=len(drift.panels) > 2,
+        lambda: drift.draw_drift(moving, found, trials),
+        wide=len(moving.panels) > 2,
         about=("exponents", "rules"),
-        narrow=lambda: draw_drift(drift, found, trials, 1),
+        narrow=lambda: drift.draw_drift(moving, found, trials, 1),
     )
     yield Drawing(
         "memory",
         "The loss against τ = 1 / (lr · weight_decay), the memory of the weights. Where all lines "
         "have their bottom at one τ, hold that; where the bottoms stand apart, it moves.",
-        lambda: plot_memory(trials, found),
-        narrow=lambda: plot_memory(trials, found, columns=1),
+        lambda: memory.plot_memory(trials, found),
+        narrow=lambda: memory.plot_memory(trials, found, columns=1),
     )
     yield Drawing(
         "runs",
         f"How the loss falls at the best pair of each {scale}, over the share of the run.",
-        lambda: plot_runs(trials, curves, found),
+        lambda: runs.plot_runs(trials, curves, found),
+        narrow=lambda: runs.plot_runs(trials, curves, found, narrow=True),
     )
 
 

@@ -33,6 +33,7 @@ def plot_runs(
     scale: str | None = None,
     lr: str = LR,
     weight_decay: str = WEIGHT_DECAY,
+    narrow: bool = False,
     ax: Axes | None = None,
 ) -> Axes:
     """The loss over the share of the run, at the best pair of every value of a scale.
@@ -47,6 +48,7 @@ def plot_runs(
         scale: The column of the scale; as the study says where it is None.
         lr: The column of the learning rate.
         weight_decay: The column of the weight decay.
+        narrow: Whether a new figure is one to read on a phone.
         ax: Where to draw; a new figure if None.
 
     Returns:
@@ -59,7 +61,7 @@ def plot_runs(
     lines = as_curves(curves, lr=lr, weight_decay=weight_decay)
     found = found or transfer(frame, scale)
     info = runs_info(frame, lines, found)
-    ax = new_axes(ax, 7.0, 4.3)
+    ax = new_axes(ax, *((4.5, 3.8) if narrow else (7.0, 4.3)))
     _draw(info, ax)
     titled(ax, frame, f"{info.label} at the best pair of each {abridged(info.scale, 40)}")
     trials_shown = sum(line.seeds for line in info.lines)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from wdstudy.analysis.figures.registry import Drawing
@@ -82,6 +83,10 @@ def drawn(drawing: Drawing) -> Figure | str:
         shown = drawing.draw()
     except StudyError as error:
         return str(error)
+    return _figure_of(shown)
+
+
+def _figure_of(shown: Axes | Figure) -> Figure:
     figure = shown if isinstance(shown, Figure) else shown.get_figure(root=True)
     assert figure is not None
     return figure
@@ -103,7 +108,7 @@ def _save(drawing: Drawing, number: int, figure: Figure, folder: Path, format: s
     title = figure.get_suptitle() or next(filter(None, titles), "")
     narrow = None
     if drawing.narrow is not None:
-        small = drawing.narrow()
+        small = _figure_of(drawing.narrow())
         narrow = _picture(small)
         plt.close(small)
     return Shown(drawing.key, number, drawing.caption, title, picture, narrow, drawing.wide)

@@ -48,7 +48,8 @@ def scale_data(along: Along) -> dict[str, Any]:
     """The same of a study along a scale: `planes`, one a value, with one scale of colours.
 
     Returns:
-        Plain data: `scale`, its name; `at`, its values in words; `planes`; and `note`.
+        Plain data: `scale`, its name; `at`, its values in words; `planes`, each with its `optimum`
+        by the law of all, lr and weight_decay, or None; and `note`.
     """
     count = len(along.planes)
     planes = [
@@ -61,6 +62,9 @@ def scale_data(along: Along) -> dict[str, Any]:
         ends = _ends(np.concatenate(known))
         for series in same:
             series.update(ends)
+    for plane, place in ((planes[[*along.planes].index(p.value)], p) for p in along.found.places):
+        best = [_number(place.lr.value), _number(place.weight_decay.value)]
+        plane["optimum"] = None if None in best else best
     notes = dict.fromkeys(f"{number(at)}: {plane['note']}"
                           for at, plane in zip(along.planes, planes, strict=True)
                           if plane["note"])  # fmt: skip

@@ -149,6 +149,7 @@ def _page(
         opening = told_in_page(along.found.advice, drawings, figures)
         scale = {
             "course": chapters,
+            "lawful": all(place.weight_decay.known for place in along.found.places),
             "told": {c.title: told_in_page(c.advice, (), {}) for c in chapters.chapters},
             "figures": [figure for figure in shown if figure.key in ALONG],
         }

@@ -125,7 +125,7 @@
     make("rect", { width: 1.2, height: 6, fill: "var(--muted)" }, pattern);
   }
 
-  let marks = [];
+  let marks = [], plot = null;  // and where in the picture the plane lies
 
   function drawMap() {
     const width = map.clientWidth, left = 78, bottom = 40, top = 6, right = 6;
@@ -135,6 +135,7 @@
     const height = data.grid
       ? Math.min(Math.max(rows * Math.min(cellWidth * 0.75, 44), 150), 620) : inner * 0.72;
     const cellHeight = data.grid ? height / rows : 0;
+    plot = { left, top, inner, height };
     map.replaceChildren();
     const svg = make("svg", { width, height: height + top + bottom, role: "group",
       "aria-label": "heatmap over lr and weight_decay" }, map);
@@ -243,6 +244,27 @@
     ring(data.best, "#1f2328", 2);
     ring(chosen, "#fff", 5);
     ring(chosen, "var(--mark)", 3);
+    optimum(group);
+  }
+
+  // Where the best is by the law of all values of a scale; nothing where that is not known.
+  function optimum(group) {
+    if (!data.optimum) return;
+    const x = within(lrs, data.optimum[0]), y = within(decays, data.optimum[1]);
+    if (x === null || y === null) return;
+    make("circle", { cx: plot.left + x * plot.inner, cy: plot.top + (1 - y) * plot.height, r: 5,
+      fill: "#d55e00", stroke: "#fff", "stroke-width": 1.6, class: "ring",
+      "data-part": "optimum" }, group);
+  }
+
+  // The place of any value on an axis, as a share of it; between columns of a grid by its log.
+  function within(axis, value) {
+    if (!data.grid) return axis.at(value);
+    const known = axis.values, k = known.findIndex((v, i) => v > 0 && v <= value &&
+      value <= known[i + 1]);
+    if (k < 0) return null;
+    const share = Math.log(value / known[k]) / Math.log(known[k + 1] / known[k]);
+    return (k + share + 0.5) / known.length;
   }
 
   // Round a cell that the noise does not tell from the best.
