@@ -175,3 +175,16 @@ def test_a_scale_is_read_from_the_command_line_in_its_order() -> None:
     assert parse_scale("batch_size=32,16,64") == ("batch_size", (32, 16, 64))
     assert parse_scale("width=8:512:4") == ("width", log_range(8, 512, 4))
     assert parse_follow("lr=0.5,weight_decay=-1") == {"lr": 0.5, "weight_decay": -1}
+
+
+def test_values_that_are_trained_alone_leave_the_window_to_the_first() -> None:
+    space = along([32, 8, 128], only=[128], follow={"lr": 0.5})
+    cells = space.cells()
+    assert {params.scale for params in cells} == {128}
+    assert [params.key[:3] for params in cells] == [
+        p.key[:3] for p in along([32, 8, 128], follow={"lr": 0.5}).cells() if p.scale == 128
+    ]
+    assert len(space) == len(cells) == 3 * 2 * 2
+    assert str(space) == "3 lr × 2 weight_decay × 1 batch_size × 2 seeds"
+    with pytest.raises(SpaceError, match="only=64 is none of the values of the scale batch_size"):
+        along([32, 8, 128], only=[64])

@@ -34,6 +34,7 @@ def test_the_names_of_studies(in_folder: Path) -> None:
         optuna.create_study(study_name=name, storage="sqlite:///wdstudy.db")
     assert completed("wdstudy report dig") == ["digits", "digits-adamw"]
     assert completed("wdstudy export rid") == ["ridge"]
+    assert completed("wdstudy predict rid") == ["ridge"]
     assert completed("wdstudy delete r") == ["ridge"]
     assert completed("wdstudy suggest --storage sqlite:///none.db d") == []
     assert not Path("none.db").exists()

@@ -43,10 +43,12 @@ URLS = ["sqlite:///s.db", "sqlite:///", "sqlite://", "sqlite:///no/where.db", "s
         "journal:///s.journal", "journal:///linear.py", "journal:///", "s.db", "@none", "@linear.py",
         "file:s.db", "redis://localhost", "postgresql://u@127.0.0.1:1/db"]  # fmt: skip
 NAMES = ["linear", "linear-quick", *TEXTS]
+SCALES = ["batch_size", "batch_size=4,8", "width=", "=3", "lr=1,2", "seed", "width=0,1", "width=4,4",
+          *(f"batch_size={number}" for number in NUMBERS), *TEXTS]  # fmt: skip
 FLAGS: dict[str, dict[str, list[str]]] = {
     "run": {
         "--storage": URLS[:8], "--name": NAMES, "--only": NAMES, "--lr": AXES,
-        "--weight-decay": AXES, "--seeds": NUMBERS, "--epochs": NUMBERS,
+        "--weight-decay": AXES, "--scale": SCALES, "--at": SCALES, "--seeds": NUMBERS, "--epochs": NUMBERS,
         "--optimizer": ["sgd", "SGD", "adamw", "lbfgs", "Optimizer", *TEXTS],
         "--sampler": ["tpe", "grid", "gp", *TEXTS], "--pruner": ["median", "percentile", *TEXTS],
         "--trials": NUMBERS, "--device": ["cpu", "cuda", "cuda:9", "mps", "meta", *TEXTS],
@@ -57,16 +59,18 @@ FLAGS: dict[str, dict[str, list[str]]] = {
         "--log": ["s.log", ".", "no/where.log", *TEXTS], "--nonsense": ["1"],
     },
     "list": {"--storage": URLS, "--json": []},
-    "report": {"--storage": URLS, "--out": ["reports", "linear.py", *TEXTS], "--format": TEXTS},
+    "report": {"--storage": URLS, "--out": ["reports", "linear.py", *TEXTS], "--format": TEXTS,
+               "--scale": SCALES},
+    "predict": {"--storage": URLS, "--at": SCALES, "--scale": SCALES, "--json": []},
     "export": {"--storage": URLS, "--out": ["s.csv", "s.parquet", "-", *TEXTS],
                "--what": ["trials", *TEXTS]},
-    "suggest": {"--storage": URLS},
+    "suggest": {"--storage": URLS, "--scale": SCALES},
     "delete": {"--storage": URLS, "--yes": [], "--artifacts": TEXTS},
     "rename": {"--storage": URLS, "--yes": []},
     "new": {"--storage": URLS},
 }  # fmt: skip
 ARGUMENTS = {"run": [FILES], "report": [NAMES], "export": [NAMES], "suggest": [NAMES],
-             "delete": [NAMES], "rename": [NAMES, NAMES], "new": [FILES], "list": []}  # fmt: skip
+             "predict": [NAMES], "delete": [NAMES], "rename": [NAMES, NAMES], "new": [FILES], "list": []}  # fmt: skip
 
 
 def command_line(rng: random.Random) -> list[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 
 import optuna
 import pytest
@@ -131,3 +133,28 @@ def test_what_can_not_be_read_along_a_scale_is_told_in_a_line(
         (("report", "b8", "b16", "--scale", "batch_size", "--publish"), "--publish with --scale"),
     ):
         assert match in refused(capsys, *arguments)
+
+
+def test_run_trains_at_the_values_that_are_named_and_adds_new_ones(
+    study_file: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The line that `predict` and `suggest` print is one that can be typed."""
+    run = ["run", str(study_file()), "--scale", "batch_size=8,16", "--jobs", "1"]
+    cut = ["--lr", "0.01", "--weight-decay", "0.1"]
+    assert main([*run, *cut]) == 0
+    assert main([*run, "--at", "batch_size=32", "--lr", "0.1", "--weight-decay", "0.01"]) == 0
+    assert "1 trial to train" in capsys.readouterr().err
+    study = optuna.load_study(study_name="linear", storage="sqlite:///wdstudy.db")
+    trained = [(t.params["batch_size"], t.params["lr"]) for t in study.trials]
+    assert sorted(trained) == [(8, 0.01), (16, 0.01), (32, 0.1)]
+    assert study.user_attrs["wdstudy"]["spec"]["scale"]["values"] == [8, 16, 32]
+    for at, match in (
+        ("width=3", "the study is along batch_size"),
+        ("32", "write name=values"),
+        ("batch_size=x", "can't read 'x'"),
+    ):
+        assert match in refused(capsys, *run, "--at", at)
+    plain = ["run", str(study_file()), "--at", "batch_size=3"]
+    assert "only along a scale" in refused(capsys, *plain)
+    sampled = [*run, "--at", "batch_size=32", "--sampler", "random", "--trials", "3"]
+    assert "--at (only= of a Scale) is for a grid" in refused(capsys, *sampled)

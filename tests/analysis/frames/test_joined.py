@@ -156,6 +156,7 @@ def test_what_is_no_sweep_along_one_scale_is_refused_with_the_remedy() -> None:
     assert "different forms of decay" in refused([small, form], "batch_size")
     assert "is along 'batch_size' by itself" in refused([scaled_study(), small], "epochs")
     assert "is along 'batch_size' by itself" in refused([scaled_study()], "width")
+    assert "by itself: name no others" in refused([scaled_study()], "batch_size", [3])
 
 
 def test_one_study_without_such_a_column_is_no_sweep_along_it() -> None:

@@ -93,9 +93,9 @@ def test_a_study_is_asked_along_its_own_scale() -> None:
         ("batch_size", "write NAME=VALUE"),
         ("=3", "write NAME=VALUE"),
         ("a=", "write NAME=VALUE"),
-        ("a=-3", "give a number above 0"),
-        ("a=x", "give a number above 0"),
-        ("a=inf", "give a number above 0"),
+        ("a=-3", "give one number above 0"),
+        ("a=1,2", "give one number above 0"),
+        ("a=inf", "give one number above 0"),
     ],
 )
 def test_the_flag_is_written_as_name_and_value(text: str, match: str) -> None:

@@ -30,7 +30,11 @@ def valued(
         StudyError: it is along another scale, or tells no value of this one.
     """
     own = (trials.attrs.get("scale") or {}).get("name")
-    if own not in (None, scale) or (own and told is not None):
+    if own == scale and told is not None:
+        raise StudyError(
+            f"the study '{study.study_name}' tells its values of {scale} by itself: name no others"
+        )
+    if own not in (None, scale):
         remedy = nearest(scale, [own]) if alone else f"read it alone, along {own}"
         raise StudyError(f"the study '{study.study_name}' is along '{own}' by itself; {remedy}")
     record = record_of(study)

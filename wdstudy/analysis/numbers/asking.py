@@ -45,7 +45,7 @@ def asked_on_line(text: str) -> tuple[str, float]:
     except ValueError:
         wanted = math.nan
     if not 0 < wanted < math.inf:
-        raise FlagError(f"--at {text}: give a number above 0")
+        raise FlagError(f"--at {text}: give one number above 0")
     return scale.strip(), wanted
 
 
