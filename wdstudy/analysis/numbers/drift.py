@@ -20,6 +20,9 @@ known (benchmarks/transfer.py): a polynomial has its bottom where the flanks dra
 WITHIN = 1.5
 """Intervals of a shallower basin, so many times as wide, hold the slopes of a deeper one."""
 
+KNOWN = 0.15
+"""Decades: the middle of the line is read from the shallowest basin that tells it so well."""
+
 POOR = 2.0
 """A deeper basin that fits by this factor worse than the shallowest is no polynomial any more."""
 
@@ -74,7 +77,9 @@ def drift_of(aligned: Sequence[Alignment]) -> tuple[Drift, Alignment]:
     """The drift of the deepest basin that the shallower ones agree with, and that basin.
 
     A shallow basin is noisy, a deep one no polynomial. As long as the slopes stay inside the
-    intervals of all basins so far, it grows (Lepski 1991).
+    intervals of all basins so far, it grows (Lepski 1991). Slopes may be read from a deep one,
+    since what a polynomial misses it misses at every value alike; where the line lies is read from
+    a shallow one.
     """
     accepted: list[tuple[Drift, Alignment]] = []
     last = None
@@ -88,7 +93,29 @@ def drift_of(aligned: Sequence[Alignment]) -> tuple[Drift, Alignment]:
         accepted.append((drift, alignment))
     best, alignment = accepted[-1]
     other = last or (accepted[-2][0] if len(accepted) > 1 else best)
-    return moved(best, other), alignment
+    return _placed(moved(best, other), accepted), alignment
+
+
+def _placed(drift: Drift, accepted: Sequence[tuple[Drift, Alignment]]) -> Drift:
+    """The drift with its middle, and each value's own place, from a shallower basin."""
+    axes = len(drift.slope)
+    drifts = [one for one, _ in accepted if len(one.t) == len(drift.t)]
+
+    def error(one: Drift) -> float:
+        return float(np.sqrt(np.diag(one.covariance)[:axes]).max())
+
+    near = next((one for one in drifts if error(one) < KNOWN), drifts[-1])
+    covariance = drift.covariance.copy()
+    covariance[:axes, :axes] = near.covariance[:axes, :axes]
+    return replace(
+        drift,
+        middle=near.middle,
+        covariance=covariance,
+        shifted=near.middle - (drifts[0] if near is not drifts[0] else drifts[-1]).middle,
+        df=min(drift.df, near.df),
+        places=near.places,
+        errors=near.errors,
+    )
 
 
 def _alike(aligned: Sequence[Alignment]) -> list[Alignment]:

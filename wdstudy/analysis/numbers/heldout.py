@@ -73,8 +73,8 @@ def held_out(scaled: Scaled) -> HeldOut:
     decay = cannot_say(found.why_decay)
     if found.law.follows_decay:
         decay = spoken_at(found.law, last.t, "weight_decay", new=True)
-    regret = _cost(last, lr.value, decay.value)
-    kept = _cost(last, *_first_pair(before, found))
+    regret = cost(last, lr.value, decay.value)
+    kept = cost(last, *_first_pair(before, found))
     return HeldOut(last.value, lr, decay, best, last.best.loss, regret, kept)
 
 
@@ -86,7 +86,7 @@ def _first_pair(scaled: Scaled, found: Followed) -> tuple[float, float]:
     return spoken_at(found.law, t, "lr").value, decay
 
 
-def _cost(part: Part, lr: float, decay: float) -> Estimate:
+def cost(part: Part, lr: float, decay: float) -> Estimate:
     """By how much the loss at a pair lies above the best there, as a share of it.
 
     Read from a basin that is fitted to this value alone; outside of it, from the nearest cells.
@@ -102,8 +102,10 @@ def _cost(part: Part, lr: float, decay: float) -> Estimate:
         pair = " and weight_decay ".join(number(float(10**end)) for end in target)
         return cannot_say(f"lr {pair} lies outside of what was tried at {number(part.value)}")
     found = alignments(points_of([(part.cells, done)], np.zeros(1), axes))
-    in_basin = _by_basin(part, found[-1], target) if found else None
-    return in_basin or _by_cells(part, done, place, np.clip(target, low, high))
+    for aligned in found:  # a shallow basin tells more of what is near its bottom
+        if (in_basin := _by_basin(part, aligned, target)) is not None:
+            return in_basin
+    return _by_cells(part, done, place, np.clip(target, low, high))
 
 
 def _by_basin(part: Part, aligned: Alignment, target: Array) -> Estimate | None:
