@@ -140,6 +140,13 @@ def test_where_nothing_can_be_followed_the_trained_pairs_are_shown_with_the_reas
     assert all(any("can't be said" in text.get_text() for text in ax.texts) for ax in figure.axes)
 
 
+def test_without_weight_decay_there_is_no_panel_of_it() -> None:
+    trials = ScaledSweep(values=(32, 64, 128)).trials(bowl(0.5, 0.5), np.random.default_rng(0))
+    plain = trials[trials["weight_decay"] == 0]
+    assert [p.quantity for p in drift_info(transfer(plain)).panels] == ["lr"]
+    assert len(plot_drift(plain).axes) == 1
+
+
 @pytest.mark.parametrize("columns", [1, 3])
 def test_names_of_rules_do_not_touch_and_nothing_is_cut(
     columns: int, trials: pd.DataFrame, found: Transfer
@@ -154,3 +161,15 @@ def test_names_of_rules_do_not_touch_and_nothing_is_cut(
                        key=lambda box: box.y0)  # fmt: skip
         assert all(a.y1 <= b.y0 + 1 for a, b in pairwise(boxes))
         assert all(box.x1 <= figure.bbox.x1 + 1 for box in boxes)
+
+
+def test_ticks_of_many_values_do_not_touch_and_the_ends_have_theirs() -> None:
+    sweep = ScaledSweep(values=tuple(2**k for k in range(6, 17)), seeds=1, size=(5, 5))
+    figure = plot_drift(sweep.trials(bowl(0.5, 0.5), np.random.default_rng(0)))
+    figure.savefig("/dev/null", format="png")
+    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+    for ax in figure.axes:
+        ticks = ax.get_xticklabels()
+        assert {ticks[0].get_text(), ticks[-1].get_text()} == {"64", "6.55e4"}
+        boxes = [tick.get_window_extent(renderer) for tick in ticks]
+        assert all(a.x1 < b.x0 for a, b in pairwise(boxes))

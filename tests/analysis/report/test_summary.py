@@ -13,7 +13,7 @@ from wdstudy.analysis.report.summary import as_json, summary
 
 KEYS = {
     "": "study trials diverged objective minimize other_parameters landscape design "
-    "still_improving caveats record",
+    "transfer still_improving caveats record",
     "landscape": "name trials cells best effects good_lr limit slope ridge frontier frontier_line "
     "separability product apart_cost lr_sensitivity weight_decay_sensitivity valley_width edges "
     "diverged_share stable_lr baseline_gap second_basin noise logarithmic suggestion advice "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -14,6 +15,7 @@ from matplotlib.patches import Patch
 
 from wdstudy.analysis.figures.head import framed
 from wdstudy.analysis.figures.labels import Label, name_ends
+from wdstudy.analysis.figures.layout import LETTER, SPACE
 from wdstudy.analysis.figures.theme import dress_log, styled
 from wdstudy.analysis.frames.given import as_trials
 from wdstudy.analysis.numbers.transfer import transfer
@@ -22,7 +24,7 @@ from wdstudy.analysis.views.drift import NEXT, DriftInfo, DriftPanel, RuleLine, 
 from wdstudy.analysis.views.looks import BLUE, GREEN, INK, MUTED, described
 from wdstudy.analysis.views.scales import log_ticks
 from wdstudy.space import LR, WEIGHT_DECAY
-from wdstudy.words import abridged, signed
+from wdstudy.words import abridged, number, signed
 
 REJECTED = "#a2abb4"
 RULES: dict[str, dict[str, Any]] = {
@@ -38,9 +40,9 @@ TOLD = {
     "rejected": "rule that is rejected",
 }
 WIDE, PHONE = 3.75, 4.4
-TALL, AROUND, HEAD = 1.75, 0.95, 1.1
-"""Inches: of a panel with the names of its rules, in a page and on a phone; of its height, what
-stands around it, and above all."""
+ACROSS, TALL, AROUND, HEAD = 1.9, 1.75, 0.95, 1.1
+"""Inches: of a panel with the names of its rules, in a page and on a phone; of it alone, at least;
+of what stands around it, and above all."""
 
 PAD = 1.25
 """By so much a panel is larger than what was measured."""
@@ -119,7 +121,7 @@ def _draw(info: DriftInfo, panel: DriftPanel, ax: Axes) -> None:
         ax.plot(beyond["at"], beyond["middle"], color=BLUE, lw=1.8, ls=(0, (2, 1.5)), zorder=3)
     _draw_points(panel, ax)
     _draw_rules(panel, last, ax)
-    dress_log(ax.xaxis, info.values[0], info.values[-1], at=_named(info.values))
+    dress_log(ax.xaxis, info.values[0], info.values[-1], at=_named(info.values, last, ACROSS))
     dress_log(ax.yaxis, low, high, at=log_ticks(low, high, 5))
     ax.set_xlabel(abridged(info.scale, 40), parse_math=False)
     ax.grid(visible=True, axis="y")
@@ -135,10 +137,19 @@ def _draw(info: DriftInfo, panel: DriftPanel, ax: Axes) -> None:
                 fontsize=8, color=MUTED, va="bottom")  # fmt: skip
 
 
-def _named(values: tuple[float, ...]) -> list[float]:
-    """The values of the scale that have a tick: all of few, else an even sample."""
-    kept = np.unique(np.linspace(0, len(values) - 1, min(len(values), 6)).round().astype(int))
-    return [values[k] for k in kept]
+def _named(values: tuple[float, ...], last: float, inches: float) -> list[float]:
+    """The values of the scale whose ticks have room: the ends, and those between from the least."""
+    decade = inches / math.log10(last / values[0])
+
+    def apart(a: float, b: float) -> bool:
+        letters = len(number(a)) + len(number(b))
+        return abs(math.log10(b / a)) * decade >= LETTER * letters / 2 + SPACE
+
+    kept = [values[-1]]
+    for value in values[:-1]:
+        if all(apart(value, other) for other in kept):
+            kept.append(value)
+    return sorted(kept)
 
 
 def _limits(panel: DriftPanel) -> tuple[float, float]:

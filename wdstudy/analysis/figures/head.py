@@ -44,6 +44,8 @@ def framed(
             labelspacing=0.25, borderaxespad=0.2,
         )  # fmt: skip
         legend.set_in_layout(False)
+        for entry in legend.get_texts():
+            entry.set_parse_math(False)
         above += math.ceil(len(handles) / columns) * LINE + 0.1
     told = textwrap.fill(caption, int(width * 17))
     below = (told.count("\n") + 1) * SMALL + 0.06

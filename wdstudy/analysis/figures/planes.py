@@ -95,7 +95,7 @@ def draw_planes(info: PlanesInfo, trials: pd.DataFrame, columns: int = COLUMNS) 
     )  # fmt: skip
     for k, ax in enumerate(axes.flat):
         if k < count:
-            _draw(info, k, ax, across - 0.4)
+            _draw(info, k, ax, across - 0.75)
         else:
             ax.remove()
     for ax in axes[:, 0]:

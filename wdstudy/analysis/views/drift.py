@@ -77,7 +77,10 @@ def drift_info(found: Transfer) -> DriftInfo:
         shown = ["lr", "weight_decay"]  # the best that were trained are there always
     lacking = [q for q in ("lr", "weight_decay") if not _placed(found, q)]
     why = found.exponents[lacking[0]].reason if lacking else ""
-    return DriftInfo(found.scale, found.values, tuple(_panel(found, q) for q in shown), why)
+    panels = [_panel(found, quantity) for quantity in shown]
+    # Where no weight_decay above 0 is the best anywhere, there is nothing to draw of it.
+    some = [p for p in panels if len(p.law) or len(p.own) or len(p.trained)]
+    return DriftInfo(found.scale, found.values, tuple(some), why)
 
 
 def _placed(found: Transfer, quantity: str) -> bool:
