@@ -182,7 +182,7 @@ def test_cells_that_mix_a_setting_say_so(
     table["width"] = [8, 16] * (len(table) // 2)
     table = table[table["seed"] == 3].assign(width=[8, 16, 8, 16, 8, 16, 8, 16, 8])
     told = said(capsys, written(table))
-    assert "varied as well, one value a run, so the cells mix them (width: 16, 8)" in told
+    assert "varied as well, one value a run, so the cells mix them (width: 8, 16)" in told
     assert frame_of("sweep").attrs["others"] == {"width": "8, 16"}
 
 
@@ -423,3 +423,24 @@ def test_what_is_not_there(in_folder: Path, capsys: pytest.CaptureFixture[str]) 
     assert "did you mean 'val_loss'" in said(capsys, "sweep.csv", "--metric", "valloss", code=2)
     assert "leave it out" in said(capsys, "sweep.csv", "--objective", "1", code=2)
     assert "write --where name=value" in said(capsys, "sweep.csv", "--where", "lr", code=2)
+
+
+def test_a_study_of_each_value_of_a_number_is_a_sweep_along_it(
+    in_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of studies read from elsewhere, one a value, the report along the scale is one command."""
+    rows = [
+        {"lr": lr, "weight_decay": decay, "batch_size": size, "net": net, "val_loss": lr + decay}
+        for size in (8, 16, 32) for lr in (0.1, 0.3) for decay in (0.0, 0.1) for net in "ab"
+    ]  # fmt: skip
+    pd.DataFrame(rows).to_csv("sweep.csv", index=False)
+    read = ["read", "sweep.csv", "--where", "net=a", "--no-live"]
+    assert main([*read, "--facet", "batch_size"]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.endswith("report sweep-8 sweep-16 sweep-32 --scale batch_size")
+    assert (
+        main(["read", "sweep.csv", "--where", "batch_size=8", "--facet", "net", "--no-live"]) == 0
+    )
+    assert "--scale" not in capsys.readouterr().out.splitlines()[-1]
+    assert main(read) == 0
+    assert "report … --scale batch_size" in capsys.readouterr().out

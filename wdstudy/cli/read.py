@@ -16,6 +16,8 @@ from wdstudy.words import printable
 if TYPE_CHECKING:
     import optuna
 
+    from wdstudy.sources.writing import Written
+
 Source = Annotated[
     str,
     Argument(
@@ -124,7 +126,20 @@ def read(
     names = [written.study.study_name for written in made]
     for written in made if live else ():
         _show(written.study, called(["report", written.study.study_name, *stored]))
-    typer.echo(f"next: {called(['report', *names, *stored])}")
+    along = ["--scale", facet] if facet and _is_scale(made, facet) else []
+    typer.echo(f"next: {called(['report', *names, *along, *stored])}")
+
+
+def _is_scale(made: list[Written], facet: str) -> bool:
+    """Whether studies of a hyperparameter's values are along a scale: several, all of numbers."""
+    from wdstudy.analysis.frames.joined import scaled_frame
+    from wdstudy.errors import StudyError
+
+    try:
+        values = scaled_frame([one.study for one in made], facet).attrs["scale"]["values"]
+    except StudyError:
+        return False
+    return len(values) > 1
 
 
 def _show(study: optuna.Study, report: str) -> None:

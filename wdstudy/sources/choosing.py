@@ -248,6 +248,8 @@ def _said_of(
         return []
     told = "; ".join(f"{printable(name)}: {_which(tried[name])}" for name in others)
     remedy = f"one value instead: --where {others[0]}=…, a study of each: --facet {others[0]}"
+    if pd.to_numeric(tried[others[0]], errors="coerce").notna().all():
+        remedy += f" (how the best moves with it: report … --scale {others[0]} of these)"
     if before == after:
         return [f"varied as well, one value a run, so the cells mix them ({told}); {remedy}"]
     what = f"of each cell and seed the best over {', '.join(map(printable, others))} was taken"
@@ -257,9 +259,16 @@ def _said_of(
 
 
 def _which(values: pd.Series) -> str:
-    kinds = sorted(set(values))
+    kinds = in_order(values)
     if len(kinds) <= FEW:
         return ", ".join(kinds)
     found = pd.to_numeric(pd.Series(kinds), errors="coerce")
     ends = f", {number(found.min())} … {number(found.max())}" if found.notna().all() else ""
     return f"{counted(len(kinds), 'value')}{ends}"
+
+
+def in_order(texts: Iterable[str]) -> list[str]:
+    """The different values of a hyperparameter, numbers by their size."""
+    kinds = sorted(set(texts))
+    found = pd.to_numeric(pd.Series(kinds), errors="coerce")
+    return sorted(kinds, key=float) if found.notna().all() else kinds

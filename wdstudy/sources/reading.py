@@ -14,7 +14,15 @@ from optuna.storages import BaseStorage
 from wdstudy.errors import SourceError, WdstudyError
 from wdstudy.record import StudyRecord
 from wdstudy.sources.base import Asked, Sweep
-from wdstudy.sources.choosing import Choice, choose, column_named, conditions, in_words, where
+from wdstudy.sources.choosing import (
+    Choice,
+    choose,
+    column_named,
+    conditions,
+    in_order,
+    in_words,
+    where,
+)
 from wdstudy.sources.columns import Columns, Names, columns_of
 from wdstudy.sources.kinds import reader_of
 from wdstudy.sources.optimizers import decay_of
@@ -263,7 +271,7 @@ def _parts(
         yield kept, name
         return
     values = column_named(sweep.params, wanted.facet, "--facet").map(in_words)
-    kinds = sorted(set(values[kept]))
+    kinds = in_order(values[kept])
     if len(kinds) > FEW:
         raise SourceError(
             f"--facet {wanted.facet}: it has {len(kinds)} values; a study of each would be too "

@@ -1,14 +1,11 @@
-"""Loss curves of the best pairs over the share of the run, and names beside lines."""
+"""Loss curves of the best pairs over the share of the run."""
 
 from __future__ import annotations
-
-from itertools import pairwise
 
 import numpy as np
 import pytest
 from made_studies import SIZES, scaled_study
 
-from wdstudy.analysis.figures.labels import spread
 from wdstudy.analysis.figures.runs import plot_runs
 from wdstudy.analysis.frames.curves import curves_frame
 from wdstudy.analysis.frames.trials import trials_frame
@@ -45,19 +42,3 @@ def test_without_curves_it_says_so() -> None:
     worst = curves[curves["lr"] == 1e-3]
     with pytest.raises(StudyError, match="the best pairs have recorded no losses"):
         plot_runs(trials, worst)
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_names_lie_apart_and_as_near_as_may_be(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    wanted, sizes = rng.uniform(0, 1, 7), rng.uniform(0.05, 0.12, 7)
-    placed = spread(wanted, sizes)
-    order = np.argsort(wanted)
-    for a, b in pairwise(order):
-        assert placed[b] - placed[a] >= (sizes[a] + sizes[b]) / 2 - 1e-9
-    assert (placed - sizes / 2).min() > -1e-9
-    assert (placed + sizes / 2).max() < 1 + 1e-9
-    free = np.array([0.1, 0.5, 0.9])
-    assert spread(free, np.full(3, 0.1)).tolist() == pytest.approx(free.tolist())
-    close = spread(np.array([0.5, 0.5]), np.full(2, 0.2))
-    assert close.tolist() == pytest.approx([0.4, 0.6])

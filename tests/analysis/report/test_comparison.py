@@ -7,7 +7,7 @@ from typing import Any
 
 import optuna
 import pytest
-from made_studies import designed_study, grid_study, placed, study_of
+from made_studies import designed_study, grid_study, placed, scaled_study, study_of
 from optuna.distributions import FloatDistribution
 from optuna.trial import create_trial
 from pages import Page
@@ -195,3 +195,15 @@ def test_a_design_is_compared_by_what_it_asked_and_stands_for_no_random_trials(
     assert found["sampler"]["values"] == {"own": "design", "grid": "grid"}
     assert found["design best"]["values"]["own"] == "0.02"
     assert {path.stem for path in (page.parent / "figures").iterdir()} == {"heatmaps"}
+
+
+def test_of_a_study_along_a_scale_the_plane_of_the_largest_value_is_compared(
+    tmp_path: Path,
+) -> None:
+    pages = write_reports([scaled_study(sizes=(8, 16), seeds=1), grid_study("other")], tmp_path)
+    text = Page(pages[-1].read_text(encoding="utf-8")).text
+    assert "'made' is a study along batch_size: what is compared is its plane at batch_size 16" in (
+        text
+    )
+    data = json.loads((pages[-1].parent / "summary.json").read_text(encoding="utf-8"))
+    assert data["studies"]["made"]["trials"] == 42

@@ -5,9 +5,7 @@ from made_studies import grid_study, placed, study_of
 from optuna.trial import TrialState
 
 from wdstudy.analysis.frames.curves import curves_frame
-from wdstudy.analysis.frames.study import record_of
 from wdstudy.analysis.frames.trials import trials_frame
-from wdstudy.analysis.report.setup import how_it_was_run
 from wdstudy.analysis.report.text import (
     caveats,
     decay_meaning,
@@ -32,18 +30,6 @@ SMALL = {"lrs": [0.1, 1.0], "weight_decays": [0.01, 0.1]}
 )
 def test_what_decay_loss_means_is_told_for_every_kind(spec: dict[str, str], says: str) -> None:
     assert says in " ".join(decay_meaning(StudyRecord(spec=RecordedSpec(**spec))))
-
-
-def test_how_it_was_run_leaves_out_what_is_not_known() -> None:
-    study = grid_study(**SMALL, space={"lr": [0.1, 1.0], "weight_decay": [*range(20)]}, warmup=0.1)
-    rows = dict(how_it_was_run(trials_frame(study), record_of(study)))
-    assert rows["optimizer"] == "SGD(momentum=0.9)"
-    assert rows["lr"] == "0.1, 1"
-    assert rows["weight_decay"].startswith("20 values")
-    assert rows["warmup"] == "10 % of the run"
-    assert "device" not in rows
-    foreign = trials_frame(study_of([placed(0.1, 0.1, 1.0)]))
-    assert how_it_was_run(foreign, StudyRecord()) == [("objective", "value, minimised")]
 
 
 def test_trials_that_still_improve_are_counted() -> None:

@@ -63,7 +63,7 @@ def write_reports(
         found = {read.name: _landscape(read, value) for read in reads}
         differing = differences({read.name: read.record for read in reads})
         unknown = [read.name for read in reads if not read.record.schema]
-        careful = [*cautions(differing, unknown), *_mixed(frames)]
+        careful = [*cautions(differing, unknown), *_one_of_many(reads), *_mixed(frames)]
         folder = _folder(frames, Path(out))
         with whole_folder(folder):
             pages.append(
@@ -112,6 +112,17 @@ def _write_comparison(
         missing=missing,
     )
     return write_text(folder / "report.html", page)
+
+
+def _one_of_many(reads: Sequence[Read]) -> Iterator[str]:
+    """The studies along a scale, of which one plane is compared."""
+    for read in reads:
+        if read.along is not None:
+            scale = read.along.scale
+            yield (
+                f"'{read.name}' is a study along {scale}: what is compared is its plane at {scale} "
+                f"{number(read.at)}, the largest."
+            )
 
 
 def _mixed(frames: dict[str, pd.DataFrame]) -> Iterator[str]:
