@@ -89,6 +89,7 @@ def test_tau_is_written_into_a_record_and_read_back() -> None:
     again = SearchSpace.of_data(timed.as_data())
     assert (again.tau, again.tau_unit) == ((0.1, math.inf), "epochs")
     assert again.weight_decay == timed.weight_decay == (0, 0.25, 2.5)
+    assert {p.cell for p in timed.cells()} <= {p.cell for p in again.cells()}
     grown = again.grown(SearchSpace([0.5], tau=[2], clock=timed.clock))
     assert (grown.lr, grown.tau) == ((0.1, 0.5, 1), (0.1, 2, math.inf))
 

@@ -225,7 +225,7 @@ class SearchSpace:
 
     @classmethod
     def of_data(cls, data: Mapping[str, Any]) -> SearchSpace:
-        """The space that was written by `as_data`; the cells of τ are not told apart any more."""
+        """The space that was written by `as_data`; of τ it has every weight_decay at every lr."""
         tau = [float(t) for t in data.get("tau", ())]
         unit, clock = data.get("tau_unit", "run"), Clock() if tau else None
         axes = data["lr"], data["weight_decay"], data.get("seeds", (0,))
@@ -245,6 +245,8 @@ class SearchSpace:
 
     def _places(self) -> list[Cell]:
         """The grid of one value, from coarse to fine."""
+        if self.tau and self.clock is not None and not self.clock.units:  # from a record
+            return replace(self, tau=(), clock=None)._places()
         rows = self.tau or self.weight_decay
         points = [
             (rank_lr + rank_row, rank_lr, lr, row)
