@@ -35,7 +35,8 @@ class Drift:
         about the line beyond the errors. moved, shifted: `[d]`, what slope and middle still move
         by when another basin is read. df: degrees of freedom. bent: P value of the test of one
         line.
-    t: `[K]` of the values it rests on; places: `[K, d]`, and errors of these: each alone.
+    t: `[K]` of the values it rests on; places: `[K, d]`, of each alone, and the covariance of these,
+        blocks: `[K, d, d]`.
     """
 
     middle: Array
@@ -48,7 +49,7 @@ class Drift:
     bent: float
     t: Array
     places: Array
-    errors: Array
+    blocks: Array
 
     def at(self, t: float, weights: Array, *, new: bool = False) -> tuple[float, float]:
         """A sum of the axes at a value of the scale, and half its 95 % interval.
@@ -114,7 +115,7 @@ def _placed(drift: Drift, accepted: Sequence[tuple[Drift, Alignment]]) -> Drift:
         shifted=near.middle - (drifts[0] if near is not drifts[0] else drifts[-1]).middle,
         df=min(drift.df, near.df),
         places=near.places,
-        errors=near.errors,
+        blocks=near.blocks,
     )
 
 
@@ -172,9 +173,10 @@ def drift_through(t: Array, places: Array, covariance: Array, df: float) -> Drif
     # Of the volume of the two ellipsoids, which sums of the axes leave alone.
     grown = float(np.exp(np.diff([np.linalg.slogdet(m)[1] for m in (chance, among)])[0] / 2 / axes))
     df = _freedom(1.0, grown, df, free)
-    errors = np.sqrt(np.diag(covariance)).reshape(values, axes)
+    square = covariance.reshape(values, axes, values, axes)
+    blocks = np.stack([square[k, :, k, :] for k in range(values)])
     return Drift(line[:axes], line[axes:], among, scatter, np.zeros(axes), np.zeros(axes),
-                 df, _bent(misfit, free, df), t, places, errors)  # fmt: skip
+                 df, _bent(misfit, free, df), t, places, blocks)  # fmt: skip
 
 
 def _middle(covariance: Array, axes: int) -> Array:

@@ -234,7 +234,7 @@ def _own(law: Law | None, t: float, axis: int) -> Estimate:
     if not len(here):
         return cannot_say("too few of its cells lie in the basin")
     k = int(here[0])
-    half = 1.96 * float(law.drift.errors[k, axis])
+    half = 1.96 * math.sqrt(float(law.drift.blocks[k, axis, axis]))
     return raised(float(law.drift.places[k, axis]), half, law.alignment.cells)
 
 

@@ -168,7 +168,9 @@ def _own_limit(found: Transfer, place: Place) -> Estimate:
     if not len(here):
         return Estimate(math.nan)
     k = int(here[0])
-    return raised(float(limit.places[k, 0]), 1.96 * float(limit.errors[k, 0]), len(limit.t))
+    return raised(
+        float(limit.places[k, 0]), 1.96 * math.sqrt(float(limit.blocks[k, 0, 0])), len(limit.t)
+    )
 
 
 def _own_sum(found: Transfer, law: Law, quantity: str, t: float) -> Estimate:
@@ -176,13 +178,13 @@ def _own_sum(found: Transfer, law: Law, quantity: str, t: float) -> Estimate:
     here = np.flatnonzero(np.isclose(law.alignment.t, t))
     if not len(here):
         return Estimate(math.nan)
-    k, axes = int(here[0]), len(law.drift.slope)
+    k = int(here[0])
     sign, lever, length = 1.0, weights_of(law, "product"), 0.0
     if quantity != "product":
         sign, length = -1.0, _length(found, quantity, t)
         lever = weights_of(law, "weight_decay" if found.parts.independent else "product")
-    block: Array = law.alignment.covariance[k * axes : (k + 1) * axes, k * axes : (k + 1) * axes]
-    middle = sign * float(lever @ law.alignment.bottom[k]) - length
+    block: Array = law.drift.blocks[k]
+    middle = sign * float(lever @ law.drift.places[k]) - length
     half = quantile(law.alignment.df) * math.sqrt(max(float(lever @ block @ lever), 0.0))
     return raised(middle, half, law.alignment.cells)
 
