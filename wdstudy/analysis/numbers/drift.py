@@ -35,8 +35,8 @@ class Drift:
         about the line beyond the errors. moved, shifted: `[d]`, what slope and middle still move
         by when another basin is read. df: degrees of freedom. bent: P value of the test of one
         line.
-    t: `[K]` of the values it rests on; places: `[K, d]`, of each alone, and the covariance of these,
-        blocks: `[K, d, d]`.
+    t: `[K]` of the values it rests on; places: `[K, d]`, each alone; blocks: `[K, d, d]`, their
+        covariance.
     """
 
     middle: Array
