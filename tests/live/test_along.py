@@ -106,6 +106,27 @@ def test_a_study_along_a_scale_in_which_little_has_happened_has_a_page() -> None
     assert "diverged" in live_page(lost, 336, "running", COMMAND).note
 
 
+def test_planned_cells_stand_where_the_window_of_their_value_is() -> None:
+    study = first(scaled_study(sizes=(8, 32), seeds=1), 0)
+    record = {**study.user_attrs["wdstudy"]}
+    scale = {**record["spec"]["scale"], "follow": {"lr": 0.5}}
+    record["spec"] = {**record["spec"], "scale": scale}
+    study.set_user_attr("wdstudy", record)
+    for trial in scaled_study(sizes=(8, 32), lrs=(0.1,), weight_decays=(0.1,), seeds=1).trials:
+        moved = trial.params["lr"] * (trial.params["batch_size"] / 8) ** 0.5
+        params = {**trial.params, "lr": moved}
+        study.add_trial(
+            create_trial(params=params, distributions=trial.distributions, value=trial.value,
+                         user_attrs=trial.user_attrs)
+        )  # fmt: skip
+    figure = live_page(study, 84, "running", COMMAND).figures["objective"]
+    assert [len(heat.z[0]) for heat in heatmaps(figure)] == [7, 7]  # no lr stands there twice
+    assert figure.layout.xaxis.ticktext[0] == "0.001"
+    assert figure.layout.xaxis2.ticktext[0] == "0.002"
+    alone = live_page(study, 2, "running", COMMAND).figures["objective"]  # of a run --at
+    assert [len(heat.z[0]) for heat in heatmaps(alone)] == [1, 1]
+
+
 def test_of_many_values_some_are_shown_and_it_is_said() -> None:
     sizes = [2.0**k for k in range(12)]
     study = scaled_study(sizes=sizes, lrs=(0.01, 0.1), weight_decays=(0.01, 0.1), seeds=1)

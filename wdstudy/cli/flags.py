@@ -215,7 +215,7 @@ AlongScale = Annotated[
     str | None,
     Option(
         "--scale",
-        metavar="NAME",
+        metavar="NAME[=VALUES]",
         help="Read several studies as one along this scale, or one that holds it as another "
         "hyperparameter: batch_size. Where they don't tell its values, in the order of the "
         "studies: width=64,128,256.",

@@ -75,18 +75,27 @@ def figures_along(
         now = {at: so_far(part, curves, series, column) for at, part in parts.items()}
         some = {at: f for at, f in now.items() if f[column].notna().any() or f["diverged"].any()}
         if some:
-            whole = {at: with_planned(frame, record) for at, frame in some.items()}
-            figures[key] = _planes(scale, whole, column, trials, target, more)
+            if _planned(record) == target:  # a run at some values alone has a window of its own
+                some = {at: with_planned(frame, record, at) for at, frame in some.items()}
+            figures[key] = _planes(scale, some, column, trials, target, more)
     lines = curves[curves["series"].isin(LOSSES) & curves["value"].notna()]
     at = _shown(parts, lines)
     if at is not None:
         part = parts[at]
         own = lines[lines["trial"].isin(part["trial"])]
-        shown = with_planned(so_far(part, curves, str(trials.attrs["objective"]), "value"), record)
+        shown = so_far(part, curves, str(trials.attrs["objective"]), "value")
+        if _planned(record) == target:
+            shown = with_planned(shown, record, at)
         info = replace(curve_grid_info(own, shown, LOSSES), best=cell_grid(shown).best)
         title = f"primary loss and decay loss{diagnostic} of every cell at {scale} {number(at)}"
         figures["curves"] = curves_figure(info, html.escape(title), rests_on(trials, target))
     return figures
+
+
+def _planned(record: StudyRecord) -> int:
+    """How many trials the study's whole space holds; 0 where that is not known."""
+    space, scale = record.spec.space, record.spec.scale or {}
+    return 0 if space is None else len(space) * len(scale.get("values") or ())
 
 
 def _planes(

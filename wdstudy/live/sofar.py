@@ -10,8 +10,10 @@ import pandas as pd
 
 from wdstudy.analysis.frames.cells import FINISHED, cells_of
 from wdstudy.analysis.frames.curves import series_at
+from wdstudy.analysis.numbers.windows import Follow
 from wdstudy.live.note import done_of
 from wdstudy.record import GRID, StudyRecord
+from wdstudy.space import LR, WEIGHT_DECAY, SearchSpace
 
 
 def so_far(trials: pd.DataFrame, curves: pd.DataFrame, series: str, column: str) -> pd.DataFrame:
@@ -32,11 +34,22 @@ def so_far(trials: pd.DataFrame, curves: pd.DataFrame, series: str, column: str)
     return shown
 
 
-def with_planned(trials: pd.DataFrame, record: StudyRecord) -> pd.DataFrame:
-    """A row without a value for every cell of a grid: the plane is whole from the start."""
-    space, scale = record.spec.space, record.spec.scale or {}
-    if record.spec.sampler != GRID or space is None or scale.get("follow"):
-        return trials  # or each value of a scale has a window of its own
+def with_planned(
+    trials: pd.DataFrame, record: StudyRecord, at: float | None = None
+) -> pd.DataFrame:
+    """A row without a value for every cell of a grid: the plane is whole from the start.
+
+    at: the value of the study's scale that the plane is of: its window may follow that.
+    """
+    space = record.spec.space
+    if record.spec.sampler != GRID or space is None:
+        return trials
+    if at is not None:
+        follow = Follow.of(record)
+        space = SearchSpace(
+            [follow.moved(LR, lr, at) for lr in space.lr],
+            [follow.moved(WEIGHT_DECAY, decay, at) for decay in space.weight_decay],
+        )
     cells = product(space.lr, space.weight_decay)
     rows = pd.DataFrame(cells, columns=["lr", "weight_decay"], dtype=float)
     rows = rows.assign(state="PRUNED", diverged=False, seed=trials["seed"].min())
