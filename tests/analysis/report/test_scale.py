@@ -151,6 +151,17 @@ def test_where_nothing_can_be_said_the_reasons_are() -> None:
     assert told.test[0].startswith("There is no test:")
 
 
+def test_tau_is_told_in_the_form_of_the_study(whole: Along) -> None:
+    assert course(whole).memory == "1 / (lr · weight_decay)"
+    study = scaled_study(decay="independent", decay_kind="decoupled", sizes=(8, 16, 32))
+    along = read_study(study).along
+    assert along is not None
+    told = course(along)
+    assert (told.memory, told.independent) == ("1 / weight_decay", True)
+    place = along.found.places[0]
+    assert place.tau_share.value * place.weight_decay.value * 320 == pytest.approx(1)
+
+
 def test_two_sizes_show_no_law_and_predict_nothing() -> None:
     along = sweep(bowl(0.5, 0.5), values=(32, 64))
     assert isinstance(next_of(along), str)

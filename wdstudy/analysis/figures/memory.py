@@ -41,9 +41,10 @@ def plot_memory(
     weight_decay: str = WEIGHT_DECAY,
     columns: int = 2,
 ) -> Figure:
-    """The loss over the best of its value against τ = 1 / (lr · weight_decay), a line a value.
+    """The loss over the best of its value against τ, a line a value.
 
-    τ, the steps in which the weights forget, is counted in runs, and beside it in epochs where that
+    τ, the steps in which the weights forget, is 1 / (lr · weight_decay), or 1 / weight_decay where
+    that is independent of lr. It is counted in runs, and beside it in epochs where that
     is something else. Where all lines have their bottom at one τ, that is what stays along the
     scale. Each line is of the best lr of its value; of scattered samples, of the best of each τ.
     The marks at the bottom are the τ of the optimum, as the law of all values has it, with 95 %.

@@ -190,6 +190,7 @@ def scale_figures(along: Along) -> Iterator[Drawing]:
     """The figures of a study along a scale. Drawing one may raise StudyError."""
     from wdstudy.analysis.figures import drift, memory, planes, runs
     from wdstudy.analysis.views.drift import drift_info
+    from wdstudy.analysis.views.memory import memory_words
 
     trials, curves, found, scale = along.trials, along.curves, along.found, along.scale
     moving = drift_info(found)
@@ -205,9 +206,8 @@ def scale_figures(along: Along) -> Iterator[Drawing]:
     )
     yield Drawing(
         "drift",
-        f"What moves with {scale}, and by which power. Dots are what each value shows alone; the "
-        "law goes through all of them. Thin lines are what published rules ask for: pale and "
-        "dashed, they are rejected.",
+        f"What moves with {scale}, and by which power: dots are what each value shows alone, the "
+        "line is the law of all. Thin lines are published rules; pale and dashed, rejected ones.",
         lambda: drift.draw_drift(moving, found, trials),
         wide=len(moving.panels) > 2,
         about=("exponents", "rules"),
@@ -215,8 +215,8 @@ def scale_figures(along: Along) -> Iterator[Drawing]:
     )
     yield Drawing(
         "memory",
-        "The loss against τ = 1 / (lr · weight_decay), the memory of the weights. Where all lines "
-        "have their bottom at one τ, hold that; where the bottoms stand apart, it moves.",
+        f"The loss against τ, {memory_words(found.parts)} in steps, the memory of the weights. "
+        "Where all lines have their bottom at one τ, hold that; where they stand apart, it moves.",
         lambda: memory.plot_memory(trials, found),
         narrow=lambda: memory.plot_memory(trials, found, columns=1),
     )

@@ -30,6 +30,7 @@ from wdstudy.analysis.report.scaletables import (
     rule_row,
     spoken,
 )
+from wdstudy.analysis.views.memory import memory_words
 from wdstudy.words import command, number
 
 
@@ -48,6 +49,7 @@ class Course:
     """What a page tells of a scale.
 
     largest: the largest value, with the scale's name. which: what `pairs` are, in words.
+    memory: the formula of τ. independent: whether weight decay is not scaled by lr.
     pairs: what to train with at each value, and at the size that comes next. optima: a row a value,
     of all that is known. exponents: a row a quantity, with why it can't be said. test, ahead:
     sentences: of the largest value held out, and of the size that comes next. line: the command
@@ -57,6 +59,8 @@ class Course:
     scale: str
     largest: str
     which: str
+    memory: str
+    independent: bool
     pairs: Table
     optima: Table
     exponents: Table
@@ -76,6 +80,8 @@ def course(along: Along) -> Course:
         along.scale,
         f"{along.scale} {number(max(along.planes))}",
         "at each" if any(place.lr.known for place in found.places) else "trained at each",
+        memory_words(found.parts),
+        found.parts.independent,
         pairs(along),
         optima(found),
         exponents(found),

@@ -49,6 +49,11 @@ class MemoryInfo:
     name: str
 
 
+def memory_words(parts: Scaled) -> str:
+    """τ in steps, as the form of weight decay has it."""
+    return "1 / weight_decay" if parts.independent else "1 / (lr · weight_decay)"
+
+
 def memory_info(found: Transfer) -> MemoryInfo:
     """What is shown of the loss against τ.
 
