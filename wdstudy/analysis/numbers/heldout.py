@@ -21,6 +21,9 @@ from wdstudy.words import number
 WITHIN = 0.02
 """A prediction that costs less than this share of the loss is a good one."""
 
+NARROW = 0.1
+"""A reading by the nearest cells is taken where its interval is no wider; else by what is narrower."""
+
 NEAREST = 12  # cells that the loss at a place is read from
 LINE = 5
 
@@ -55,17 +58,19 @@ class HeldOut:
 
 
 def held_out(scaled: Scaled) -> HeldOut:
-    """The test of the largest value; it needs two others."""
-    last = scaled.parts[-1]
+    """The test of the largest value over which a plane was swept; it needs two others."""
+    swept = [k for k, part in enumerate(scaled.parts) if len(part.cells.finished) >= LINE]
+    largest = swept[-1] if swept else len(scaled.parts) - 1
+    last = scaled.parts[largest]
     best = (last.best.lr, last.best.weight_decay)
 
     def silent(why: str) -> HeldOut:
         unknown = cannot_say(why)
         return HeldOut(last.value, unknown, unknown, best, last.best.loss, unknown, unknown, why)
 
-    if len(scaled.parts) < 3:
+    if largest < 2:
         return silent("without the largest only one value is left; a third would give the test")
-    before = scaled.without_largest()
+    before = scaled.below(largest)
     found = followed(before)
     if found.law is None:
         return silent(f"without the largest value the best lr can't be followed: {found.why_lr}")
@@ -89,7 +94,8 @@ def _first_pair(scaled: Scaled, found: Followed) -> tuple[float, float]:
 def cost(part: Part, lr: float, decay: float) -> Estimate:
     """By how much the loss at a pair lies above the best there, as a share of it.
 
-    Read from a basin that is fitted to this value alone; outside of it, from the nearest cells.
+    Read from the nearest cells; where noise makes that too wide, from a basin that is fitted to this
+    value alone.
     Where the weight_decay is NaN, at those that do no harm.
     """
     target = np.log10([lr] if math.isnan(decay) else [lr, decay])
@@ -101,11 +107,13 @@ def cost(part: Part, lr: float, decay: float) -> Estimate:
     if (target < low - step).any() or (target > high + step).any():
         pair = " and weight_decay ".join(number(float(10**end)) for end in target)
         return cannot_say(f"lr {pair} lies outside of what was tried at {number(part.value)}")
+    by_cells = _by_cells(part, done, place, np.clip(target, low, high))
+    if by_cells.known and by_cells.high - by_cells.low <= NARROW:
+        return by_cells
     found = alignments(points_of([(part.cells, done)], np.zeros(1), axes))
-    for aligned in found:  # a shallow basin tells more of what is near its bottom
-        if (in_basin := _by_basin(part, aligned, target)) is not None:
-            return in_basin
-    return _by_cells(part, done, place, np.clip(target, low, high))
+    told = [by_cells, *(_by_basin(part, aligned, target) for aligned in found)]
+    known = [one for one in told if one is not None and one.known]
+    return min(known, key=lambda one: one.high - one.low, default=by_cells)
 
 
 def _by_basin(part: Part, aligned: Alignment, target: Array) -> Estimate | None:

@@ -80,9 +80,9 @@ class Scaled:
         run, epoch = np.log10(known)
         return float(run), float(epoch)
 
-    def without_largest(self) -> Scaled:
-        """The same scale, its largest value not yet trained; t stays what it is."""
-        return Scaled(self.name, self.parts[:-1], self.drivers, self.notes, self.independent)
+    def below(self, k: int) -> Scaled:
+        """The same scale with the values from the k-th on not yet trained; t stays what it is."""
+        return Scaled(self.name, self.parts[:k], self.drivers, self.notes, self.independent)
 
     @property
     def price(self) -> int:
