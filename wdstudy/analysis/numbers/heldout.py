@@ -22,7 +22,7 @@ WITHIN = 0.02
 """A prediction that costs less than this share of the loss is a good one."""
 
 NARROW = 0.1
-"""A reading by the nearest cells is taken where its interval is no wider; else by what is narrower."""
+"""A reading by the nearest cells is taken where its interval is no wider, else what is narrower."""
 
 NEAREST = 12  # cells that the loss at a place is read from
 LINE = 5
@@ -94,9 +94,8 @@ def _first_pair(scaled: Scaled, found: Followed) -> tuple[float, float]:
 def cost(part: Part, lr: float, decay: float) -> Estimate:
     """By how much the loss at a pair lies above the best there, as a share of it.
 
-    Read from the nearest cells; where noise makes that too wide, from a basin that is fitted to this
-    value alone.
-    Where the weight_decay is NaN, at those that do no harm.
+    Read from the nearest cells; where noise makes that too wide, from a basin fitted to this value
+    alone. Where the weight_decay is NaN, at those that do no harm.
     """
     target = np.log10([lr] if math.isnan(decay) else [lr, decay])
     done = harmless(part) if math.isnan(decay) else part.cells.decayed
