@@ -34,7 +34,6 @@ def framed(
     head = figure.suptitle(text, x=0.08 / width, y=1 - 0.06 / height, ha="left", va="top", size=11,
                            weight="bold")  # fmt: skip
     head.set_parse_math(False)
-    head.set_in_layout(False)
     above = (text.count("\n") + 1) * LINE + 0.06
     if handles:
         columns = legend_columns([str(handle.get_label()) for handle in handles], width)
@@ -43,14 +42,15 @@ def framed(
             ncols=columns, handletextpad=0.5, columnspacing=1.4, handlelength=1.8,
             labelspacing=0.25, borderaxespad=0.2,
         )  # fmt: skip
-        legend.set_in_layout(False)
         for entry in legend.get_texts():
             entry.set_parse_math(False)
         above += math.ceil(len(handles) / columns) * LINE + 0.1
     told = textwrap.fill(caption, int(width * 17))
     below = (told.count("\n") + 1) * SMALL + 0.06
     figure.text(0.5, 0.04 / height, told, ha="center", va="bottom", size=7.5, color=MUTED,
-                parse_math=False, in_layout=False)  # fmt: skip
+                parse_math=False)  # fmt: skip
+    # The layout makes no room for what has its place. Yet none of the three is kept out of it:
+    # a notebook cuts a figure to what is in its layout.
     engine = figure.get_layout_engine()
     assert engine is not None
     engine.set(rect=(0, below / height, 1, 1 - (above + below) / height))  # type: ignore[call-arg]
