@@ -81,7 +81,7 @@ def test_a_value_that_was_trained_is_named_with_its_optimum(found: Transfer) -> 
 
 
 def test_a_study_is_asked_along_its_own_scale() -> None:
-    with pytest.raises(StudyError, match=r"along 'batch_size' by itself; did you mean"):
+    with pytest.raises(StudyError, match=r"along 'batch_size' by itself; ask along batch_size"):
         predict(scaled_study(), batchsize=128)
     with pytest.raises(StudyError, match="no 'width' to be a scale"):
         predict(grid_study(), width=3)

@@ -35,7 +35,7 @@ def valued(
             f"the study '{study.study_name}' tells its values of {scale} by itself: name no others"
         )
     if own not in (None, scale):
-        remedy = nearest(scale, [own]) if alone else f"read it alone, along {own}"
+        remedy = f"ask along {own}" if alone else f"read it alone, along {own}"
         raise StudyError(f"the study '{study.study_name}' is along '{own}' by itself; {remedy}")
     record = record_of(study)
     column = next((c for c in (scale, OTHER_PREFIX + scale) if c in trials.columns), None)

@@ -117,7 +117,7 @@ def _frame(x: LogPlace, y: LogPlace, some: Sequence[Tile]) -> Tile:
 def _norm(trials: pd.DataFrame, values: pd.Series, value: str) -> Normalize:
     """One scale of colours for all values, which a diverging few do not stretch."""
     falls = value == "value" or series_named(value.removeprefix(FINAL_PREFIX)).low_is_good
-    return colour_norm(values, 1.5 * initial_loss(trials) if falls else math.nan)
+    return colour_norm(values, initial_loss(trials) if falls else math.nan)
 
 
 def _way(found: Transfer) -> str:
