@@ -128,7 +128,7 @@ FILES = [
     ("STUDY = make(no_decay='bias')", "no_decay='bias'; give 'biases_and_norms'"),
     ("STUDY = make(metrics=['accuracy'])", "give a dict of names and functions"),
     ("STUDY = make(loss=nn.CrossEntropyLoss)", "loss=CrossEntropyLoss()"),
-    ("STUDY = make(data=None)", "data=None is no function"),
+    ("STUDY = make(data=None)", "the task has no data; give Task(data=...)"),
     ("STUDY = make(augment=3)", "augment=3 is no function"),
     ("STUDY = make(model=lazy)", "lazy layers"),
     ("STUDY = make(model=lambda: 3)", "model() returns a int"),

@@ -64,7 +64,7 @@ def test_predict_prints_the_pair_what_it_rests_on_and_the_command(
     assert lines[0] == "batch_size 128, a factor of 2 beyond 64, the largest trained"
     assert [line.split()[0] for line in lines[1:3]] == ["lr", "weight_decay"]
     assert all(len(line) <= 80 for line in lines[:-1])
-    assert "run mine.py --epochs 5 --at batch_size=128 --lr 0.09" in lines[-1]
+    assert "run mine.py --epochs 5 --at batch_size=128 --lr 0.089" in lines[-1]
     for label in ("at stake", "rests on", "tested", "narrower", "train it"):
         assert any(line.startswith(label) for line in lines)
     data = json.loads(said(capsys, "predict", "mine", "--at", "batch_size=128", "--json"))
