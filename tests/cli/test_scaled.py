@@ -117,7 +117,7 @@ def test_what_can_not_be_read_along_a_scale_is_told_in_a_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     for arguments, match in (
-        (("predict", "mine", "--at", "batchsize=3"), "did you mean 'batch_size'"),
+        (("predict", "mine", "--at", "batchsize=3"), "is along 'batch_size' by itself; ask along"),
         (("predict", "mine", "--at", "128"), "write NAME=VALUE"),
         (("predict", "mine", "--at", "batch_size=64"), "was trained"),
         (("predict", "mine", "--at", "batch_size=1e5"), "predicts no further"),
