@@ -107,6 +107,8 @@ def _placed(drift: Drift, accepted: Sequence[tuple[Drift, Alignment]]) -> Drift:
 
     near = next((one for one in drifts if error(one) < KNOWN), drifts[-1])
     covariance = drift.covariance.copy()
+    if near is not drifts[-1]:  # what two basins tell hangs together in no way that is known
+        covariance[:axes, axes:] = covariance[axes:, :axes] = 0.0
     covariance[:axes, :axes] = near.covariance[:axes, :axes]
     return replace(
         drift,
