@@ -53,7 +53,10 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
     them the file is all there is, and can be read as one that does not change.
     """
     mode = "ro"
-    if _writes_ahead(path) and not path.with_name(path.name + "-wal").exists():
+    # Its header is read only where nobody has it open. Whoever closes a file gives up all locks his
+    # process has on it (https://sqlite.org/howtocorrupt.html, 2.2), and a connection of ours that is
+    # not collected yet would go on with files that others have taken away since.
+    if not path.with_name(path.name + "-wal").exists() and _writes_ahead(path):
         writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
         mode = "rw" if writable else "ro&immutable=1"
     connection = sqlite3.connect(
