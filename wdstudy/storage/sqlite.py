@@ -54,8 +54,8 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
     """
     mode = "ro"
     # Its header is read only where nobody has it open. Whoever closes a file gives up all locks his
-    # process has on it (https://sqlite.org/howtocorrupt.html, 2.2), and a connection of ours that is
-    # not collected yet would go on with files that others have taken away since.
+    # process has on it (https://sqlite.org/howtocorrupt.html, 2.2), and a connection of ours that
+    # is not collected yet would go on with files that others have taken away since.
     if not path.with_name(path.name + "-wal").exists() and _writes_ahead(path):
         writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
         mode = "rw" if writable else "ro&immutable=1"
