@@ -2,28 +2,20 @@
 
 from functools import partial
 
+from mlp import mlp
 from torch import nn
 
 from wdstudy import Scale, SearchSpace, StudySpec, Task, log_range
 from wdstudy.images import digits
 
 
-def mlp(width: int = 128) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Flatten(),
-        nn.Linear(64, width),
-        nn.ReLU(),
-        nn.Linear(width, width),
-        nn.ReLU(),
-        nn.Linear(width, 10),
-    )
-
-
 def along(scale: Scale) -> StudySpec:
     return StudySpec(
         name=f"mlp_{scale.name}",
         task=Task(
-            model=mlp, data=partial(digits, train=512, wrong=0.4), loss=nn.functional.cross_entropy
+            model=partial(mlp, 128),
+            data=partial(digits, train=512, wrong=0.4),
+            loss=nn.functional.cross_entropy,
         ),
         space=SearchSpace(
             lr=log_range(1e-4, 1e-1, 7),
@@ -40,7 +32,7 @@ def along(scale: Scale) -> StudySpec:
     )
 
 
-STUDY = [
+STUDIES = [
     along(Scale("batch_size", [16, 32, 64, 128])),
     along(Scale("width", [32, 64, 128, 256], model=mlp)),
 ]
