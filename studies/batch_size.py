@@ -12,7 +12,7 @@ also where lr is tuned.
 
 With two seeds lr moves with the power +0.58 of the batch (95 % +0.34 … +0.82) and weight_decay with
 +0.47 (+0.36 … +0.57): Complete(d)P's roots fit, an lr in proportion is rejected. The pair for 128,
-told from 16 to 64, is as good as the best there, within 2 %. About MINUTES minutes on two cores.
+told from 16 to 64, is as good as the best there, within 2 %. About a minute on two cores.
 """
 
 import torch

@@ -12,8 +12,8 @@ root of that (Complete(d)P, arXiv:2512.22382). Here the net of studies/batch_siz
 
 With two seeds lr moves with the power −0.93 of the epochs (95 % −1.10 … −0.76), weight_decay with
 +0.17 (+0.10 … +0.24), and the memory in epochs with +0.76: all of these rules are rejected. The
-pair for 40, told from 5 to 20, costs 0.3 % more than the best there (95 %: at most 2.1 %). About
-MINUTES minutes on two cores.
+pair for 40, told from 5 to 20, costs 0.3 % more than the best there (95 %: at most 2.1 %). About a
+minute and a half on two cores.
 """
 
 from batch_size import along

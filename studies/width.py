@@ -11,8 +11,8 @@ it, is trained at four widths; nothing is scaled with the width but the net.
 
 With two seeds lr moves with the power −0.26 of the width (95 % −0.38 … −0.14) and weight_decay with
 +0.35 (+0.24 … +0.45), so that 1 / (lr · weight_decay) stays a fifth of the run: all three rules are
-rejected. The pair for 128, told from 16 to 64, is as good as the best there, within 2 %. About
-MINUTES minutes on two cores.
+rejected. The pair for 128, told from 16 to 64, is as good as the best there, within 2 %. About a
+minute on two cores.
 """
 
 from batch_size import NextByte, along
