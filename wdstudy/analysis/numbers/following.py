@@ -29,6 +29,9 @@ ODD = 3.0
 WIDEST = 1.5
 """Half an interval of an exponent that would tell nothing."""
 
+UNKNOWN = 10.0
+"""Half an interval that is not worth its number."""
+
 HARMLESS = 0.02
 """Cells whose loss differs by less than this from that without weight decay are as good as it."""
 
@@ -98,9 +101,10 @@ def _why_no_law(scaled: Scaled, law: Law | None) -> str:
     halves = [law.drift.exponent(weights)[1] for weights in np.eye(len(law.drift.slope))]
     if max(halves) < WIDEST:
         return ""
+    known = f"known to ±{max(halves):.2g} only" if max(halves) < UNKNOWN else "not known at all"
     return (
-        f"the basin is too level beside the noise (its exponents are known to ±{max(halves):.2g} "
-        f"only); {_seeds(scaled)}, and values further apart would help as well"
+        f"the basin is too level beside the noise (its exponents are {known}); {_seeds(scaled)}, "
+        "and values further apart would help as well"
     )
 
 
