@@ -50,6 +50,7 @@ def test_each_value_has_a_plane_of_its_own_on_one_scale_of_colours() -> None:
     assert "batch_size 64" in page.figures["curves"].layout.title.text  # of one value alone
 
 
+@pytest.mark.slow
 def test_what_is_in_training_is_marked_at_its_value_alone() -> None:
     study = first(scaled_study(seeds=1), 84)
     params = {"lr": 0.1, "weight_decay": 0.1, "batch_size": 8.0}
@@ -127,6 +128,7 @@ def test_planned_cells_stand_where_the_window_of_their_value_is() -> None:
     assert [len(heat.z[0]) for heat in heatmaps(alone)] == [1, 1]
 
 
+@pytest.mark.slow
 def test_of_many_values_some_are_shown_and_it_is_said() -> None:
     sizes = [2.0**k for k in range(12)]
     study = scaled_study(sizes=sizes, lrs=(0.01, 0.1), weight_decays=(0.01, 0.1), seeds=1)

@@ -172,6 +172,7 @@ def test_the_first_trials_of_a_study_have_a_page(first: str, sampler: str) -> No
     assert "of 4 trials done" in get_note(study)
 
 
+@pytest.mark.slow
 def test_a_large_page_stays_below_two_megabytes(tmp_path: Path) -> None:
     axis = np.logspace(-4, 0, 20).tolist()
     decays = [0.0, *np.logspace(-6, -1, 19).tolist()]

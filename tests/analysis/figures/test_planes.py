@@ -116,6 +116,7 @@ def test_scattered_samples_are_points_and_diverged_cells_hatched() -> None:
     assert any(p.get_hatch() == "////" for ax in panels(lost) for p in ax.patches)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [2, 3])
 @pytest.mark.parametrize("values", [WIDTHS[:2], WIDTHS[:4], (64, 96, 128, 192, 256, 384)])
 def test_nothing_is_cut_and_no_ticks_touch(columns: int, values: tuple[int, ...]) -> None:

@@ -97,6 +97,7 @@ TIE = [(0.01, 0.0, 0, "COMPLETE", False, 0.3), (0.1, 0.0, 0, "COMPLETE", False, 
 """What they lack to 1 is the same number, though they are not."""
 
 
+@pytest.mark.slow
 @given(rows=ROWS, low=st.booleans())
 @example(rows=TIE, low=False)
 @settings(max_examples=200, deadline=None)

@@ -62,6 +62,7 @@ def said(found: Landscape) -> str:
     return "\n".join(map(str, (*found.advice, *found.verdict)))
 
 
+@pytest.mark.slow
 def test_no_two_sentences_contradict_each_other(told: list[tuple[str, Landscape]]) -> None:
     for name, found in told:
         text = said(found)

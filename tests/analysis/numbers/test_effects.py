@@ -75,6 +75,7 @@ def test_a_gain_at_high_lr_is_told_and_none_invented_at_low_lr() -> None:
     assert low.gain_chance > 0.05
 
 
+@pytest.mark.slow
 def test_intervals_of_gains_and_contrasts_cover_the_truth() -> None:
     """With noise and seeds as real tables have them; all contrasts of an lr together."""
     rng, gain, column, onset = np.random.default_rng(0), [], [], []

@@ -250,6 +250,7 @@ def test_noise_is_that_of_seeds_without_what_they_share() -> None:
     assert noise.high < 0.07
 
 
+@pytest.mark.slow
 def test_the_loss_of_the_best_cell_counts_what_seeds_share() -> None:
     """Whatever the seeds drawn, the true loss 0.1 is within the interval in about 95 of 100."""
     for shared in (0.0, 0.2):
